@@ -1,0 +1,22 @@
+"""Which stream: class-incremental splits of a data set, as Avalanche experiences.
+
+Each benchmark is an entry of `BENCHMARKS`; another distribution adds its own by an entry point in
+the group ``clbench.benchmarks`` whose object is a `BenchmarkInfo`.
+"""
+
+if __name__ != "clbench.benchmarks":
+    # A second name would make a second copy of every class.
+    raise ImportError(f"import this package as clbench.benchmarks, not as {__name__}")
+
+from clbench.benchmarks.benchmark import Benchmark, Streams, make_benchmark
+from clbench.benchmarks.catalogue import BENCHMARKS, BenchmarkInfo, info, names
+
+__all__ = [
+    "BENCHMARKS",
+    "Benchmark",
+    "BenchmarkInfo",
+    "Streams",
+    "info",
+    "make_benchmark",
+    "names",
+]

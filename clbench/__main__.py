@@ -1,0 +1,5 @@
+"""``python -m clbench``."""
+
+from clbench.cli import main
+
+main()

@@ -1,0 +1,115 @@
+"""``clbench compare``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from clbench.cli.names import STRATEGIES, completer
+from clbench.cli.options import JSON, QUIET, Command, Option, attach
+
+if TYPE_CHECKING:
+    from clbench.comparison import Comparison, Runs
+
+BASELINE = Option(
+    ["--baseline"],
+    metavar="NAME",
+    default=None,
+    heading="Output",
+    shell_complete=completer(STRATEGIES),
+    help="Strategy, or label of a row, that all others are tested against.  "
+    "[default: the random memory of the same kind]",
+)
+OUTPUT = Option(
+    ["--output", "-o"],
+    type=click.Path(path_type=Path),
+    default=None,
+    heading="Output",
+    help="Folder for figures, comparison.md and comparison.json.  [default: comparisons/all]",
+)
+MARKDOWN = Option(
+    ["--markdown"],
+    is_flag=True,
+    default=False,
+    heading="Output",
+    help="Print the table as Markdown, and nothing else there.",
+)
+
+
+@click.command(cls=Command)
+@click.argument("runs", nargs=-1, type=click.Path(path_type=Path), metavar="RUN...")
+@attach(BASELINE, OUTPUT, MARKDOWN, JSON, QUIET)
+def command(
+    runs: tuple[Path, ...],
+    baseline: str | None,
+    output: Path | None,
+    markdown: bool,
+    json: bool,
+    quiet: bool,
+) -> None:
+    r"""Compare finished runs: one table, one figure.
+
+    A RUN is a run directory, a report.json, or a folder with runs somewhere below it. Runs that
+    differ in nothing but the seed make one row: mean and spread, and the difference to a baseline,
+    paired by seed, with an exact test.
+
+    \b
+    Examples:
+      clbench compare runs/split_mnist5k
+      clbench compare runs/split_mnist --baseline herding_replay -o comparisons/herding
+      clbench compare runs/a runs/b --markdown > table.md
+    """
+    from clbench.cli.display import console, print_json
+    from clbench.cli.group import Failure
+    from clbench.cli.places import new_directory
+    from clbench.comparison import compare, load_runs, render_table, to_dict, to_markdown
+
+    if not runs:
+        raise Failure("expected at least one RUN, found none; see clbench compare --help")
+    if markdown and json:
+        raise Failure("expected --markdown or --json, found both; leave one of them out")
+    kept, repeated = without_repeats(load_runs(runs))
+    comparison = compare(kept, baseline=baseline)
+    folder = new_directory(output, Path("comparisons") / "all")
+    written = write_comparison(comparison, folder)
+    if json:
+        return print_json(to_dict(comparison))
+    if markdown:
+        return click.echo(to_markdown(comparison), nl=False)
+    if not quiet:
+        render_table(comparison, console())
+        if repeated:
+            click.echo(f"Left out {repeated} that repeat another run to the last digit.")
+        for path in written:
+            click.echo(f"written: {path}")
+    return None
+
+
+def without_repeats(runs: Runs) -> tuple[Runs, int]:
+    """Drop reports that equal an earlier one in all but what was measured, and count them."""
+    from clbench.comparison import Runs
+
+    kept: dict[str, int] = {}
+    for position, report in enumerate(runs.reports):
+        found = {k: v for k, v in report.to_dict().items() if k not in ("measured", "environment")}
+        kept.setdefault(repr(found), position)
+    paths = tuple(runs.paths[i] for i in kept.values())
+    reports = tuple(runs.reports[i] for i in kept.values())
+    return Runs(paths, reports, runs.unfinished), len(runs) - len(reports)
+
+
+def write_comparison(comparison: Comparison, folder: Path) -> list[Path]:
+    """Figures, comparison.md and comparison.json in ``folder``; their paths."""
+    from clbench.comparison import comparison_figures, to_dict, to_markdown
+    from clbench.figures import save_figure
+    from clbench.files import write_bytes, write_json
+
+    written = []
+    for stem, figure in comparison_figures(comparison).items():
+        written.append(folder / f"{stem}.png")
+        save_figure(figure, written[-1])
+    write_bytes(folder / "comparison.md", to_markdown(comparison).encode())
+    write_json(folder / "comparison.json", to_dict(comparison))
+    return [*written, folder / "comparison.md", folder / "comparison.json"]

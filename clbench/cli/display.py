@@ -1,0 +1,112 @@
+"""What commands print: tables on standard output, one moving line of progress on standard error."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import click
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+PLAIN_WIDTH = 140  # files and pipes have no width; tables must not be cut there
+
+
+def console() -> Console:
+    """Standard output; as wide as the terminal, or wide enough for every table."""
+    out = Console(highlight=False)
+    return out if out.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)
+
+
+def table(columns: Sequence[str], *, left: int = 1) -> Table:
+    """A table whose first ``left`` columns are text and the others numbers."""
+    made = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for position, name in enumerate(columns):
+        made.add_column(name, justify="left" if position < left else "right", overflow="fold")
+    return made
+
+
+def print_table(title: str, made: Table) -> None:
+    """A heading, which would wrap at a narrow table's width if it were its own, and the table."""
+    out = console()
+    out.print(title, style="bold", markup=False)
+    out.print(made)
+
+
+def print_json(content: Any) -> None:
+    """JSON on standard output, as `clbench.files.write_json` writes it."""
+    click.echo(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False))
+
+
+def per_cent(value: float) -> str:
+    """0..1 as per cent with one decimal."""
+    return "-" if math.isnan(value) else f"{100 * value:.1f}"
+
+
+def points(value: float) -> str:
+    """A difference of accuracies in percentage points, with its sign."""
+    return f"{100 * value:+.1f}"
+
+
+def seconds(value: float) -> str:
+    """Seconds, to three figures below ten."""
+    return f"{value:.2f}" if value < 10 else f"{value:.0f}"
+
+
+def count(value: float) -> str:
+    """A whole number with thousands separated."""
+    return f"{value:,.0f}"
+
+
+class ProgressLine:
+    """One line on standard error that shows the phase under way; silent where nobody looks.
+
+    A context manager. Nothing is drawn when ``wanted`` is false or standard error is no terminal.
+    """
+
+    def __init__(self, wanted: bool = True) -> None:
+        err = Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            TextColumn("{task.completed:.0f}/{task.total:.0f} {task.fields[detail]}"),
+            TimeElapsedColumn(),
+            console=err,
+            transient=True,
+            refresh_per_second=4,
+            disable=not (wanted and err.is_terminal),
+        )
+        self._silent = self._progress.disable
+        self._task: TaskID | None = None
+        self._phase = ""
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def write(self, text: str) -> None:
+        """A line on standard error that stays, above the moving one."""
+        self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def show(self, phase: str, done: float, total: float, detail: str = "") -> None:
+        """Move to ``done`` of ``total``; another ``phase`` starts the line anew."""
+        if self._silent:
+            return
+        if self._task is None or phase != self._phase:
+            if self._task is not None:
+                self._progress.remove_task(self._task)
+            self._task, self._phase = self._progress.add_task(phase, detail=""), phase
+        self._progress.update(self._task, completed=done, total=total, detail=detail)

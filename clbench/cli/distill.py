@@ -1,0 +1,203 @@
+"""``clbench distill``."""
+
+from __future__ import annotations
+
+import json as json_format
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clbench.cli.names import DATASETS, DISTILLERS, completer
+from clbench.cli.options import (
+    DATA_ROOT,
+    DISTILLATION,
+    IMAGES_PER_CLASS,
+    JSON,
+    LOOP,
+    MACHINE,
+    QUIET,
+    STORAGE,
+    Command,
+    Option,
+    Setting,
+    attach,
+    under,
+)
+from clbench.cli.sets import NUM_NETWORKS, evaluation_options
+
+if TYPE_CHECKING:
+    import torch
+
+    from clbench.cli.display import ProgressLine
+    from clbench.config import RunConfig
+    from clbench.data import ImageData
+    from clbench.types import LabelledImages
+
+DATA_SET = Option(
+    ["--data-set"],
+    default="mnist5k",
+    metavar="NAME",
+    heading="Set",
+    shell_complete=completer(DATASETS),
+    help="Data set (clbench list data).  [default: mnist5k]",
+)
+DISTILLER = Setting(
+    "--distiller", "distillation.distiller", str, "Distiller (clbench list distillers).",
+    "datadam", complete=DISTILLERS,
+)  # fmt: skip
+EVALUATE = Option(
+    ["--evaluate/--no-evaluate"],
+    default=True,
+    heading="Evaluation",
+    help="Score the set with fresh networks.  [default: yes]",
+)
+OUTPUT = Option(
+    ["--output", "-o"],
+    type=click.Path(path_type=Path),
+    default=None,
+    heading="Output",
+    help="File to write.  [default: sets/DATA-DISTILLER-ipcN-seedN.safetensors]",
+)
+
+
+@click.command(cls=Command)
+@attach(DATA_SET)
+@under("Set", [DISTILLER, IMAGES_PER_CLASS, *STORAGE, *MACHINE])
+@attach(LOOP)
+@under("Distillation", DISTILLATION)
+@attach(EVALUATE, NUM_NETWORKS)
+@evaluation_options
+@attach(OUTPUT, DATA_ROOT, QUIET, JSON)
+def command(
+    data_set: str,
+    loop: str | None,
+    evaluate: bool,
+    num_networks_evaluated: int,
+    output: Path | None,
+    data_root: Path | None,
+    quiet: bool,
+    json: bool,
+    **values: Any,
+) -> None:
+    r"""Distil a data set into a few images and score them.
+
+    Writes the set with its provenance (safetensors), a picture of it (png) and the result (json),
+    side by side. Scores are accuracies of fresh networks trained on the set alone, always after
+    the last epoch, beside those of random real images of equal bytes.
+
+    \b
+    Examples:
+      clbench distill --images-per-class 10
+      clbench distill --data-set mnist --distiller dm --packing 2 -o dm.safetensors
+      clbench distill --loop paper --num-networks 500 --distill-width 64
+      clbench distill --initialisation noise --no-evaluate --seed 1
+    """
+    from clbench import data
+    from clbench.cli.build_config import build_config
+    from clbench.cli.display import ProgressLine, print_json
+    from clbench.cli.places import new_file
+    from clbench.cli.sets import base_config, make_judge, print_scores, say
+    from clbench.device import resolve_device
+
+    config = build_config(base_config(), values, loop=loop)
+    device = resolve_device(config.device)
+    images = data.load(data_set, data_root, progress=not quiet)
+    name = f"{images.name}-{config.distillation.distiller}-ipc{config.memory.images_per_class}"
+    path = new_file(output, Path("sets") / f"{name}-seed{config.seed}.safetensors")
+    with ProgressLine(not quiet) as line:
+        judge = make_judge(images, config, num_networks_evaluated, device, line.show)
+        made, seconds = _distil(images, config, device, line)
+        _save(made, path, images, config, seconds)
+        rows = []
+        if evaluate:
+            rows.append(judge.score(config.distillation.distiller, made, seconds))
+            rows += [judge.score_random(made.num_bytes, f) for f in sorted({1, made.packing})]
+    result = {
+        **_provenance(images, config, seconds),
+        "num_slots": len(made),
+        "num_bytes": made.num_bytes,
+        "scores": [row.to_dict() for row in rows],
+    }
+    _write_result(path.with_suffix(".json"), result)
+    if json:
+        return print_json(result)
+    if rows and not quiet:
+        print_scores(f"{images.name}: networks trained on each set alone", rows)
+    say(f"set:     {path}  ({len(made)} slots, {made.num_bytes:,} bytes, {seconds:.1f} s)", quiet)
+    say(f"picture: {path.with_suffix('.png')}", quiet)
+    say(f"result:  {path.with_suffix('.json')}", quiet)
+    return None
+
+
+def _distil(
+    images: ImageData, config: RunConfig, device: torch.device, line: ProgressLine
+) -> tuple[LabelledImages, float]:
+    from clbench.allocator import keep_freed_memory
+    from clbench.distillation import make_distiller
+    from clbench.seeding import generator
+
+    keep_freed_memory()
+    distiller = make_distiller(config.distillation)
+    start = time.perf_counter()
+    made = distiller.distill(
+        images.train,
+        images.spec,
+        images_per_class=config.memory.images_per_class,
+        packing=config.memory.packing,
+        generator=generator(config.seed, "distillation"),
+        device=device,
+        on_update=lambda update, total, loss: line.show(
+            f"distilling {images.name}", update, total, f"updates, loss {loss:.4g}"
+        ),
+    )
+    seconds = time.perf_counter() - start
+    return _stored(made, config.memory.storage), seconds
+
+
+def _stored(made: LabelledImages, storage: str) -> LabelledImages:
+    import torch
+
+    from clbench.types import LabelledImages
+
+    if storage == "uint8":
+        return made.quantised()
+    if made.images.dtype == torch.float32:
+        return made
+    return LabelledImages(made.images.float() / 255, made.labels, made.packing)
+
+
+def _provenance(images: ImageData, config: RunConfig, seconds: float) -> dict[str, Any]:
+    from clbench.cost import environment
+
+    return {
+        "data": images.name,
+        "fingerprint": images.fingerprint,
+        "seed": config.seed,
+        "memory": config.to_dict()["memory"],
+        "distillation": config.to_dict()["distillation"],
+        "distil_seconds": seconds,
+        "environment": environment(),
+    }
+
+
+def _save(
+    made: LabelledImages, path: Path, images: ImageData, config: RunConfig, seconds: float
+) -> None:
+    from clbench.figures import memory_figure, save_figure
+
+    metadata = {
+        key: value if isinstance(value, str) else json_format.dumps(value)
+        for key, value in _provenance(images, config, seconds).items()
+    }
+    made.save(path, metadata)
+    title = f"{config.distillation.distiller} of {images.name}"
+    picture = memory_figure(made, class_names=images.spec.class_names, title=title)
+    save_figure(picture, path.with_suffix(".png"))
+
+
+def _write_result(path: Path, result: dict[str, Any]) -> None:
+    from clbench.files import write_json
+
+    write_json(path, result)

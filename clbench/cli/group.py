@@ -1,0 +1,166 @@
+"""The command ``clbench``: commands imported on demand, every failure told in one line.
+
+Help must come at once, so nothing here may import torch (1 s) or Avalanche (5 s).
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from clbench import __version__
+
+# Command -> what `clbench --help` says of it; its module is clbench.cli.NAME. A test holds these
+# lines equal to the commands' own.
+COMMANDS = {
+    "run": "Run a strategy on a stream and measure what it forgets.",
+    "distill": "Distil a data set into a few images and score them.",
+    "evaluate": "Score a distilled set with fresh networks.",
+    "compare": "Compare finished runs: one table, one figure.",
+    "list": "Show strategies, benchmarks, networks, distillers and data sets.",
+    "data": "List, fetch and verify data sets.",
+    "completion": "Print the completion script of a shell.",
+}
+BAD_INPUT, INTERRUPTED = 2, 130
+DEBUG = "clbench.debug"
+
+
+class Failure(click.ClickException):
+    """What went wrong, in one line."""
+
+    exit_code = BAD_INPUT
+
+
+class Interrupted(Failure):
+    """Stopped from outside; says what is left."""
+
+    exit_code = INTERRUPTED
+
+
+def in_one_line(text: str) -> str:
+    """The text with every run of white space made one blank."""
+    return " ".join(text.split())
+
+
+def _failure(error: BaseException) -> Failure | None:
+    if isinstance(error, KeyboardInterrupt):
+        return Interrupted("interrupted; nothing was written")
+    types = sys.modules.get("clbench.types")
+    if types is not None and isinstance(error, types.InputError):
+        return Failure(str(error))
+    if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+        place = f"{error.filename}: " if error.filename else ""
+        return Failure(f"{place}{error.strerror or error}; check the path and its permissions")
+    return None
+
+
+def _complain(text: str) -> None:
+    click.echo(f"clbench: error: {in_one_line(text)}", err=True)
+
+
+class RawHelp(click.Command):
+    r"""A command whose docstring is raw: click's mark ``\b`` is written as two characters."""
+
+    def __init__(self, *args: Any, help: str | None = None, **extra: Any) -> None:
+        extra["help"] = help and help.replace("\\b", "\b")
+        super().__init__(*args, **extra)
+
+
+class Group(RawHelp, click.Group):
+    """A group of commands with ``-h``."""
+
+    def __init__(self, *args: Any, **extra: Any) -> None:
+        super().__init__(*args, **extra)
+        self.context_settings = {"help_option_names": ["-h", "--help"]}
+
+
+class CommandGroup(Group):
+    """Imports a command when it is called; turns errors into one line and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import ``clbench.cli.<name>`` and take its ``command``."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"clbench.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Names and summaries, without importing any command."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; with ``--debug`` errors pass through whole."""
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, Exception) as error:
+            failure = _failure(error)
+            if failure is None or ctx.meta.get(DEBUG):
+                raise
+            raise failure from None
+
+    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+        """As `click.Group.main`, with all errors in clbench's one form."""
+        extra["standalone_mode"] = False
+        if not standalone_mode:
+            return super().main(*args, **extra)
+        try:
+            code = super().main(*args, **extra)
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            code = BAD_INPUT
+        except click.ClickException as error:
+            _complain(error.format_message() + _where_help_is(error))
+            code = error.exit_code
+        except click.Abort:
+            _complain("interrupted")
+            code = INTERRUPTED
+        _leave(code)
+
+
+def _where_help_is(error: click.ClickException) -> str:
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        return f" (see {error.ctx.command_path} --help)"
+    return ""
+
+
+def _leave(code: Any) -> NoReturn:
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def set_debug(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    """Callback of ``--debug``; remembered for the whole command line."""
+    if value:
+        ctx.meta[DEBUG] = True
+
+
+@click.command("clbench", cls=CommandGroup)
+@click.version_option(__version__, prog_name="clbench", message="%(prog)s %(version)s")
+@click.option(
+    "--debug", is_flag=True, expose_value=False, callback=set_debug, help="Show tracebacks."
+)
+def cli() -> None:
+    r"""Does a memory of distilled images beat a memory of real ones, at equal bytes?
+
+    \b
+    Start here (90 seconds on two cores, nothing to download):
+      clbench run --strategy dam_replay --baseline random_replay
+    \b
+    Then:
+      clbench list                        what there is to choose from
+      clbench run --help                  every option, its default, examples
+      clbench compare runs/split_mnist5k  one table and one figure of all runs
+    """
+
+
+def main() -> NoReturn:
+    """Entry point of the console script."""
+    cli.main(prog_name="clbench")
+    raise AssertionError("main() leaves by sys.exit")

@@ -1,0 +1,148 @@
+"""``clbench list``: what there is to choose from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clbench.cli.options import JSON, Command, Option, attach
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+KINDS = ("strategies", "benchmarks", "networks", "distillers", "data")
+Row = dict[str, Any]
+
+
+@click.command(cls=Command)
+@click.argument("kind", required=False, type=click.Choice(KINDS))
+@attach(
+    Option(
+        ["--image"],
+        default="1x28x28",
+        metavar="CxHxW",
+        help="Image size that networks are counted for.  [default: 1x28x28]",
+    ),
+    Option(["--num-classes"], type=int, default=10, metavar="N", help="Classes.  [default: 10]"),
+    JSON,
+)
+def command(kind: str | None, image: str, num_classes: int, json: bool) -> None:
+    r"""Show strategies, benchmarks, networks, distillers and data sets.
+
+    Networks come with their parameters and the FLOPs of one image (fvcore; a multiply-add is one).
+
+    \b
+    Examples:
+      clbench list
+      clbench list networks --image 3x32x32
+      clbench list strategies --json
+    """
+    from clbench.cli.display import print_json, print_table
+
+    shape = _shape(image, num_classes)
+    found = {name: ROWS[name](shape, num_classes) for name in ([kind] if kind else KINDS)}
+    if json:
+        return print_json(found)
+    for name, rows in found.items():
+        title = f"networks ({image}, {num_classes} classes)" if name == "networks" else name
+        print_table(title, _table(rows))
+    return None
+
+
+def _shape(text: str, num_classes: int) -> tuple[int, int, int]:
+    from clbench.types import InputError
+
+    parts = text.lower().split("x")
+    if len(parts) != 3 or not all(part.isdigit() and int(part) > 0 for part in parts):
+        raise InputError(f"--image: expected channels x height x width, as 3x32x32, found {text!r}")
+    if num_classes < 2:
+        raise InputError(f"--num-classes: expected at least 2, found {num_classes}")
+    channels, height, width = map(int, parts)
+    return channels, height, width
+
+
+def _table(rows: list[Row]) -> Table:
+    from clbench.cli.display import count, table
+
+    columns = [name for name in rows[0]]
+    numbers = ("parameters", "FLOPs", "classes", "train", "test")
+    made = table(columns, left=sum(name not in numbers for name in columns))
+    for row in rows:
+        made.add_row(*(count(v) if isinstance(v, int | float) else str(v) for v in row.values()))
+    return made
+
+
+def _networks(shape: tuple[int, int, int], num_classes: int) -> list[Row]:
+    from clbench import networks, plugins
+    from clbench.config import NetworkConfig
+    from clbench.cost import forward_flops
+    from clbench.types import ImageSpec, InputError
+
+    channels, height, width = shape
+    moments = (0.5,) * channels
+    spec = ImageSpec(channels, height, width, num_classes, moments, moments)
+    rows = []
+    for name in plugins.names(networks.NETWORKS, networks.GROUP):
+        info = plugins.find(name, networks.NETWORKS, networks.GROUP, networks.NetworkInfo)
+        row: Row = {"name": info.name, "what": info.summary, "source": info.source}
+        row["options"] = networks.options(info)
+        try:
+            module = networks.build(NetworkConfig(info.name), spec, seed=0)
+            row["parameters"] = networks.num_parameters(module)
+            row["FLOPs"] = forward_flops(module, shape)
+        except InputError:
+            row["parameters"] = row["FLOPs"] = "does not fit"
+        rows.append(row)
+    return rows
+
+
+def _distillers(shape: tuple[int, int, int], num_classes: int) -> list[Row]:
+    from clbench import distillation
+
+    infos = {name: distillation.info(name) for name in distillation.names()}
+    return [
+        {"name": name, "what": info.summary, "source": info.source} for name, info in infos.items()
+    ]
+
+
+def _data(shape: tuple[int, int, int], num_classes: int) -> list[Row]:
+    from clbench import data
+
+    infos = [data.info(name) for name in data.names()]
+    return [
+        {
+            "name": info.name,
+            "what": info.title,
+            "source": info.source,
+            "images": "x".join(map(str, info.shape)),
+            "classes": info.num_classes,
+            "train": info.num_train,
+            "test": info.num_test,
+        }
+        for info in infos
+    ]
+
+
+def _strategies(shape: tuple[int, int, int], num_classes: int) -> list[Row]:
+    from clbench import plugins, strategies
+
+    infos = map(strategies.find_strategy, plugins.names(strategies.STRATEGIES, strategies.GROUP))
+    return [{"name": info.name, "what": info.summary} for info in infos]
+
+
+def _benchmarks(shape: tuple[int, int, int], num_classes: int) -> list[Row]:
+    from clbench import benchmarks
+
+    infos = map(benchmarks.info, benchmarks.names())
+    return [{"name": info.name, "what": info.title, "data": info.dataset} for info in infos]
+
+
+ROWS: dict[str, Callable[[tuple[int, int, int], int], list[Row]]] = {
+    "strategies": _strategies,
+    "benchmarks": _benchmarks,
+    "networks": _networks,
+    "distillers": _distillers,
+    "data": _data,
+}

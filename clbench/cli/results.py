@@ -1,0 +1,96 @@
+"""The table that a run ends with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clbench import metrics
+from clbench.cli.display import console, count, per_cent, points, print_table, seconds, table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from clbench.report import RunReport
+
+PHASES = ("train", "distil", "evaluate", "total")
+
+
+def print_reports(reports: Sequence[RunReport], folders: Sequence[Path]) -> None:
+    """Accuracy and forgetting per experience, then the summary and the cost; notes below."""
+    out, first = console(), reports[0]
+    names = [str(report.config["strategy"]) for report in reports]
+    benchmark, seed = first.config["benchmark"]["name"], first.config["seed"]
+    title = f"{benchmark}, seed {seed}: after the last experience"
+    print_table(title, _experiences(reports, names))
+    out.print(_summary(reports, names))
+    for report, name in zip(reports, names, strict=True):
+        cached = report.measured.get("from_cache")
+        if cached:
+            text = f"{cached} distilled sets came from the cache, seconds are those of the work"
+            out.print(f"Note ({name}): {text}", markup=False)
+        for note in report.notes:
+            out.print(f"Note ({name}): {note}", markup=False)
+
+
+def _experiences(reports: Sequence[RunReport], names: Sequence[str]) -> Table:
+    columns = ["experience", "classes"]
+    for name in names:
+        columns += [f"{name}\naccuracy %", "\nforgetting"]
+    made = table(columns, left=2)
+    forgotten = [metrics.forgetting_per_experience(r.accuracy_matrix) for r in reports]
+    for j, group in enumerate(reports[0].class_groups):
+        cells = []
+        for report, lost in zip(reports, forgotten, strict=True):
+            cells.append(per_cent(report.accuracy_matrix[-1][j]))
+            cells.append(points(lost[j]) if j < len(lost) else "-")
+        made.add_row(str(j + 1), " ".join(map(str, group)), *cells)
+    return made
+
+
+def _summary(reports: Sequence[RunReport], names: Sequence[str]) -> Table:
+    difference = len(reports) > 1
+    columns = ["", *names]
+    if difference:
+        columns += [f"{names[0]} - {name}" for name in names[1:]]
+    made = table(columns)
+    for title, read, show, compared in ROWS:
+        values = [read(report) for report in reports]
+        cells = ["-" if value is None else show(value) for value in values]
+        for other in values[1:] if difference else ():
+            known = compared is not None and values[0] is not None and other is not None
+            cells.append(compared(values[0] - other) if known else "")  # type: ignore[misc,operator]
+        made.add_row(title, *cells)
+    return made
+
+
+Read = Callable[["RunReport"], "float | None"]
+Show = Callable[[float], str]
+
+
+def _metric(name: str) -> Read:
+    return lambda report: report.metrics.get(name)
+
+
+def _phase(name: str) -> Read:
+    return lambda report: (report.measured.get("seconds") or {}).get(name)
+
+
+def _memory_bytes(report: RunReport) -> float | None:
+    return report.memory[-1]["num_bytes"] if report.memory else None
+
+
+def _more(value: float) -> str:
+    return f"{value:+,.0f}"
+
+
+ROWS: tuple[tuple[str, Read, Show, Show | None], ...] = (
+    ("average accuracy %", _metric("average_accuracy"), per_cent, points),
+    ("average incremental accuracy %", _metric("average_incremental_accuracy"), per_cent, points),
+    ("learning accuracy %", _metric("learning_accuracy"), per_cent, points),
+    ("forgetting", _metric("forgetting"), points, points),
+    ("backward transfer", _metric("bwt"), points, points),
+    ("memory bytes", _memory_bytes, count, _more),
+    *((f"seconds: {name}", _phase(name), seconds, None) for name in PHASES),
+)

@@ -1,0 +1,150 @@
+"""``clbench run``."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clbench.cli.names import STRATEGIES, completer
+from clbench.cli.options import (
+    DATA_ROOT,
+    DISTILLATION,
+    JSON,
+    LEARNER,
+    LOOP,
+    MACHINE,
+    MEMORY,
+    QUIET,
+    STREAM,
+    Command,
+    Option,
+    Setting,
+    attach,
+    flag,
+    set_training_settings,
+    under,
+)
+
+if TYPE_CHECKING:
+    from clbench.report import RunReport
+
+STRATEGY = Setting(
+    "--strategy", "strategy", str, "Strategy (clbench list strategies).", "dam_replay",
+    complete=STRATEGIES,
+)  # fmt: skip
+BASELINE = Option(
+    ["--baseline"],
+    multiple=True,
+    metavar="NAME",
+    heading="Strategy",
+    shell_complete=completer(STRATEGIES),
+    help="Run this strategy too, under the same seed and settings, and show both side by side; "
+    "may be given several times.  [default: none]",
+)
+OUTPUT = Option(
+    ["--output", "-o"],
+    type=click.Path(path_type=Path),
+    default=None,
+    heading="Output",
+    help="Run directory to make.  [default: runs/BENCHMARK/STRATEGY-seedN]",
+)
+CONFIG = Option(
+    ["--config"],
+    type=click.Path(path_type=Path),
+    default=None,
+    heading="Output",
+    help="JSON of a configuration, as config.json of a run; options given beside it win.",
+)
+TENSORBOARD = Option(
+    ["--tensorboard/--no-tensorboard"],
+    default=True,
+    heading="Output",
+    help="Write TensorBoard events.  [default: yes]",
+)
+NO_CACHE = flag("--no-cache", "Distil anew instead of taking sets that were distilled before.")
+
+
+@click.command(cls=Command)
+@under("Strategy", [STRATEGY])
+@attach(BASELINE)
+@under("Strategy", MACHINE)
+@under("Stream", STREAM)
+@under("Learner", LEARNER)
+@under("Memory", MEMORY)
+@attach(LOOP)
+@under("Distillation", DISTILLATION)
+@under("Training on memory alone (*_gdumb)", set_training_settings("set"))
+@attach(OUTPUT, CONFIG, DATA_ROOT, TENSORBOARD, NO_CACHE, QUIET, JSON)
+def command(
+    baseline: tuple[str, ...],
+    loop: str | None,
+    output: Path | None,
+    config: Path | None,
+    data_root: Path | None,
+    tensorboard: bool,
+    no_cache: bool,
+    quiet: bool,
+    json: bool,
+    **values: Any,
+) -> None:
+    r"""Run a strategy on a stream and measure what it forgets.
+
+    A learner meets the experiences of a stream one after the other and is tested on all of them
+    after each. What it may keep of the past is the memory: real images, or images distilled from
+    them, at equal bytes.
+
+    \b
+    Examples:
+      clbench run --strategy dam_replay --baseline random_replay
+      clbench run --benchmark split_mnist --data-root ~/data --images-per-class 10 --seed 1
+      clbench run --strategy dm_gdumb --network convnet --set-epochs 300
+      clbench run --memory-bytes 15680 --packing 2 --baseline random_replay
+      clbench run --config runs/split_mnist5k/dam_replay-seed0/config.json --seed 1
+    """
+    from clbench.cli.build_config import build_config
+    from clbench.cli.display import print_json
+    from clbench.cli.results import print_reports
+    from clbench.cli.running import places, run_all
+    from clbench.config import RunConfig
+
+    first = build_config(RunConfig(), values, file=config, loop=loop)
+    configs = [first, *(first.replace(strategy=name) for name in baseline)]
+    folder, folders = places(configs, output)
+    reports = run_all(
+        configs,
+        folders,
+        data_root=data_root,
+        cache=not no_cache,
+        tensorboard=tensorboard,
+        quiet=quiet,
+    )
+    if len(reports) > 1:
+        _write_side_by_side(reports, folder)
+    if json:
+        shown = [report.to_dict() for report in reports]
+        return print_json(shown if baseline else shown[0])
+    if not quiet:
+        print_reports(reports, folders)
+        _hints(folder, folders, tensorboard)
+    return None
+
+
+def _write_side_by_side(reports: list[RunReport], folder: Path) -> None:
+    from clbench.cli.compare import write_comparison
+    from clbench.comparison import compare
+
+    write_comparison(compare(reports), folder / "comparison")
+
+
+def _hints(folder: Path, folders: list[Path], tensorboard: bool) -> None:
+    if len(folders) > 1:
+        click.echo(f"comparison:  {folder / 'comparison'}")
+    for one in folders:
+        click.echo(f"figures:     {one / 'figures'}")
+    if tensorboard:
+        click.echo(f"TensorBoard: tensorboard --logdir {shlex.quote(str(folder))}")
+    above = folder if folder.parent == Path() else folder.parent
+    click.echo(f"more runs:   clbench compare {shlex.quote(str(above))}")

@@ -1,0 +1,142 @@
+"""Runs one after the other, each in a directory of its own, with a line of progress."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from clbench import strategies
+from clbench.cli.display import ProgressLine
+from clbench.cli.group import Interrupted
+from clbench.cli.places import new_directory
+from clbench.config import RunConfig
+from clbench.report import RunReport
+from clbench.tracking import NullTracker, TensorBoardTracker, Tracker, Trackers
+from clbench.types import InputError
+
+SECONDS_BETWEEN_DRAWINGS = 0.1
+
+
+def places(configs: Sequence[RunConfig], output: Path | None) -> tuple[Path, list[Path]]:
+    """The folder of these runs, and each one's directory: the folder itself for a single run.
+
+    Raises:
+        InputError: an unknown strategy, one given twice, or a place that cannot be used.
+    """
+    names = [strategies.find_strategy(config.strategy).name for config in configs]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise InputError(f"--baseline: expected strategies that differ, found {twice[0]} twice")
+    together = f"{'-vs-'.join(names)}-seed{configs[0].seed}"
+    folder = new_directory(output, Path("runs") / configs[0].benchmark.name / together)
+    return folder, [folder / name for name in names] if len(names) > 1 else [folder]
+
+
+def run_all(
+    configs: Sequence[RunConfig],
+    folders: Sequence[Path],
+    *,
+    data_root: Path | None,
+    cache: bool,
+    tensorboard: bool,
+    quiet: bool,
+) -> list[RunReport]:
+    """Run every configuration in its directory.
+
+    Raises:
+        InputError: see `clbench.run.run`.
+        Interrupted: from outside; says what is left of the run.
+    """
+    # A solver that Avalanche's GEM would want, and nothing here.
+    warnings.filterwarnings("ignore", message="no QP solver found")
+    from clbench.run import run
+
+    reports = []
+    for config, folder in zip(configs, folders, strict=True):
+        with ProgressLine(not quiet) as line:
+            watch = RunLine(line, config.strategy, quiet)
+            trackers: list[Tracker] = [watch]
+            if tensorboard:
+                trackers.append(_OpenedAtStart(folder))
+            try:
+                report = run(
+                    config,
+                    data_root=data_root,
+                    output=folder,
+                    progress=watch,
+                    trackers=trackers,
+                    use_cache=cache,
+                )
+            except KeyboardInterrupt:
+                raise Interrupted(_what_is_left(config, folder)) from None
+        reports.append(report)
+    return reports
+
+
+def _what_is_left(config: RunConfig, folder: Path) -> str:
+    if not (folder / "partial.json").exists():
+        return f"interrupted; {config.strategy} had not learnt an experience yet"
+    return (
+        f"interrupted; {folder / 'partial.json'} keeps what {config.strategy} had measured, and "
+        "distilled sets are cached, so the same command gets there faster"
+    )
+
+
+class _OpenedAtStart(Trackers):
+    """TensorBoard, which makes its folder only when the run has passed all checks."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__()
+        self._directory = directory
+
+    def on_start(self, config: dict[str, Any], class_groups: Sequence[Sequence[int]]) -> None:
+        self._trackers = (TensorBoardTracker(self._directory),)
+        super().on_start(config, class_groups)
+
+
+class RunLine(NullTracker):
+    """A run on one line: hears its progress (`RunProgress`) and, as a tracker, the losses."""
+
+    phases = {"train": "training", "distil": "distilling", "evaluate": "testing"}
+    units = {"train": "steps", "distil": "updates", "evaluate": "test sets"}
+
+    def __init__(self, line: ProgressLine, name: str, quiet: bool) -> None:
+        """Draw on ``line`` under the strategy's ``name``; ``quiet`` keeps notes back."""
+        self._line, self._name, self._quiet = line, name, quiet
+        self._phase, self._detail, self._drawn = "", "", 0.0
+        self._experience = self._num_experiences = self._done = self._total = 0
+
+    def start(self, num_experiences: int) -> None:
+        """The stream is loaded."""
+        self._num_experiences = num_experiences
+
+    def phase(self, name: str, total: int) -> None:
+        """A phase of ``total`` steps begins; training opens an experience."""
+        self._experience += name == "train"
+        where = f"experience {self._experience} of {self._num_experiences}"
+        where = where if self._experience else "the untrained network"
+        self._phase = f"{self._name}: {self.phases.get(name, name)} {where}"
+        self._detail, self._done, self._total = self.units.get(name, "steps"), 0, total
+        self._draw()
+
+    def advance(self, num: int = 1) -> None:
+        """Steps done; drawn at most ten times a second, since a step may take a millisecond."""
+        self._done += num
+        if time.monotonic() >= self._drawn + SECONDS_BETWEEN_DRAWINGS:
+            self._draw()
+
+    def on_distillation_update(self, k: int, update: int, loss: float) -> None:
+        """The loss beside the count."""
+        self._detail = f"updates, loss {loss:.4g}"
+
+    def note(self, text: str) -> None:
+        """A line that stays."""
+        if not self._quiet:
+            self._line.write(f"{self._name}: {text}")
+
+    def _draw(self) -> None:
+        self._drawn = time.monotonic()
+        self._line.show(self._phase, self._done, self._total, self._detail)

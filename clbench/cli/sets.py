@@ -1,0 +1,80 @@
+"""What `clbench distill` and `clbench evaluate` share: options, the device, the table of scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clbench.cli.options import Decorator, Option, network_settings, set_training_settings, under
+
+if TYPE_CHECKING:
+    import torch
+
+    from clbench.config import RunConfig
+    from clbench.data import ImageData
+    from clbench.evaluation.beside_random import Judge, SetScore
+
+EVALUATION = [
+    *network_settings("evaluation-", "learner.network", {"name": "convnet"}, "that is trained"),
+    *set_training_settings("evaluation"),
+]
+NUM_NETWORKS = Option(
+    ["--num-networks-evaluated"],
+    type=int,
+    default=5,
+    metavar="N",
+    heading="Evaluation",
+    help="Fresh networks trained on each set.  [default: 5]",
+)
+evaluation_options: Decorator = under("Evaluation", EVALUATION)
+
+
+def base_config() -> RunConfig:
+    """Defaults of commands about sets: fresh networks are ConvNets, as in the field's protocol."""
+    from clbench.config import LearnerConfig, NetworkConfig, RunConfig
+
+    return RunConfig(learner=LearnerConfig(network=NetworkConfig("convnet")))
+
+
+def make_judge(
+    data: ImageData, config: RunConfig, num_networks: int, device: torch.device, show: Any
+) -> Judge:
+    """The protocol that ``config`` describes, checked by building one network."""
+    from clbench import networks
+    from clbench.distillation.augmentation import parse
+    from clbench.evaluation.beside_random import Judge
+
+    networks.build(config.learner.network, data.spec, seed=0)
+    parse(config.set_training.augmentation, data.spec)
+    return Judge(
+        data.train, data.test, data.spec, config.learner.network, config.set_training,
+        num_networks, config.seed, device,
+        lambda name, done, total: show(f"evaluating {name}", done, total, "networks"),
+    )  # fmt: skip
+
+
+def print_scores(title: str, rows: Sequence[SetScore]) -> None:
+    """One row per set."""
+    from clbench.cli.display import count, per_cent, print_table, seconds, table
+
+    columns = ("set", "accuracy %", "std", "networks", "slots/class", "bytes", "distil s")
+    made = table(columns)
+    for row in rows:
+        made.add_row(
+            row.name,
+            per_cent(row.scores.mean),
+            per_cent(row.scores.std),
+            str(row.scores.num),
+            str(row.slots_per_class),
+            count(row.num_bytes),
+            seconds(row.distil_seconds),
+        )
+    print_table(title, made)
+
+
+def say(text: str, quiet: bool) -> None:
+    """Print a line unless told to be quiet."""
+    if not quiet:
+        click.echo(text)

@@ -1,0 +1,144 @@
+"""Runs that differ in nothing but the seed form a group; what differs between groups names it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from clbench.comparison.readings import final_memory_bytes, used_networks
+from clbench.report import RunReport
+from clbench.types import InputError
+
+# What a strategy does by itself; everything else is a condition that groups should share.
+METHOD = ("distillation.", "set_training.")
+STREAM = ("benchmark.", "data.")
+
+Fields = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The runs of one configuration.
+
+    Attributes:
+        fields: the configuration, flat, without seed and strategy, and ``data.fingerprint``.
+        strategy: name of the strategy.
+        runs: seed -> report, ascending.
+        label: strategy and whatever sets this group apart from the others.
+    """
+
+    fields: Fields
+    strategy: str
+    runs: Mapping[int, RunReport]
+    label: str
+
+
+def group_runs(named_reports: Sequence[tuple[str, RunReport]]) -> list[Cell]:
+    """Group reports by everything but the seed, and label the groups.
+
+    Args:
+        named_reports: (where it came from, report).
+
+    Raises:
+        InputError: a configuration without strategy or seed, or two runs of one configuration and
+            seed.
+    """
+    found: dict[str, tuple[str, Fields, dict[int, tuple[str, RunReport]]]] = {}
+    for name, report in named_reports:
+        strategy, seed, fields = _identity(name, report)
+        key = repr((strategy, sorted(fields.items())))
+        runs = found.setdefault(key, (strategy, fields, {}))[2]
+        if seed in runs:
+            raise InputError(
+                f"expected one run per configuration and seed, found two of {strategy} with seed "
+                f"{seed}: {runs[seed][0]} and {name}; leave one out"
+            )
+        runs[seed] = (name, report)
+    parts = [(strategy, fields) for strategy, fields, _ in found.values()]
+    return [
+        Cell(fields, strategy, {seed: runs[seed][1] for seed in sorted(runs)}, label)
+        for (strategy, fields, runs), label in zip(found.values(), _labels(parts), strict=True)
+    ]
+
+
+def _identity(name: str, report: RunReport) -> tuple[str, int, Fields]:
+    fields = dict(_flatten(report.config))
+    strategy, seed = fields.pop("strategy", None), fields.pop("seed", None)
+    if not isinstance(strategy, str) or not isinstance(seed, int):
+        raise InputError(
+            f"{name}: expected a configuration with strategy and seed, found {strategy!r} and "
+            f"{seed!r}"
+        )
+    # What was not done had no say in the run, whatever its settings.
+    done = {"distillation.": used_networks(report), "memory.": final_memory_bytes(report)}
+    idle = tuple(prefix for prefix, what in done.items() if not what)
+    fields = {k: v for k, v in fields.items() if not k.startswith(idle)}
+    fields["data.fingerprint"] = str(report.data.get("fingerprint"))
+    return strategy, seed, fields
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def differing(fields: Iterable[Fields]) -> list[str]:
+    """Names of the fields that do not have one value throughout, in order of appearance.
+
+    A group that lacks a field has no value to differ in.
+    """
+    values: dict[str, set[str]] = {}
+    for group in fields:
+        for name, value in group.items():
+            values.setdefault(name, set()).add(repr(value))
+    return [name for name, found in values.items() if len(found) > 1]
+
+
+def _telling(fields: Sequence[Fields], names: Iterable[str]) -> list[str]:
+    """The fewest of ``names``, first come, that tell apart all that ``names`` tell apart.
+
+    A network's width, say, says nothing new where its name already differs.
+    """
+    chosen: list[str] = []
+    for name in names:
+        values: dict[str, set[str]] = {}
+        for group in fields:
+            so_far = repr([group.get(other) for other in chosen])
+            values.setdefault(so_far, set()).add(repr(group.get(name)))
+        if any(len(found) > 1 for found in values.values()):
+            chosen.append(name)
+    return chosen
+
+
+def _labels(groups: Sequence[tuple[str, Fields]]) -> list[str]:
+    every = [fields for _, fields in groups]
+    conditions = [name for name in differing(every) if not name.startswith(METHOD)]
+    shown = [list(_telling(every, conditions)) for _ in groups]
+    for strategy in {strategy for strategy, _ in groups}:
+        own = [i for i, (other, _) in enumerate(groups) if other == strategy]
+        mine = [every[i] for i in own]
+        everything = _telling(mine, shown[own[0]] + differing(mine))
+        for i in own:
+            shown[i] += [name for name in everything if name not in shown[i]]
+    short = _short_names({name for names in shown for name in names})
+    return [
+        ", ".join([strategy, *(f"{short[n]}={_value(n, fields[n])}" for n in names if n in fields)])
+        for (strategy, fields), names in zip(groups, shown, strict=True)
+    ]
+
+
+def _short_names(names: Iterable[str]) -> dict[str, str]:
+    """``memory.packing`` becomes packing, ``learner.network.name`` network, unless two collide."""
+    short = {name: name.removesuffix(".name").rpartition(".")[2] for name in sorted(names)}
+    taken = list(short.values())
+    return {name: s if taken.count(s) == 1 else name for name, s in short.items()}
+
+
+def _value(name: str, value: Any) -> str:
+    if value is None:
+        return "default"
+    return str(value)[:8] if name == "data.fingerprint" else str(value)

@@ -1,0 +1,75 @@
+"""Finding the reports of finished runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from clbench.report import RunReport
+from clbench.types import InputError
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Reports with the files they came from; iterates over the reports.
+
+    Attributes:
+        paths: the report files, sorted.
+        reports: one per path.
+        unfinished: run directories that hold no report (running, failed or interrupted).
+    """
+
+    paths: tuple[Path, ...]
+    reports: tuple[RunReport, ...]
+    unfinished: tuple[Path, ...] = ()
+
+    def __len__(self) -> int:
+        """Number of reports."""
+        return len(self.reports)
+
+    def __iter__(self) -> Iterator[RunReport]:
+        """The reports, in the order of their paths."""
+        return iter(self.reports)
+
+
+def load_runs(paths: Iterable[Path | str]) -> Runs:
+    """Read every report at or below ``paths``; one that is reached twice counts once.
+
+    Args:
+        paths: report files, run directories, or folders that hold run directories at any depth.
+
+    Raises:
+        InputError: a path that does not exist, a file that is no report, or no report at all.
+    """
+    files: dict[Path, Path] = {}
+    unfinished: dict[Path, Path] = {}
+    for path in map(Path, paths):
+        if not path.exists():
+            raise InputError(f"no such file or folder: {path}; expected runs of `clbench run`")
+        for file in [path] if path.is_file() else sorted(path.rglob("report.json")):
+            files.setdefault(file.resolve(), file)
+        for status in sorted(path.rglob("status.json")) if path.is_dir() else ():
+            if not (status.parent / "report.json").exists():
+                unfinished.setdefault(status.parent.resolve(), status.parent)
+    if not files:
+        few = f" ({len(unfinished)} unfinished: {_states(unfinished.values())})"
+        raise InputError(
+            "expected at least one report.json below the given paths, found none"
+            + (few if unfinished else "")
+            + "; `clbench run --output DIRECTORY` writes one"
+        )
+    ordered = sorted(files.values())
+    reports = tuple(RunReport.load(file) for file in ordered)
+    return Runs(tuple(ordered), reports, tuple(sorted(unfinished.values())))
+
+
+def _states(folders: Iterable[Path]) -> str:
+    def state(folder: Path) -> str:
+        try:
+            return str(json.loads((folder / "status.json").read_text())["status"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return "status unreadable"
+
+    return ", ".join(f"{folder} {state(folder)}" for folder in folders)

@@ -1,0 +1,136 @@
+"""What a reader of a comparison must know before believing it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from clbench.comparison.grouping import METHOD, STREAM, Cell, differing
+from clbench.comparison.readings import final_memory_bytes
+
+# Six pairs are the fewest whose two-sided sign-flip test can fall below 0.05: 2 / 2**6 = 0.031.
+FEWEST_PAIRS = 6
+FEWEST_SEEDS = 3
+
+
+def _listed(labels: Sequence[str]) -> str:
+    few = [f"[{label}]" for label in labels[:3]]
+    return " ".join(few) + (f" and {len(labels) - 3} more" if len(labels) > 3 else "")
+
+
+def _by_value(pairs: Iterable[tuple[str, str]]) -> str:
+    """``value: [label] [label]; value: [label]`` from (label, value)."""
+    found: dict[str, list[str]] = {}
+    for label, value in pairs:
+        found.setdefault(value, []).append(label)
+    return "; ".join(f"{value}: {_listed(labels)}" for value, labels in found.items())
+
+
+def comparability(cells: Sequence[Cell]) -> Iterator[str]:
+    """Differences that make rows incomparable: stream, data, learner, bytes of memory."""
+    for name in differing(cell.fields for cell in cells):
+        if name.startswith((*STREAM, "learner.")):
+            values = ((c.label, str(c.fields[name])[:60]) for c in cells if name in c.fields)
+            yield f"{name} differs: {_by_value(values)}"
+    sizes = [(cell.label, _memory_size(cell)) for cell in cells]
+    known = [(label, size) for label, size in sizes if size is not None]
+    if len({size for _, size in known}) > 1:
+        yield f"bytes of memory after the last experience differ: {_by_value(known)}"
+    yield from _class_groups(cells)
+
+
+def _memory_size(cell: Cell) -> str | None:
+    sizes = sorted({b for r in cell.runs.values() if (b := final_memory_bytes(r)) is not None})
+    if not sizes:
+        return None
+    return f"{sizes[0]:,.0f}" if len(sizes) == 1 else f"{sizes[0]:,.0f} to {sizes[-1]:,.0f}"
+
+
+def _class_groups(cells: Sequence[Cell]) -> Iterator[str]:
+    """Streams that should be the same under one seed, and are not."""
+    streams: dict[tuple[str, int], dict[str, list[str]]] = {}
+    for cell in cells:
+        stream = repr([(n, cell.fields[n]) for n in sorted(cell.fields) if n.startswith(STREAM)])
+        for seed, report in cell.runs.items():
+            found = streams.setdefault((stream, seed), {})
+            found.setdefault(repr(report.class_groups), []).append(cell.label)
+    for (_, seed), found in streams.items():
+        if len(found) > 1:
+            parts = "; ".join(f"{groups}: {_listed(labels)}" for groups, labels in found.items())
+            yield f"classes of the experiences differ under seed {seed}: {parts}"
+
+
+def few_seeds(cells: Sequence[Cell]) -> Iterator[str]:
+    """Groups too small for their spread to mean much."""
+    for count in range(1, FEWEST_SEEDS):
+        labels = [cell.label for cell in cells if len(cell.runs) == count]
+        if labels:
+            seeds = "1 seed" if count == 1 else f"{count} seeds"
+            yield f"only {seeds}, fewer than {FEWEST_SEEDS}: {_listed(labels)}"
+
+
+def weak_tests(pairs: Mapping[str, int]) -> Iterator[str]:
+    """Tests that cannot reach 0.05, from label -> number of pairs."""
+    for count in range(1, FEWEST_PAIRS):
+        labels = [label for label, number in pairs.items() if number == count]
+        if labels:
+            seeds = "1 common seed" if count == 1 else f"{count} common seeds"
+            least = 2 / 2**count
+            yield f"with {seeds} p cannot fall below {least:g}: {_listed(labels)}"
+
+
+def without_baseline(labels: Sequence[str]) -> Iterator[str]:
+    """Groups that no baseline matches."""
+    if labels:
+        yield (
+            "not tested, for want of a baseline of the same stream, learner, packing and seeds: "
+            + _listed(labels)
+        )
+
+
+def method_settings(cells: Sequence[Cell]) -> Iterator[str]:
+    """How the methods' own settings differ."""
+    for name in differing(cell.fields for cell in cells):
+        if name.startswith(METHOD):
+            values = ((c.label, str(c.fields[name])) for c in cells if name in c.fields)
+            yield f"{name} differs: {_by_value(values)}"
+
+
+def _environment_fields(environment: Mapping[str, Any]) -> dict[str, Any]:
+    versions = environment.get("versions")
+    flat = {f"{k} version": v for k, v in versions.items()} if isinstance(versions, dict) else {}
+    names = ("python", "processor", "commit", "dirty", "num_threads", "device")
+    return {**{name: environment.get(name) for name in names}, **flat}
+
+
+def surroundings(cells: Sequence[Cell]) -> Iterator[str]:
+    """Differences between the machines and versions of the runs, and results from a cache."""
+    runs = [(cell.label, report) for cell in cells for report in cell.runs.values()]
+    fields = [_environment_fields(report.environment) for _, report in runs]
+    for name in differing(fields):
+        found = dict.fromkeys(str(values.get(name)) for values in fields)
+        yield f"runs differ in their {name}: {', '.join(found)}"
+    cached = dict.fromkeys(label for label, r in runs if r.measured.get("from_cache"))
+    if cached:
+        yield (
+            "sets read from the cache count with the seconds that distilling them had taken: "
+            + _listed(list(cached))
+        )
+
+
+def unfinished(folders: Sequence[Path]) -> Iterator[str]:
+    """Runs that could not take part."""
+    if folders:
+        names = _listed([str(folder) for folder in folders])
+        yield f"{len(folders)} without a report, left out (running, failed, interrupted): {names}"
+
+
+def reported(cells: Sequence[Cell]) -> Iterator[str]:
+    """The runs' own notes, each once."""
+    found: dict[str, list[str]] = {}
+    for cell in cells:
+        for note in dict.fromkeys(n for r in cell.runs.values() for n in r.notes):
+            found.setdefault(note, []).append(cell.label)
+    for note, labels in found.items():
+        yield f"{note.rstrip('.')}: {_listed(labels)}"

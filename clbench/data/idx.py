@@ -1,0 +1,69 @@
+"""The idx files of the MNIST family: two zero bytes, type, rank, big-endian sizes, then bytes.
+
+Format: http://yann.lecun.com/exdb/mnist/ (bottom of the page).
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import math
+import struct
+import zlib
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from clbench.types import InputError
+
+_UNSIGNED_BYTE = 8
+
+
+def num_bytes(*shape: int) -> int:
+    """Size of the unpacked file that holds this many bytes of data."""
+    return 4 + 4 * len(shape) + math.prod(shape)
+
+
+def md5(path: Path) -> str:
+    """MD5 of a file in hexadecimal: the only checksum its publishers give."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def read(path: Path, *shape: int) -> Tensor:
+    """The uint8 tensor of this shape in ``path``, which may be packed by gzip (``.gz``).
+
+    Raises:
+        InputError: truncated, corrupt, or of another shape.
+    """
+    content = _unpacked(path)
+    expected = struct.pack(">HBB", 0, _UNSIGNED_BYTE, len(shape)) + struct.pack(
+        f">{len(shape)}I", *shape
+    )
+    if len(content) != num_bytes(*shape):
+        raise InputError(
+            f"{path}: expected {num_bytes(*shape):,} bytes"
+            f"{' when unpacked' if path.suffix == '.gz' else ''}, found {len(content):,}; "
+            "delete it and fetch it again"
+        )
+    if not content.startswith(expected):
+        raise InputError(
+            f"{path}: expected an idx file of shape {' x '.join(map(str, shape))}, found one that "
+            f"begins with {content[: len(expected)].hex(' ')}; delete it and fetch it again"
+        )
+    data = torch.frombuffer(bytearray(content), dtype=torch.uint8, offset=len(expected))
+    return data.view(shape)
+
+
+def _unpacked(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+        return gzip.decompress(content) if path.suffix == ".gz" else content
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(
+            f"{path}: expected a whole gzip archive, found {len(content):,} bytes that do not "
+            f"unpack ({error}); delete it and fetch it again"
+        ) from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None

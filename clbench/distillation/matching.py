@@ -1,0 +1,221 @@
+"""Distribution and attention matching: DM and DataDAM.
+
+DM: Zhao & Bilen, "Dataset Condensation with Distribution Matching", WACV 2023.
+DataDAM: Sajedi et al., "DataDAM: Efficient Dataset Distillation with Attention Matching", ICCV
+2023.
+
+For every class the statistics of real and synthetic images in a random network are brought
+together by moving the synthetic images:
+
+    L_SAM = sum over layers, classes, positions of (mean A_real - mean A_syn)^2   (DataDAM eq. 1-3)
+    L_MMD = sum over classes, dimensions of (mean e_real - mean e_syn)^2          (DM eq. 4)
+    L     = attention_weight * L_SAM + mmd_weight * L_MMD                         (DataDAM eq. 5)
+
+A is the attention map of a layer, e the flattened output of the last pooling. The authors' code
+minimises 100 * L; here the factor is part of ``learning_rate``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from clbench import networks
+from clbench.config import DistillationConfig
+from clbench.cost import forward_flops
+from clbench.device import autocast
+from clbench.distillation.augmentation import Draw, draw, parse
+from clbench.distillation.protocol import OnUpdate, check_counts
+from clbench.distillation.selection import pack_selection, random_index
+from clbench.packing import unpack
+from clbench.types import ImageSpec, LabelledImages
+
+BACKWARD_TO_INPUT = 1.0  # a backward pass to the input alone costs one forward
+
+
+def attention(map_NCHW: Tensor, power: float) -> Tensor:
+    """Attention map (N, H*W): sum over channels of |f|^power, unit length per image."""
+    f = map_NCHW if power == 1 else map_NCHW.abs() ** power
+    return F.normalize((f if power != 1 else f.abs()).sum(1).flatten(1).float(), dim=1)
+
+
+def class_means(values_ND: Tensor, group: Tensor, num: int) -> Tensor:
+    """Mean of the rows of each group, (num, D)."""
+    sums = torch.zeros(num, values_ND.shape[1], device=values_ND.device)
+    counts = torch.bincount(group, minlength=num).clamp_min(1)
+    return sums.index_add(0, group, values_ND) / counts[:, None]
+
+
+def statistics(
+    network: nn.Module, images_NCHW: Tensor, group: Tensor, num: int, config: DistillationConfig
+) -> list[Tensor]:
+    """Class means of the attention of every layer but the last, then of the embedding.
+
+    The last layer's attention is left out as in the authors' code: the embedding speaks for it.
+    DM wants the embedding alone.
+    """
+    maps, embedding = network.features(images_NCHW)  # type: ignore[operator]
+    values = [embedding.flatten(1).float()]
+    if config.distiller == "datadam":
+        values = [attention(m, config.attention_power) for m in maps[:-1]] + values
+    return [class_means(v, group, num) for v in values]
+
+
+def matching_loss(real: list[Tensor], synthetic: list[Tensor], mmd_weight: float) -> Tensor:
+    """L of the module's docstring from the two lists that `statistics` returns."""
+    *sam, mmd = [((r - s) ** 2).sum() for r, s in zip(real, synthetic, strict=True)]
+    return torch.stack([*sam, mmd_weight * mmd]).sum()
+
+
+@dataclass(frozen=True)
+class Matching:
+    """DM or DataDAM (``config.distiller``), see `DistillationConfig` for the loop."""
+
+    config: DistillationConfig
+
+    def distill(
+        self,
+        real: LabelledImages,
+        spec: ImageSpec,
+        *,
+        images_per_class: int,
+        packing: int,
+        generator: torch.Generator,
+        device: torch.device,
+        on_update: OnUpdate | None = None,
+    ) -> LabelledImages:
+        """See `Distiller.distill`; float32 images on the 0..1 scale."""
+        check_counts(real, images_per_class, packing)
+        job = _Job(self.config, real.to(device), spec, images_per_class, packing, generator)
+        config = self.config
+        total, done = config.num_networks * config.updates_per_network, 0
+        for _ in range(config.num_networks):
+            for loss in job.use_network():
+                done += 1
+                if on_update is not None:
+                    on_update(done, total, loss)
+        return job.result()
+
+    def flops(self, spec: ImageSpec, *, num_real: int, num_classes: int, num_images: int) -> float:
+        """Forward passes of the real batches; forward, backward of the synthetic images."""
+        c = self.config
+        one = forward_flops(networks.build(c.network, spec, seed=0), spec.shape)
+        updates = c.num_networks * c.updates_per_network
+        real = min(c.batch_real * num_classes, num_real)
+        draws = updates if c.resample or c.network_steps else c.num_networks
+        steps = c.num_networks * (c.updates_per_network - 1) * c.network_steps
+        per_update = num_images * (1 + BACKWARD_TO_INPUT)
+        return one * (draws * real + updates * per_update + steps * 3 * num_images)
+
+
+class _Job:
+    """One distillation under way: the synthetic images, their optimiser and the real data."""
+
+    def __init__(
+        self,
+        config: DistillationConfig,
+        real: LabelledImages,
+        spec: ImageSpec,
+        images_per_class: int,
+        packing: int,
+        generator: torch.Generator,
+    ) -> None:
+        self.config, self.spec, self.packing, self.generator = config, spec, packing, generator
+        self.real, self.device = real, real.images.device
+        self.classes = real.classes
+        self.operations = parse(config.augmentation, spec)
+        start = self._initial(images_per_class)
+        self.labels = start.labels
+        self.slots = start.images.to(self.device).requires_grad_()
+        repeated = images_per_class * packing**2
+        self.group = torch.arange(len(self.classes), device=self.device).repeat_interleave(repeated)
+        self.optimizer = torch.optim.SGD(
+            [self.slots], lr=config.learning_rate, momentum=config.momentum
+        )
+
+    def _initial(self, images_per_class: int) -> LabelledImages:
+        real, num = self.real, images_per_class * self.packing**2
+        index = random_index(real.hard_labels, num, self.generator).to(self.device)
+        chosen = pack_selection(real, index, self.packing)
+        if self.config.initialisation == "noise":
+            noise = torch.randn(chosen.images.shape, generator=self.generator)
+            return LabelledImages(noise, chosen.hard_labels.cpu(), self.packing)
+        images = self.spec.normalise(chosen.images)
+        return LabelledImages(images.cpu(), chosen.hard_labels.cpu(), self.packing)
+
+    def _network(self) -> nn.Module:
+        seed = int(torch.randint(2**62, (1,), generator=self.generator))
+        network = networks.build(self.config.network, self.spec, seed=seed)
+        return network.to(self.device).train().requires_grad_(False)
+
+    def _draw(self) -> Draw:
+        size = (self.spec.height, self.spec.width)
+        return draw(self.operations, len(self.classes), size, self.generator)
+
+    def _real_statistics(self, network: nn.Module, augmentation: Draw) -> list[Tensor]:
+        index = random_index(self.real.hard_labels, self.config.batch_real, self.generator)
+        batch = self.real.select(index.to(self.device))
+        wanted = torch.tensor(self.classes, device=self.device)
+        group = torch.searchsorted(wanted, batch.hard_labels)
+        images = augmentation(self.spec.normalise(batch.images), group)
+        with torch.no_grad(), autocast(self.config.precision, self.device):
+            return statistics(network, images, group, len(self.classes), self.config)
+
+    def use_network(self):  # type: ignore[no-untyped-def]
+        """Draw a network, take its image updates, yield each one's loss."""
+        network = self._network()
+        real: list[Tensor] = []
+        augmentation: Draw | None = None
+        for update in range(self.config.updates_per_network):
+            if update and self.config.network_steps:
+                self._train(network)
+            stale = self.config.resample or self.config.network_steps
+            if augmentation is None or stale:
+                augmentation = self._draw()
+                real = self._real_statistics(network, augmentation)
+            yield self._update(network, augmentation, real)
+
+    def _update(self, network: nn.Module, augmentation: Draw, real: list[Tensor]) -> float:
+        config = self.config
+        images = augmentation(unpack(self.slots, self.packing), self.group)
+        with autocast(config.precision, self.device):
+            synthetic = statistics(network, images, self.group, len(self.classes), config)
+        loss = matching_loss(real, synthetic, config.mmd_weight)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        self._project()
+        return float(loss.detach())
+
+    @torch.no_grad()
+    def _project(self) -> None:
+        """Back onto the 0..1 pixel scale, because memory stores pixels and nothing else."""
+        low = self.spec.normalise(torch.zeros(1, self.spec.channels, 1, 1, device=self.device))
+        high = self.spec.normalise(torch.ones(1, self.spec.channels, 1, 1, device=self.device))
+        self.slots.clamp_(low, high)
+
+    def _train(self, network: nn.Module) -> None:
+        """SGD steps on the synthetic set (the course report's inner loop)."""
+        config = self.config
+        network.requires_grad_(True)
+        optimizer = torch.optim.SGD(network.parameters(), lr=config.network_learning_rate)
+        targets = self.labels.to(self.device).repeat_interleave(self.packing**2)
+        images = unpack(self.slots.detach(), self.packing)
+        for _ in range(config.network_steps):
+            order = torch.randperm(len(images), generator=self.generator)[: config.batch_real]
+            order = order.to(self.device)
+            with autocast(config.precision, self.device):
+                logits = network(images[order])
+            loss = F.cross_entropy(logits.float(), targets[order])
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+        network.requires_grad_(False)
+
+    def result(self) -> LabelledImages:
+        """What has been distilled so far, on the CPU."""
+        images = self.spec.denormalise(self.slots.detach()).clamp(0, 1).cpu()
+        return LabelledImages(images, self.labels.clone(), self.packing)

@@ -1,0 +1,112 @@
+"""Memories of real images: random choice and herding. The baselines distilling must beat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from clbench.distillation.protocol import OnUpdate, check_counts
+from clbench.packing import pack
+from clbench.types import ImageSpec, LabelledImages
+
+
+def pack_selection(real: LabelledImages, index: Tensor, packing: int) -> LabelledImages:
+    """The images at ``index`` (grouped by class) as slots; uint8 stays uint8."""
+    chosen = real.select(index)
+    if packing == 1:
+        return chosen
+    pixels = chosen.images.float() / 255 if chosen.images.dtype == torch.uint8 else chosen.images
+    slots = LabelledImages(pack(pixels, packing), chosen.labels[:: packing**2], packing)
+    return slots.quantised()
+
+
+def random_index(labels: Tensor, num_per_class: int, generator: torch.Generator) -> Tensor:
+    """Positions of ``num_per_class`` random entries of each class, classes ascending."""
+    parts = []
+    for c in labels.unique():
+        members = (labels == c).nonzero().flatten().cpu()
+        order = torch.randperm(len(members), generator=generator)
+        parts.append(members[order[:num_per_class]])
+    return torch.cat(parts)
+
+
+@dataclass(frozen=True)
+class RandomSelection:
+    """Uniformly random real images of each class, without replacement."""
+
+    def distill(
+        self,
+        real: LabelledImages,
+        spec: ImageSpec,
+        *,
+        images_per_class: int,
+        packing: int,
+        generator: torch.Generator,
+        device: torch.device,
+        on_update: OnUpdate | None = None,
+    ) -> LabelledImages:
+        """See `Distiller.distill`."""
+        check_counts(real, images_per_class, packing)
+        index = random_index(real.hard_labels, images_per_class * packing**2, generator)
+        return pack_selection(real, index, packing)
+
+    def flops(self, spec: ImageSpec, *, num_real: int, num_classes: int, num_images: int) -> float:
+        """Nothing is computed."""
+        return 0.0
+
+
+@dataclass(frozen=True)
+class Herding:
+    """Herding (Welling, ICML 2009) as in iCaRL (Rebuffi et al., CVPR 2017, algorithm 4).
+
+    Images are picked one by one so that the mean of the picked stays nearest to the class mean.
+    iCaRL measures in the features of its learner; a distiller knows no learner, so the features are
+    the normalised pixels, each image scaled to unit length.
+    """
+
+    def distill(
+        self,
+        real: LabelledImages,
+        spec: ImageSpec,
+        *,
+        images_per_class: int,
+        packing: int,
+        generator: torch.Generator,
+        device: torch.device,
+        on_update: OnUpdate | None = None,
+    ) -> LabelledImages:
+        """See `Distiller.distill`; deterministic, the generator is not used."""
+        check_counts(real, images_per_class, packing)
+        features = spec.normalise(real.images.to(device)).flatten(1)
+        features = features / features.norm(dim=1, keepdim=True).clamp_min(1e-12)
+        labels = real.hard_labels.to(device)
+        parts = []
+        for c in labels.unique():
+            members = (labels == c).nonzero().flatten()
+            parts.append(members[herd(features[members], images_per_class * packing**2)].cpu())
+        return pack_selection(real, torch.cat(parts), packing)
+
+    def flops(self, spec: ImageSpec, *, num_real: int, num_classes: int, num_images: int) -> float:
+        """One distance of every candidate to the moving target per pick."""
+        return 2.0 * num_real * spec.image_bytes * num_images / max(num_classes, 1)
+
+
+def herd(features_ND: Tensor, num: int) -> Tensor:
+    """The first ``num`` picks of herding, as positions, in the order picked."""
+    mean = features_ND.mean(0)
+    picked_sum = torch.zeros_like(mean)
+    free = torch.ones(len(features_ND), dtype=torch.bool, device=features_ND.device)
+    squared = (features_ND**2).sum(1)
+    picks = []
+    for k in range(num):
+        # argmin |mean - (sum + f) / (k+1)|^2, the constant part left out
+        target = (k + 1) * mean - picked_sum
+        score = squared - 2 * features_ND @ target
+        score = torch.where(free, score, torch.full_like(score, float("inf")))
+        best = int(score.argmin())
+        picks.append(best)
+        free[best] = False
+        picked_sum = picked_sum + features_ND[best]
+    return torch.tensor(picks, device=features_ND.device)

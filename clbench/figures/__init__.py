@@ -1,0 +1,28 @@
+"""Figures of runs and comparisons.
+
+Every function returns a `matplotlib.figure.Figure` of its own; no global state of pyplot is touched
+and no window is opened. Colours stay apart for colour-blind readers: Okabe and Ito's palette for
+kinds of things, cividis and viridis for ordered ones. Accuracies come in 0..1 and are shown in per
+cent.
+"""
+
+from clbench.figures.classes import confusion_figure, memory_figure
+from clbench.figures.groups import comparison_bars_figure, comparison_curves_figure
+from clbench.figures.stream import (
+    accuracy_matrix_figure,
+    distillation_figure,
+    forgetting_curves_figure,
+)
+from clbench.figures.style import figure_to_array, save_figure
+
+__all__ = [
+    "accuracy_matrix_figure",
+    "comparison_bars_figure",
+    "comparison_curves_figure",
+    "confusion_figure",
+    "distillation_figure",
+    "figure_to_array",
+    "forgetting_curves_figure",
+    "memory_figure",
+    "save_figure",
+]

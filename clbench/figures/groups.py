@@ -1,0 +1,108 @@
+"""Several groups of runs against each other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from clbench import metrics
+from clbench.figures.style import INK, MARKERS, colours, drawing, learnt_axis, per_cent
+from clbench.statistics import mean_interval
+from clbench.types import InputError
+
+
+def comparison_curves_figure(groups: Mapping[str, Sequence[metrics.Matrix]]) -> Figure:
+    """Average accuracy and mean forgetting of each group over the experiences learnt.
+
+    Lines are means over seeds, bands 95 % t-intervals (none with a single seed). The length of the
+    streams may differ between groups, not within one.
+
+    Args:
+        groups: label -> one accuracy matrix (T, T) per seed.
+
+    Raises:
+        InputError: no groups, or a group without matrices.
+    """
+    _require_groups(groups)
+    longest = max(len(seeds[0]) for seeds in groups.values())
+    with drawing(9.6, 3.9 + 0.2 * math.ceil(len(groups) / 3), 2) as (figure, (left, right)):
+        for i, (label, seeds) in enumerate(groups.items()):
+            colour, marker = colours(len(groups))[i], MARKERS[i % len(MARKERS)]
+            accuracy = [metrics.average_accuracy_curve(R) for R in seeds]
+            forgetting = [metrics.mean_forgetting_curve(R) for R in seeds]
+            _band(left, 1, accuracy, colour, marker, label)
+            _band(right, 2, forgetting, colour, marker, None)
+        for axes in (left, right):
+            learnt_axis(axes, longest)
+        per_cent(left, "average accuracy so far (%)")
+        right.set_ylabel("mean forgetting so far (points)")
+        right.grid(True)
+        left.set_title("Accuracy")
+        right.set_title("Forgetting")
+        figure.legend(loc="outside lower center", ncols=min(3, len(groups)))
+    return figure
+
+
+def _band(
+    axes: Axes, first: int, curves: list[list[float]], colour: Any, marker: str, label: str | None
+) -> None:
+    intervals = 100 * np.array([mean_interval(values) for values in np.array(curves).T])
+    if not len(intervals):
+        return
+    steps = np.arange(first, first + len(intervals))
+    mean, low, high = intervals.T
+    axes.plot(steps, mean, color=colour, marker=marker, label=label)
+    if not np.isnan(low).any():
+        axes.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
+
+
+def comparison_bars_figure(
+    groups: Mapping[str, Sequence[float]], *, title: str = "Average accuracy after the stream"
+) -> Figure:
+    """Mean of each group as a bar, its 95 % t-interval, and every seed as a point.
+
+    Args:
+        groups: label -> one accuracy in 0..1 per seed.
+        title: heading.
+
+    Raises:
+        InputError: no groups, or a group without values.
+    """
+    _require_groups(groups)
+    labels = list(groups)
+    with drawing(7.2, 1.0 + 0.42 * len(labels)) as (figure, (axes,)):
+        for i, (label, colour) in enumerate(zip(labels, colours(len(labels)), strict=True)):
+            _bar(axes, i, 100 * np.asarray(groups[label], dtype=np.float64), colour)
+        axes.set_yticks(range(len(labels)), labels)
+        axes.invert_yaxis()
+        axes.tick_params(axis="y", length=0)
+        axes.set_xlim(0, 108)
+        axes.set_xticks(range(0, 101, 20))
+        axes.grid(True, axis="x")
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel("accuracy (%); line: 95 % interval, points: seeds")
+        axes.set_title(title)
+    return figure
+
+
+def _bar(axes: Axes, row: int, values: npt.NDArray[np.float64], colour: Any) -> None:
+    mean, low, high = mean_interval(values)
+    axes.barh(row, mean, height=0.66, color=colour, alpha=0.35, linewidth=0)
+    # Seeds are spread over the bar so that equal ones stay visible.
+    points = row + np.linspace(-0.22, 0.22, len(values)) * (len(values) > 1)
+    axes.scatter(values, points, s=12, color=colour, edgecolor="white", linewidth=0.5, zorder=3)
+    if not math.isnan(low):
+        axes.errorbar(mean, row, xerr=mean - low, color=INK, capsize=5, linewidth=1.2, zorder=4)
+    right = max(values.max(), mean if math.isnan(high) else high)
+    axes.text(right + 1.2, row, f"{mean:.1f}", va="center", fontsize=9, weight="bold")
+
+
+def _require_groups(groups: Mapping[str, Sequence[Any]]) -> None:
+    if not groups or not all(len(values) for values in groups.values()):
+        raise InputError("expected at least one group with at least one run in each, found none")

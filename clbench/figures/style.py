@@ -1,0 +1,112 @@
+"""How all figures look, and how they become files and arrays."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from clbench.files import write_bytes
+
+DPI = 150
+# Okabe & Ito, "Color Universal Design", 2008, without yellow (too faint as a line on white).
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
+INK, FAINT = "#222222", "#8a8a8a"
+_STYLE = {
+    "font.size": 9.0,
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 8.0,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.8,
+    "axes.axisbelow": True,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "text.color": INK,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 4.5,
+    "image.interpolation": "nearest",
+}
+
+
+@contextmanager
+def drawing(width: float, height: float, columns: int = 1) -> Iterator[tuple[Figure, list[Axes]]]:
+    """A new figure in inches, its axes in a row, drawn in clbench's style."""
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(width, height), dpi=DPI)
+        figure.set_layout_engine("constrained", w_pad=0.09, h_pad=0.09)
+        FigureCanvasAgg(figure)
+        axes = figure.subplots(1, columns, squeeze=False)[0]
+        yield figure, list(axes)
+
+
+def colours(count: int) -> list[Any]:
+    """As many colours that stay apart; the palette while it lasts, then viridis."""
+    if count <= len(PALETTE):
+        return list(PALETTE[:count])
+    return ordered_colours(count)
+
+
+def ordered_colours(count: int) -> list[Any]:
+    """Colours from early (dark) to late (light)."""
+    # The last tenth of viridis is too light for a line on white.
+    return [mpl.colormaps["viridis"](0.9 * i / max(1, count - 1)) for i in range(count)]
+
+
+def learnt_axis(axes: Axes, count: int) -> None:
+    """Let x count the experiences learnt, 1 to ``count``."""
+    axes.set_xlabel("experiences learnt")
+    axes.set_xlim(0.8, max(count, 2) + 0.2)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12, min_n_ticks=1))
+
+
+def per_cent(axes: Axes, label: str) -> None:
+    """Let y run over 0..100 %."""
+    axes.set_ylim(-3, 103)
+    axes.set_yticks(range(0, 101, 20))
+    axes.set_ylabel(label)
+    axes.grid(True)
+
+
+def wide_enough(width: float, title: str) -> float:
+    """``width`` in inches, or what the title of a small heat map needs if that is more."""
+    return max(width, 0.9 + 0.1 * len(title))
+
+
+def write_cell(axes: Axes, row: int, column: int, text: str, colour: str, size: float) -> None:
+    """Write ``text`` into a heat map's cell, ``size`` in points."""
+    axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=size)
+
+
+def figure_to_array(figure: Figure) -> npt.NDArray[np.uint8]:
+    """The figure's pixels, (H, W, 3) uint8."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a PNG atomically."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=DPI)
+    write_bytes(path, content.getvalue())

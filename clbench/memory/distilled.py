@@ -1,0 +1,163 @@
+"""A memory that a distiller fills: each experience becomes a few images of each of its classes."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from clbench.config import DistillationConfig
+from clbench.distillation import Distiller, OnUpdate, make_distiller
+from clbench.files import cache_dir
+from clbench.memory.books import ImageMemory, Storage
+from clbench.memory.cache import CachedDistiller, DistillationRecord
+from clbench.seeding import generator
+from clbench.types import ImageSpec, InputError, LabelledImages
+
+
+class DistilledMemory(ImageMemory):
+    """images_per_class slots of every class seen, condensed from the experience that brought it.
+
+    It grows with the classes and is at full capacity when all have been seen. A class that comes
+    back in a later experience keeps its number of slots; they are shared between old and new in
+    proportion to the images they stand for: of n slots, round(n * old / (old + new)) of the old
+    ones stay, chosen at random, and the rest is condensed from the new data.
+    """
+
+    def __init__(
+        self,
+        distiller: Distiller | DistillationConfig,
+        spec: ImageSpec,
+        *,
+        images_per_class: int = 10,
+        capacity_bytes: int | None = None,
+        packing: int = 1,
+        storage: Storage = "uint8",
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+        cache: bool | Path = False,
+        on_update: OnUpdate | None = None,
+    ) -> None:
+        """Set up the memory.
+
+        Args:
+            distiller: a `Distiller`, or the configuration of one. One that gives soft labels
+                declares it by an attribute ``soft_labels = True``.
+            spec: see `ImageMemory`.
+            images_per_class: see `ImageMemory`.
+            capacity_bytes: see `ImageMemory`.
+            packing: see `ImageMemory`.
+            storage: see `ImageMemory`.
+            seed: see `ImageMemory`.
+            device: where to distil.
+            cache: keep distilled sets on disk and take them from there when the same work was done
+                before: True for the user's cache directory, or a directory. Needs a configuration.
+            on_update: called with update, total, loss while distilling.
+
+        Raises:
+            InputError: as `ImageMemory`; an unknown distiller; a cache without a configuration.
+        """
+        made: Distiller
+        if isinstance(distiller, DistillationConfig):
+            made = make_distiller(distiller)
+            if cache:
+                directory = cache if isinstance(cache, Path) else cache_dir() / "distilled"
+                made = CachedDistiller(made, distiller.to_dict(), directory)
+        elif cache:
+            raise InputError("cache: expected a DistillationConfig to name the work by, found none")
+        else:
+            made = distiller
+        super().__init__(
+            spec,
+            images_per_class=images_per_class,
+            capacity_bytes=capacity_bytes,
+            packing=packing,
+            storage=storage,
+            seed=seed,
+            soft_labels=bool(getattr(made, "soft_labels", False)),
+        )
+        self.distiller, self.device = made, torch.device(device)
+        self.on_update = on_update
+        self.distillations: list[DistillationRecord] = []
+
+    def _condense(self, data: LabelledImages) -> LabelledImages:
+        staying = self._staying(data)
+        fresh = {
+            c: self.images_per_class - int((staying.hard_labels == c).sum()) for c in data.classes
+        }
+        parts = [staying] if len(staying) else []
+        records = []
+        # Classes that need equally many slots are condensed together: normally all of them.
+        for num in sorted(set(fresh.values()) - {0}):
+            classes = [c for c, wanted in fresh.items() if wanted == num]
+            slots, record = self._distil(data.of_class(*classes), num)
+            parts.append(self.stored(slots))
+            records.append(record)
+        self.distillations.append(DistillationRecord.total(records))
+        return LabelledImages.concatenate(parts)
+
+    def _staying(self, data: LabelledImages) -> LabelledImages:
+        """All slots but those of returning classes that the new data is to replace."""
+        held = self._held
+        keep = torch.ones(len(held), dtype=torch.bool)
+        rng = generator(self.seed, "memory", self.num_experiences)
+        for c in data.classes:
+            slots = (held.hard_labels == c).nonzero().flatten()
+            old, new = self.num_seen.get(c, 0), int((data.labels == c).sum())
+            share = min(len(slots), round(self.images_per_class * old / (old + new)))
+            keep[slots[torch.randperm(len(slots), generator=rng)[share:]]] = False
+        return held.select(keep)
+
+    def _distil(
+        self, real: LabelledImages, images_per_class: int
+    ) -> tuple[LabelledImages, DistillationRecord]:
+        losses: list[float] = []
+
+        def listen(update: int, total: int, loss: float) -> None:
+            losses.append(loss)
+            if self.on_update is not None:
+                self.on_update(update, total, loss)
+
+        start = time.perf_counter()
+        slots = self.distiller.distill(
+            real,
+            self.spec,
+            images_per_class=images_per_class,
+            packing=self.packing,
+            generator=generator(self.seed, "distillation", self.num_experiences),
+            device=self.device,
+            on_update=listen,
+        )
+        seconds = time.perf_counter() - start
+        flops = self.distiller.flops(
+            self.spec,
+            num_real=len(real),
+            num_classes=len(real.classes),
+            num_images=len(slots) * self.packing**2,
+        )
+        record = DistillationRecord(tuple(losses), flops, seconds)
+        if isinstance(self.distiller, CachedDistiller):
+            record = self.distiller.corrected(record)
+        return slots, record
+
+    def _shrunk(self) -> LabelledImages:
+        held = self._held
+        rng = generator(self.seed, "resize", self.num_experiences)
+        parts = []
+        for c in held.classes:
+            slots = (held.hard_labels == c).nonzero().flatten()
+            order = torch.randperm(len(slots), generator=rng)[: self.images_per_class]
+            parts.append(slots[order.sort().values])
+        return held.select(torch.cat(parts)) if parts else held
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `ImageMemory.state_dict`; also what distilling cost."""
+        records = [record.to_dict() for record in self.distillations]
+        return {**super().state_dict(), "distillations": records}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `ImageMemory.load_state_dict`."""
+        super().load_state_dict(state)
+        self.distillations = [DistillationRecord.from_dict(r) for r in state["distillations"]]

@@ -1,0 +1,140 @@
+"""What every network shares: ``forward = classifier(embed(x))``, and the layers they choose from.
+
+The variants are those of the dataset-condensation family (Zhao, Mopuri & Bilen, "Dataset
+Condensation with Gradient Matching", ICLR 2021, and the papers after it): instance norm is one
+group per channel, group norm has four groups, layer norm spans channels and pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from clbench.config import Activation, Norm, Pooling
+from clbench.networks.fast_cpu import AvgPool2
+from clbench.types import ImageSpec, InputError
+
+NUM_GROUPS = 4
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A `NetworkConfig` with the network's own defaults filled in.
+
+    Attributes:
+        width: channels of the (first) convolution or hidden units; 0 where it is fixed.
+        depth: blocks or hidden layers; 0 where it is fixed.
+        norm, activation, pooling: the chosen variants.
+    """
+
+    width: int
+    depth: int
+    norm: Norm
+    activation: Activation
+    pooling: Pooling
+
+
+class Builder(Protocol):
+    """Makes a network with freshly drawn weights."""
+
+    def __call__(self, spec: ImageSpec, architecture: Architecture) -> Network:
+        """Raise `InputError` where the architecture does not fit the images."""
+        ...
+
+
+class Network(nn.Module):
+    """A classifier of images; subclasses define `embed` and call ``super().__init__`` first.
+
+    Attributes:
+        classifier: the last linear layer, (N, D) to (N, K).
+    """
+
+    classifier: nn.Linear
+
+    def embed(self, images_NCHW: Tensor) -> Tensor:
+        """(N, D): what the classifier sees."""
+        raise NotImplementedError
+
+    def features(self, images_NCHW: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Maps of every block and the embedding, for networks that distillation can match in.
+
+        Raises:
+            InputError: this network has no such maps.
+        """
+        raise InputError(
+            f"distillation network: expected one with feature maps to match, as convnet, found "
+            f"{type(self).__name__}"
+        )
+
+    def forward(self, images_NCHW: Tensor) -> Tensor:
+        """Logits (N, K) of normalised float images."""
+        logits: Tensor = self.classifier(self.embed(images_NCHW))
+        return logits
+
+
+def make_norm(norm: Norm, channels: int, height: int, width: int) -> nn.Module:
+    """The norm of feature maps (N, channels, height, width).
+
+    Raises:
+        InputError: group norm where the channels do not divide; instance norm of a single pixel,
+            which would be constant whatever the image.
+    """
+    if norm == "batch":
+        return nn.BatchNorm2d(channels)
+    if norm == "layer":
+        return nn.LayerNorm([channels, height, width])
+    if norm == "instance":
+        if height * width == 1:
+            raise InputError(
+                "norm: instance norm needs feature maps of more than one pixel; "
+                "use larger images, fewer layers or another norm"
+            )
+        return nn.GroupNorm(channels, channels)
+    if norm == "group":
+        if channels % NUM_GROUPS:
+            raise InputError(
+                f"width: expected a multiple of {NUM_GROUPS} for group norm, found {channels}"
+            )
+        return nn.GroupNorm(NUM_GROUPS, channels)
+    return nn.Identity()
+
+
+def make_activation(activation: Activation) -> nn.Module:
+    """The non-linearity of this name; leaky ReLU has slope 0.01."""
+    if activation == "leaky_relu":
+        return nn.LeakyReLU(0.01)
+    return nn.Sigmoid() if activation == "sigmoid" else nn.ReLU()
+
+
+def make_pooling(pooling: Pooling) -> nn.Module:
+    """2x2 pooling of stride 2, or none."""
+    if pooling == "max":
+        return nn.MaxPool2d(2)
+    return AvgPool2() if pooling == "avg" else nn.Identity()
+
+
+def first_padding(spec: ImageSpec, kernel: int) -> int:
+    """Padding of the first convolution: 28x28 images grow to 32x32, others keep their size."""
+    same = kernel // 2
+    return same + 2 if (spec.height, spec.width) == (28, 28) else same
+
+
+def map_size(spec: ImageSpec) -> tuple[int, int]:
+    """(H, W) after a first convolution padded by `first_padding`."""
+    grow = 4 if (spec.height, spec.width) == (28, 28) else 0
+    return spec.height + grow, spec.width + grow
+
+
+def check_size(name: str, smallest: int, found: tuple[int, int], advice: str) -> None:
+    """Refuse maps that a network has pooled away.
+
+    Raises:
+        InputError: a side of ``found`` (H, W) is below ``smallest`` pixels.
+    """
+    if min(found) < smallest:
+        raise InputError(
+            f"{name}: expected images of at least {smallest}x{smallest} pixels, found "
+            f"{found[0]}x{found[1]}; {advice}"
+        )

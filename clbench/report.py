@@ -1,0 +1,89 @@
+"""RunReport: the one record of a run; numbers are quoted from here, everything else is a view."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from clbench.files import write_json
+from clbench.types import InputError
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """Everything a run found out. Two runs of one command agree in all but ``measured``.
+
+    Attributes:
+        config: the resolved `RunConfig` as a dictionary.
+        environment: python, platform, versions of the libraries, commit, dirty flag,
+            threads, device.
+        data: data set name, fingerprint (SHA-256 over images and labels), counts per split.
+        class_groups: for each experience its classes, in the data set's own numbering.
+        num_test: test images of each experience, length T.
+        accuracy_matrix: R, T x T, accuracy in 0..1 on experience j after learning i.
+        untrained_accuracy: r, length T, accuracy of the untrained network.
+        validation_matrix: R on the validation stream, or None where none was asked for.
+        confusion_matrix: K x K counts after the last experience, rows true, columns predicted,
+            in the data set's own numbering.
+        metrics: name -> value (see `clbench.metrics`).
+        memory: one entry per experience: num_slots, num_bytes, per_class {class: slots}.
+        distillation: one entry per experience: losses (per update), flops; empty without distiller.
+        flops: name -> floating-point operations of train, distil, evaluate.
+        notes: what a reader must know (a fallback taken, a subset used), one sentence each.
+        measured: seconds (train, distil, evaluate, total), peak_memory_bytes, from_cache; the only
+            part that differs between two runs of one command.
+    """
+
+    config: dict[str, Any]
+    environment: dict[str, Any]
+    data: dict[str, Any]
+    class_groups: list[list[int]]
+    num_test: list[int]
+    accuracy_matrix: list[list[float]]
+    untrained_accuracy: list[float]
+    confusion_matrix: list[list[int]]
+    metrics: dict[str, float]
+    memory: list[dict[str, Any]] = field(default_factory=list)
+    distillation: list[dict[str, Any]] = field(default_factory=list)
+    validation_matrix: list[list[float]] | None = None
+    flops: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    measured: dict[str, Any] = field(default_factory=dict)
+    schema: int = SCHEMA
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionary, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    def save(self, path: Path) -> None:
+        """Write ``path`` atomically."""
+        write_json(path, self.to_dict())
+
+    @staticmethod
+    def load(path: Path) -> RunReport:
+        """Read a report, or the ``report.json`` of a run directory.
+
+        Raises:
+            InputError: no such file, not JSON, or not a report of this schema.
+        """
+        file = path / "report.json" if path.is_dir() else path
+        try:
+            values = json.loads(file.read_text())
+            found = values.pop("schema", None)
+            if found != SCHEMA:
+                raise InputError(f"{file}: expected report schema {SCHEMA}, found {found!r}")
+            return RunReport(**values)
+        except FileNotFoundError:
+            raise InputError(
+                f"no report at {file}; expected a run directory or a report.json that "
+                "`clbench run` wrote"
+            ) from None
+        except (OSError, json.JSONDecodeError, UnicodeDecodeError, TypeError, AttributeError) as e:
+            raise InputError(
+                f"{file}: expected a clbench report, found something else ({e})"
+            ) from None

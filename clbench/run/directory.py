@@ -1,0 +1,113 @@
+"""What a run leaves on disk; every file appears whole, by a rename."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from clbench.files import write_bytes, write_json
+from clbench.report import RunReport
+from clbench.types import InputError, LabelledImages
+
+
+class RunDirectory:
+    """A run directory, or nothing at all where no output is wanted.
+
+    Files: ``config.json``, ``env.json``, ``status.json``, ``memory/exp_k.safetensors`` (the whole
+    memory after experience k, counted from 0, in the data set's own class numbers), ``report.json``
+    and ``figures/*.png``; until the report is there, ``partial.json`` with what is measured so far.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        """Make the directory, which may hold an unfinished run but no finished one.
+
+        Raises:
+            InputError: it cannot be written, or holds a report.
+        """
+        self.path = path
+        if path is None:
+            return
+        if (path / "report.json").exists():
+            raise InputError(
+                f"output: expected a new directory, found a finished run in {path}; choose another "
+                "or remove it"
+            )
+        try:
+            write_bytes(path / "status.json", b"{}\n")
+        except OSError as error:
+            raise InputError(
+                f"output: expected a directory that can be written, found {path} "
+                f"({error.strerror or error}); choose another"
+            ) from None
+
+    @contextmanager
+    def recorded(self, config: dict[str, Any], environment: dict[str, Any]) -> Iterator[None]:
+        """Write configuration and environment; keep ``status.json`` true whatever happens."""
+        self._json("config.json", config)
+        self._json("env.json", environment)
+        self._status("running")
+        try:
+            yield
+        except KeyboardInterrupt:
+            self._end("interrupted", "interrupted from outside; the same command runs it anew")
+            raise
+        except BaseException as error:
+            line = " ".join(str(error).split())
+            self._end("failed", f"{type(error).__name__}: {line}" if line else type(error).__name__)
+            raise
+        else:
+            self._status("done")
+
+    def partial(self, measured: dict[str, Any]) -> None:
+        """Keep what was measured so far."""
+        self._json("partial.json", measured)
+
+    def memory(self, k: int, contents: LabelledImages) -> None:
+        """Keep the memory as it is after experience ``k``."""
+        if self.path is not None:
+            path = self.path / "memory" / f"exp_{k}.safetensors"
+            contents.save(path, {"experience": str(k)})
+
+    def report(
+        self, report: RunReport, memory: LabelledImages | None, class_names: Sequence[str]
+    ) -> None:
+        """Write the figures, then the report, which takes the place of ``partial.json``."""
+        if self.path is None:
+            return
+        self._figures(self.path / "figures", report, memory, class_names)
+        report.save(self.path / "report.json")
+        (self.path / "partial.json").unlink(missing_ok=True)
+
+    @staticmethod
+    def _figures(
+        folder: Path, report: RunReport, memory: LabelledImages | None, class_names: Sequence[str]
+    ) -> None:
+        from clbench import figures
+
+        R, groups = report.accuracy_matrix, report.class_groups
+        drawn = {
+            "accuracy_matrix": figures.accuracy_matrix_figure(R, class_groups=groups),
+            "forgetting_curves": figures.forgetting_curves_figure(R, class_groups=groups),
+            "confusion": figures.confusion_figure(report.confusion_matrix, class_names=class_names),
+        }
+        if memory is not None and len(memory):
+            drawn["memory"] = figures.memory_figure(memory, class_names=class_names)
+        losses = [entry["losses"] for entry in report.distillation]
+        if any(losses):
+            drawn["distillation"] = figures.distillation_figure(losses)
+        for name, figure in drawn.items():
+            figures.save_figure(figure, folder / f"{name}.png")
+
+    def _end(self, status: str, error: str) -> None:
+        # The disk may be what failed; the first error is the one to see.
+        with suppress(OSError):
+            self._status(status, error)
+
+    def _status(self, status: str, error: str | None = None) -> None:
+        self._json("status.json", {"status": status, "error": error})
+
+    def _json(self, name: str, content: Any) -> None:
+        if self.path is not None:
+            write_json(self.path / name, content)

@@ -1,0 +1,127 @@
+"""The listener's interface: the run reports, and does not know who listens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any, Protocol
+
+from clbench.metrics import Matrix, Vector
+from clbench.report import RunReport
+from clbench.types import LabelledImages
+
+
+class Tracker(Protocol):
+    """Hears of a run's events in this order; ``close`` comes last, also when the run failed."""
+
+    def on_start(self, config: dict[str, Any], class_groups: Sequence[Sequence[int]]) -> None:
+        """Before the first experience.
+
+        Args:
+            config: the resolved `RunConfig` as a dictionary.
+            class_groups: for each of the T experiences its classes.
+        """
+
+    def on_distillation_update(self, k: int, update: int, loss: float) -> None:
+        """After update ``update`` (from 1) of the distillation of experience ``k`` (from 0)."""
+
+    def on_experience_end(
+        self,
+        k: int,
+        R_so_far: Matrix,
+        untrained: Vector,
+        num_test: Vector,
+        confusion: Matrix | None,
+        memory: LabelledImages | None,
+        class_names: Sequence[str],
+    ) -> None:
+        """After experience ``k`` (from 0) was learnt and everything was tested.
+
+        Args:
+            k: its index.
+            R_so_far: (k + 1 or more, T); rows 0..k hold accuracies on all T experiences.
+            untrained: (T,) accuracy of the untrained network.
+            num_test: (T,) test images.
+            confusion: (K, K) counts, rows true, or None.
+            memory: what is remembered now; None for a strategy without memory.
+            class_names: name of label i (of ``memory`` and ``confusion``) at position i, or empty.
+        """
+
+    def on_end(self, report: RunReport) -> None:
+        """After the last experience, with the finished report."""
+
+    def close(self) -> None:
+        """Let go of files and threads; a second call does nothing."""
+
+
+class NullTracker:
+    """Listens to nothing."""
+
+    def on_start(self, config: dict[str, Any], class_groups: Sequence[Sequence[int]]) -> None:
+        """Nothing."""
+
+    def on_distillation_update(self, k: int, update: int, loss: float) -> None:
+        """Nothing."""
+
+    def on_experience_end(
+        self,
+        k: int,
+        R_so_far: Matrix,
+        untrained: Vector,
+        num_test: Vector,
+        confusion: Matrix | None,
+        memory: LabelledImages | None,
+        class_names: Sequence[str],
+    ) -> None:
+        """Nothing."""
+
+    def on_end(self, report: RunReport) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+class Trackers:
+    """Passes every event on to several trackers, in order."""
+
+    def __init__(self, *trackers: Tracker) -> None:
+        """Keep the trackers; none at all is allowed."""
+        self._trackers = trackers
+
+    def on_start(self, config: dict[str, Any], class_groups: Sequence[Sequence[int]]) -> None:
+        """To all."""
+        for tracker in self._trackers:
+            tracker.on_start(config, class_groups)
+
+    def on_distillation_update(self, k: int, update: int, loss: float) -> None:
+        """To all."""
+        for tracker in self._trackers:
+            tracker.on_distillation_update(k, update, loss)
+
+    def on_experience_end(
+        self,
+        k: int,
+        R_so_far: Matrix,
+        untrained: Vector,
+        num_test: Vector,
+        confusion: Matrix | None,
+        memory: LabelledImages | None,
+        class_names: Sequence[str],
+    ) -> None:
+        """To all."""
+        for tracker in self._trackers:
+            tracker.on_experience_end(
+                k, R_so_far, untrained, num_test, confusion, memory, class_names
+            )
+
+    def on_end(self, report: RunReport) -> None:
+        """To all."""
+        for tracker in self._trackers:
+            tracker.on_end(report)
+
+    def close(self) -> None:
+        """Close all, in order, even when closing one of them fails; then its error is raised."""
+        with ExitStack() as stack:
+            for tracker in reversed(self._trackers):
+                stack.callback(tracker.close)

@@ -1,0 +1,209 @@
+"""TensorBoard's view of a run.
+
+The x-axis (step) of every chart is the number of experiences learnt: 0 is the untrained network,
+1 the moment after the first experience; names count experiences from 1 likewise. The one exception
+is ``distillation/experience_k/loss``, whose step is the image update. The learner's metrics at
+step t are those of the stream's first t experiences.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from clbench import figures, metrics
+from clbench.metrics import Matrix, Vector
+from clbench.report import RunReport
+from clbench.types import InputError, LabelledImages
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from torch.utils.tensorboard import SummaryWriter
+
+# Events reach the disk at the latest after so many seconds, so that a long distillation can be
+# watched; after each experience they are flushed anyway.
+FLUSH_SECONDS = 5
+
+_LAYOUT = {
+    "Continual learning": {
+        "accuracy on each experience": ["Multiline", [r"^accuracy/experience_\d+$"]],
+        "forgetting of each experience": ["Multiline", [r"^forgetting/experience_\d+$"]],
+        "averages": [
+            "Multiline",
+            ["^average_accuracy$", "^average_incremental_accuracy$", "^forgetting$"],
+        ],
+        "transfer": ["Multiline", ["^bwt$", "^fwt$"]],
+    },
+    "Distillation": {
+        "loss of each experience": ["Multiline", [r"^distillation/experience_\d+/loss$"]],
+    },
+}
+
+
+def _summary_writer(directory: Path) -> SummaryWriter:
+    """A writer that never imports tensorflow.
+
+    TensorBoard takes tensorflow for its file operations wherever it is installed, at the price of
+    seconds and screens of messages, unless a module of this name exists: its own switch for builds
+    without tensorflow. Somebody who has tensorflow loaded already keeps it.
+    """
+    if "tensorflow" not in sys.modules:
+        name = "tensorboard.compat.notf"
+        sys.modules.setdefault(name, ModuleType(name))
+    from torch.utils.tensorboard import SummaryWriter
+
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        return SummaryWriter(str(directory), flush_secs=FLUSH_SECONDS)
+    except OSError as error:
+        raise InputError(
+            f"expected a folder for TensorBoard that can be written, found {directory} ({error}); "
+            "choose another"
+        ) from None
+
+
+class TensorBoardTracker:
+    """Writes event files while the run goes on; `close` joins the writer's thread."""
+
+    def __init__(self, directory: Path) -> None:
+        """Open an event file in ``directory``, which is made where it is missing.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        self._writer: SummaryWriter | None = _summary_writer(directory)
+        self._class_groups: Sequence[Sequence[int]] = ()
+        self._hparams: dict[str, Any] = {}
+
+    @property
+    def _open_writer(self) -> SummaryWriter:
+        if self._writer is None:
+            raise RuntimeError("this tracker was closed")
+        return self._writer
+
+    def on_start(self, config: dict[str, Any], class_groups: Sequence[Sequence[int]]) -> None:
+        """Layout, configuration as text, and the hyper-parameters of the run."""
+        writer = self._open_writer
+        self._class_groups = class_groups
+        flat = dict(_flatten(config))
+        self._hparams = {name: _hparam(value) for name, value in flat.items()}
+        writer.add_custom_scalars(_LAYOUT)
+        writer.add_text("configuration", _markdown(flat), 0)
+        groups = {f"experience {k + 1}": list(group) for k, group in enumerate(class_groups)}
+        writer.add_text("classes", _markdown(groups), 0)
+        self._write_hparams(_metric_names(len(class_groups)), ended=False)
+        writer.flush()
+
+    def on_distillation_update(self, k: int, update: int, loss: float) -> None:
+        """The loss, at the update."""
+        tag = f"distillation/experience_{k + 1}/loss"
+        self._open_writer.add_scalar(tag, float(loss), update)
+
+    def on_experience_end(
+        self,
+        k: int,
+        R_so_far: Matrix,
+        untrained: Vector,
+        num_test: Vector,
+        confusion: Matrix | None,
+        memory: LabelledImages | None,
+        class_names: Sequence[str],
+    ) -> None:
+        """Scalars and images of the stream so far, at step ``k + 1``; then a flush."""
+        R = np.asarray(R_so_far, dtype=np.float64)[: k + 1]
+        if k == 0:
+            self._accuracies(untrained, 0)
+        self._accuracies(R[k], k + 1)
+        seen = R[:, : k + 1]
+        for j in range(k):
+            curve = metrics.forgetting_curve(seen, j)
+            self._scalar(f"forgetting/experience_{j + 1}", curve[-1], k + 1)
+        so_far = metrics.all_metrics(seen, untrained[: k + 1], num_test[: k + 1])
+        for name, value in so_far.items():
+            self._scalar(name, value, k + 1)
+        self._image("accuracy_matrix", self._accuracy_figure(R), k + 1)
+        if confusion is not None:
+            figure = figures.confusion_figure(confusion, class_names=class_names)
+            self._image("confusion_matrix", figure, k + 1)
+        if memory is not None and len(memory):
+            self._scalar("memory_bytes", memory.num_bytes, k + 1)
+            figure = figures.memory_figure(memory, class_names=class_names)
+            self._image("memory", figure, k + 1)
+        self._open_writer.flush()
+
+    def on_end(self, report: RunReport) -> None:
+        """Metrics only the report has, and the mark that the run succeeded.
+
+        The HPARAMS tab shows each metric's last value in this run.
+        """
+        num_experiences = len(report.class_groups)
+        for name in sorted(set(report.metrics) - set(_metric_names(num_experiences))):
+            self._scalar(name, report.metrics[name], num_experiences)
+        self._write_hparams(report.metrics, ended=True)
+        self._open_writer.flush()
+
+    def close(self) -> None:
+        """Flush, close the file and end the writer's thread; a second call does nothing."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def _accuracies(self, accuracies: Vector, step: int) -> None:
+        for j, accuracy in enumerate(accuracies):
+            self._scalar(f"accuracy/experience_{j + 1}", accuracy, step)
+
+    def _scalar(self, tag: str, value: float, step: int) -> None:
+        # Doubles of Python only: float32 of numpy is dropped by some writers.
+        self._open_writer.add_scalar(tag, float(value), step)
+
+    def _accuracy_figure(self, R: Matrix) -> Figure:
+        groups = self._class_groups if len(self._class_groups) == np.shape(R)[1] else None
+        return figures.accuracy_matrix_figure(R, class_groups=groups)
+
+    def _image(self, tag: str, figure: Figure, step: int) -> None:
+        pixels = figures.figure_to_array(figure)
+        self._open_writer.add_image(tag, pixels, step, dataformats="HWC")
+
+    def _write_hparams(self, metric_names: Mapping[str, Any] | Sequence[str], ended: bool) -> None:
+        # `SummaryWriter.add_hparams` would open a run of its own beside this one. The first two
+        # summaries announce the run as soon as it starts; the third says that it succeeded.
+        from torch.utils.tensorboard.summary import hparams
+
+        make: Any = hparams
+        experiment, start, end = make(self._hparams, dict.fromkeys(metric_names, 0.0))
+        writer: Any = self._open_writer.file_writer
+        for summary in (end,) if ended else (experiment, start):
+            writer.add_summary(summary)
+
+
+def _metric_names(num_experiences: int) -> list[str]:
+    """What will be measured on a stream of so many experiences."""
+    count = max(1, num_experiences)
+    return list(metrics.all_metrics(np.zeros((count, count)), [0.0] * count, [1] * count))
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _hparam(value: Any) -> str | float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return "default" if value is None else str(value)
+    return float(value)
+
+
+def _markdown(values: Mapping[str, Any]) -> str:
+    def cell(value: Any) -> str:
+        return str(value).replace("|", "\\|").replace("\n", " ")
+
+    rows = [f"| {cell(name)} | {cell(value)} |" for name, value in values.items()]
+    return "\n".join(["| setting | value |", "| --- | --- |", *rows])

@@ -1,0 +1,234 @@
+"""The data types every part of clbench shares.
+
+Legend of shape suffixes: N images (or slots), C channels, H height, W width, K classes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from clbench.packing import unpack
+
+
+class InputError(ValueError):
+    """Something the user can put right; says what was expected, what was found, what to do."""
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """What the images of one data set look like.
+
+    Attributes:
+        channels: C.
+        height: H in pixels.
+        width: W in pixels.
+        num_classes: K, the number of classes of the whole data set.
+        mean: per-channel mean of the training images on the 0..1 pixel scale, length C.
+        std: per-channel standard deviation on the same scale, length C.
+        class_names: K names, or empty.
+        augmentation: differentiable augmentation (DSA) that keeps the classes of this data apart,
+            operations joined by ``_``; digits must not be flipped.
+    """
+
+    channels: int
+    height: int
+    width: int
+    num_classes: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    class_names: tuple[str, ...] = ()
+    augmentation: str = "color_crop_cutout_scale_rotate"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        return (self.channels, self.height, self.width)
+
+    @property
+    def image_bytes(self) -> int:
+        """Bytes of one uint8 image."""
+        return self.channels * self.height * self.width
+
+    def _moments(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        mean = torch.tensor(self.mean, device=like.device, dtype=torch.float32)
+        std = torch.tensor(self.std, device=like.device, dtype=torch.float32)
+        return mean.view(-1, 1, 1), std.view(-1, 1, 1)
+
+    def normalise(self, pixels_NCHW: Tensor) -> Tensor:
+        """uint8 0..255, or float on the 0..1 scale, to float32 of mean 0 and deviation 1."""
+        mean, std = self._moments(pixels_NCHW)
+        if pixels_NCHW.dtype == torch.uint8:
+            return (pixels_NCHW.float() - 255.0 * mean) / (255.0 * std)
+        return (pixels_NCHW.float() - mean) / std
+
+    def denormalise(self, images_NCHW: Tensor) -> Tensor:
+        """Inverse of `normalise`: float32 on the 0..1 pixel scale (not clamped)."""
+        mean, std = self._moments(images_NCHW)
+        return images_NCHW.float() * std + mean
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledImages:
+    """Images with labels: the only thing passed between data, distillers, memory and evaluation.
+
+    Attributes:
+        images: (N, C, H, W); uint8 in 0..255, or float32 on the 0..1 pixel scale. Each of the N
+            is a *slot*; with ``packing`` F it holds F x F down-scaled images of one class.
+        labels: (N,) int64 class indices, or (N, K) float32 soft labels (rows sum to 1).
+        packing: F; 1 means that a slot is an image.
+
+    Raises:
+        InputError: shapes, types or values that do not fit together.
+    """
+
+    images: Tensor
+    labels: Tensor
+    packing: int = 1
+
+    def __post_init__(self) -> None:
+        images, labels = self.images, self.labels
+        if images.ndim != 4 or images.dtype not in (torch.uint8, torch.float32):
+            raise InputError(
+                "expected images of shape (N, C, H, W) in uint8 or float32, found "
+                f"{tuple(images.shape)} in {images.dtype}"
+            )
+        hard = labels.ndim == 1 and labels.dtype == torch.int64
+        soft = labels.ndim == 2 and labels.dtype == torch.float32
+        if not (hard or soft) or len(labels) != len(images):
+            raise InputError(
+                f"expected {len(images)} int64 labels or rows of float32 soft labels, found "
+                f"{tuple(labels.shape)} in {labels.dtype}"
+            )
+        if self.packing < 1 or self.packing > min(images.shape[2:]):
+            raise InputError(
+                f"expected a packing of 1 to {min(images.shape[2:])}, found {self.packing}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """The classes present, ascending (soft labels: by their largest entry)."""
+        return tuple(int(c) for c in self.hard_labels.unique())
+
+    @property
+    def hard_labels(self) -> Tensor:
+        """(N,) int64."""
+        return self.labels if self.labels.ndim == 1 else self.labels.argmax(1)
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes charged to a memory: the images and any soft labels, as stored.
+
+        Hard labels are free: every memory holds one per slot, whatever its method.
+        """
+        soft = self.labels.nbytes if self.labels.ndim == 2 else 0
+        return self.images.nbytes + soft
+
+    def select(self, index: Tensor) -> LabelledImages:
+        """The slots at ``index`` (int64 positions or a boolean mask)."""
+        return LabelledImages(self.images[index], self.labels[index], self.packing)
+
+    def of_class(self, *classes: int) -> LabelledImages:
+        """The slots of these classes, in stored order."""
+        wanted = torch.tensor(classes, device=self.labels.device)
+        return self.select(torch.isin(self.hard_labels, wanted))
+
+    def to(self, device: torch.device | str) -> LabelledImages:
+        """The same on another device."""
+        return LabelledImages(self.images.to(device), self.labels.to(device), self.packing)
+
+    def decoded(self) -> LabelledImages:
+        """One image per entry, packing 1, (N*F*F, C, H, W); itself when nothing is packed."""
+        if self.packing == 1:
+            return self
+        pixels = self.images.float() / 255 if self.images.dtype == torch.uint8 else self.images
+        labels = self.labels.repeat_interleave(self.packing**2, dim=0)
+        return LabelledImages(unpack(pixels, self.packing), labels)
+
+    def quantised(self) -> LabelledImages:
+        """The same with uint8 images: clamped to 0..1 and rounded to the nearest of 256 levels."""
+        if self.images.dtype == torch.uint8:
+            return self
+        images = (self.images.clamp(0, 1) * 255).round().to(torch.uint8)
+        return LabelledImages(images, self.labels, self.packing)
+
+    @staticmethod
+    def concatenate(parts: list[LabelledImages]) -> LabelledImages:
+        """All parts in order; they must agree in shape, type and packing."""
+        if not parts or len({p.packing for p in parts}) != 1:
+            raise InputError("expected at least one part, and one packing in all of them")
+        return LabelledImages(
+            torch.cat([p.images for p in parts]),
+            torch.cat([p.labels for p in parts]),
+            parts[0].packing,
+        )
+
+    def save(self, path: Path, metadata: dict[str, str] | None = None) -> None:
+        """Write a safetensors file atomically; ``metadata`` is kept as strings."""
+        from safetensors.torch import save
+
+        from clbench.files import write_bytes
+
+        tensors = {"images": self.images.cpu().contiguous(), "labels": self.labels.cpu()}
+        header = {"format": "clbench.LabelledImages", "packing": str(self.packing)}
+        write_bytes(path, save(tensors, {**header, **(metadata or {})}))
+
+    @staticmethod
+    def load(path: Path) -> tuple[LabelledImages, dict[str, str]]:
+        """Read what `save` wrote: the images and the metadata.
+
+        Raises:
+            InputError: no such file, or not a file that `save` wrote.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, "pt") as file:
+                metadata = dict(file.metadata() or {})
+                images, labels = file.get_tensor("images"), file.get_tensor("labels")
+            return LabelledImages(images, labels, int(metadata["packing"])), metadata
+        except FileNotFoundError:
+            raise InputError(
+                f"no such file: {path}; `clbench distill --output {path}` makes one"
+            ) from None
+        except (SafetensorError, OSError, KeyError, ValueError) as error:
+            raise InputError(
+                f"expected a set written by clbench in {path}, found something else ({error}); "
+                "make one with `clbench distill`"
+            ) from None
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One number measured with several independently seeded networks.
+
+    Attributes:
+        values: one per seed, in the metric's own unit (accuracy: 0..1).
+    """
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Arithmetic mean."""
+        return sum(self.values) / len(self.values)
+
+    @property
+    def std(self) -> float:
+        """Sample standard deviation (n - 1); nan for a single value."""
+        if len(self.values) < 2:
+            return math.nan
+        mean = self.mean
+        return math.sqrt(sum((v - mean) ** 2 for v in self.values) / (len(self.values) - 1))
+
+    @property
+    def num(self) -> int:
+        """N."""
+        return len(self.values)

@@ -1,0 +1,134 @@
+"""Mini-batches cut from tensors: whole batches are indexed, normalised and augmented at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from clbench.distillation.augmentation import augment
+from clbench.types import ImageSpec, LabelledImages
+
+
+def balanced_plan(
+    labels: Tensor, num_batches: int, batch_size: int, generator: torch.Generator
+) -> Tensor:
+    """Which images go into each of ``num_batches`` class-balanced batches.
+
+    Every batch holds batch_size // K images of each of the K classes; the places that are left go
+    to different classes, drawn anew for each batch. Each class deals its images in random order and
+    reshuffles when none is left, so a class of any size, down to one image, fills its places and no
+    image is used twice more than another.
+
+    Args:
+        labels: (N,) int64 on the CPU.
+        num_batches: S.
+        batch_size: B.
+        generator: the only source of randomness.
+
+    Returns:
+        (S, B) int64 positions.
+    """
+    classes = labels.unique()
+    num = len(classes)
+    equal = torch.arange(num).repeat(batch_size // num).expand(num_batches, -1)
+    order = torch.rand(num_batches, num, generator=generator).argsort(1)
+    dealt = torch.cat([equal, order[:, : batch_size % num]], dim=1)
+    plan = torch.empty_like(dealt)
+    for c in range(num):
+        members = (labels == classes[c]).nonzero().flatten()
+        places = dealt == c
+        wanted = int(places.sum())
+        rounds = math.ceil(wanted / len(members))
+        decks = torch.rand(rounds, len(members), generator=generator).argsort(1)
+        plan[places] = members[decks.flatten()[:wanted]]
+    return plan
+
+
+@dataclass
+class MemoryBatches:
+    """Memory images that join every training batch.
+
+    Attributes:
+        images: (M, C, H, W) decoded and normalised, on the device.
+        labels: (M,) int64 or (M, K) soft, on the device.
+        batch_size: how many join each batch.
+        generator: the only source of randomness; not shared with the current data's order.
+    """
+
+    images: Tensor
+    labels: Tensor
+    batch_size: int
+    generator: torch.Generator
+
+    def plan(self, num_batches: int) -> Tensor:
+        """(num_batches, batch_size) positions on the device."""
+        hard = self.labels if self.labels.ndim == 1 else self.labels.argmax(1)
+        plan = balanced_plan(hard.cpu(), num_batches, self.batch_size, self.generator)
+        return plan.to(self.images.device)
+
+
+class TensorBatches:
+    """What an Avalanche strategy iterates: one pass gives batches ``[images, labels, tasks]``.
+
+    Images are normalised float32 on the data's device; the last batch of a pass may be smaller.
+    Task labels are 0: clbench's streams have a single head.
+    """
+
+    def __init__(
+        self,
+        data: LabelledImages,
+        spec: ImageSpec,
+        batch_size: int,
+        *,
+        generator: torch.Generator | None = None,
+        memory: MemoryBatches | None = None,
+        augmentation: str = "none",
+        augmentation_generator: torch.Generator | None = None,
+    ) -> None:
+        """Set up the passes.
+
+        Args:
+            data: unpacked uint8 or float images with hard labels, on the device to train on.
+            spec: how to normalise.
+            batch_size: images of ``data`` per batch.
+            generator: order of each pass; without one the images come in stored order.
+            memory: images appended to every batch.
+            augmentation: DSA operations applied to the whole batch, checked already.
+            augmentation_generator: needed with an augmentation other than "none".
+        """
+        self.data, self.spec, self.batch_size = data, spec, batch_size
+        self.generator, self.memory = generator, memory
+        self.augmentation, self.augmentation_generator = augmentation, augmentation_generator
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.data) / self.batch_size)
+
+    def __iter__(self) -> Iterator[list[Tensor]]:
+        if self.generator is None:
+            order = torch.arange(len(self.data))
+        else:
+            order = torch.randperm(len(self.data), generator=self.generator)
+        pieces = order.to(self.data.images.device).split(self.batch_size)
+        plan = None if self.memory is None else self.memory.plan(len(self))
+        for step, index in enumerate(pieces):
+            images = self.spec.normalise(self.data.images[index])
+            labels = self.data.labels[index]
+            if self.memory is not None and plan is not None:
+                images = torch.cat([images, self.memory.images[plan[step]]])
+                labels = _joined(labels, self.memory.labels[plan[step]])
+            if self.augmentation != "none":
+                assert self.augmentation_generator is not None
+                images = augment(images, self.augmentation, self.augmentation_generator)
+            tasks = labels.new_zeros(1, dtype=torch.int64).expand(len(labels))
+            yield [images, labels, tasks]
+
+
+def _joined(labels: Tensor, memory: Tensor) -> Tensor:
+    if memory.ndim == 2:
+        labels = F.one_hot(labels, memory.shape[1]).to(memory.dtype)
+    return torch.cat([labels, memory])

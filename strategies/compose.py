@@ -1,0 +1,96 @@
+"""From a configuration to a memory and a strategy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from clbench.config import RunConfig
+from clbench.distillation import OnUpdate
+from clbench.memory import DistilledMemory, ImageMemory, ReservoirMemory
+from clbench.strategies import StrategyInfo, find_strategy
+from clbench.strategies.learner import (
+    CumulativeLearner,
+    GDumbLearner,
+    MemoryReplay,
+    TensorLearner,
+)
+from clbench.types import ImageSpec, InputError
+
+
+def make_memory(
+    config: RunConfig,
+    spec: ImageSpec,
+    *,
+    device: torch.device | str,
+    cache: bool | Path,
+    on_update: OnUpdate | None,
+) -> ImageMemory | None:
+    """See `clbench.strategies.make_memory`."""
+    kind = find_strategy(config.strategy).memory
+    if kind is None:
+        return None
+    options: dict[str, Any] = {
+        "images_per_class": config.memory.images_per_class,
+        "capacity_bytes": config.memory.capacity_bytes,
+        "packing": config.memory.packing,
+        "storage": config.memory.storage,
+        "seed": config.seed,
+    }
+    if kind == "reservoir":
+        return ReservoirMemory(spec, **options)
+    distillation = config.distillation.replace(distiller=kind)
+    return DistilledMemory(
+        distillation, spec, device=device, cache=cache, on_update=on_update, **options
+    )
+
+
+def build(
+    config: RunConfig,
+    spec: ImageSpec,
+    *,
+    device: torch.device | str,
+    memory: ImageMemory | None,
+    plugins: Sequence[Any] = (),
+    evaluator: Any = None,
+) -> TensorLearner:
+    """See `clbench.strategies.build`."""
+    info = find_strategy(config.strategy)
+    _check_memory(info, memory)
+    if info.make is not None:
+        made = info.make(
+            config, spec, device=device, memory=memory, plugins=plugins, evaluator=evaluator
+        )
+        if not isinstance(made, TensorLearner):
+            raise InputError(
+                f"{info.name}: expected a strategy made from clbench's TensorLearner, found "
+                f"{type(made).__name__}"
+            )
+        return made
+    options: dict[str, Any] = {
+        "config": config.learner,
+        "spec": spec,
+        "seed": config.seed,
+        "device": device,
+        "plugins": list(plugins),
+        "evaluator": evaluator,
+    }
+    if info.training == "cumulative":
+        return CumulativeLearner(**options)
+    if memory is None:
+        return TensorLearner(**options)
+    if info.training == "gdumb":
+        return GDumbLearner(memory=memory, set_training=config.set_training, **options)
+    batch_size = config.learner.memory_batch_size
+    options["plugins"].append(MemoryReplay(memory, batch_size=batch_size, seed=config.seed))
+    return TensorLearner(**options)
+
+
+def _check_memory(info: StrategyInfo, memory: ImageMemory | None) -> None:
+    if (memory is None) != (info.memory is None):
+        expected = "no memory" if info.memory is None else f"a memory ({info.memory})"
+        found = "none" if memory is None else type(memory).__name__
+        raise InputError(f"{info.name}: expected {expected}, found {found}; use make_memory")

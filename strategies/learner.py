@@ -1,0 +1,250 @@
+"""Avalanche strategies that learn from tensors: Avalanche's loop and plugins, our batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from clbench import compat
+
+compat.prepare()
+
+from avalanche.benchmarks.utils.utils import concat_datasets  # noqa: E402
+from avalanche.core import SupervisedPlugin  # noqa: E402
+from avalanche.training.plugins import EvaluationPlugin  # noqa: E402
+from avalanche.training.templates import SupervisedTemplate  # noqa: E402
+
+from clbench import networks  # noqa: E402
+from clbench.config import LearnerConfig, SetTrainingConfig  # noqa: E402
+from clbench.distillation.augmentation import parse  # noqa: E402
+from clbench.memory import ImageMemory, dataset_images  # noqa: E402
+from clbench.seeding import derive, generator  # noqa: E402
+from clbench.strategies.batches import MemoryBatches, TensorBatches  # noqa: E402
+from clbench.training import train_on_set  # noqa: E402
+from clbench.types import ImageSpec, LabelledImages  # noqa: E402
+
+_EVALUATION_BATCH = 512
+
+
+class NoEvaluation(EvaluationPlugin):
+    """No metrics, no loggers, no cost: clbench evaluates between experiences itself.
+
+    Avalanche's own plugin copies the experience on every callback even when it has no metric.
+    """
+
+    def __init__(self) -> None:
+        """Nothing to configure."""
+        # An empty function instead of no logger: Avalanche warns about the latter.
+        super().__init__(loggers=[_Silent()], collect_all=False)
+
+    def _update_metrics_and_loggers(self, strategy: Any, callback: str) -> list[Any]:
+        return []
+
+
+class _Silent:
+    """A logger that is never called."""
+
+
+def make_optimizer(network: nn.Module, config: LearnerConfig) -> torch.optim.Optimizer:
+    """The learner's optimiser."""
+    if config.optimizer == "adam":
+        return torch.optim.Adam(
+            network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+    return torch.optim.SGD(
+        network.parameters(),
+        lr=config.learning_rate,
+        momentum=config.momentum,
+        weight_decay=config.weight_decay,
+    )
+
+
+class TensorLearner(SupervisedTemplate):
+    """Fine-tuning on the current experience, with everything Avalanche's plugins expect.
+
+    Experiences may come from any Avalanche stream of images that fit the spec; clbench's own
+    hand over their tensors without decoding.
+
+    Attributes:
+        num_trained_images: images of all training batches so far, memory's included.
+    """
+
+    steps_are_epochs = False
+
+    def __init__(
+        self,
+        *,
+        config: LearnerConfig,
+        spec: ImageSpec,
+        seed: int,
+        device: torch.device | str = "cpu",
+        plugins: Sequence[SupervisedPlugin] = (),
+        evaluator: EvaluationPlugin | None = None,
+    ) -> None:
+        """Make the network and its optimiser.
+
+        Args:
+            config: network, optimiser, batches, augmentation.
+            spec: of the stream's images.
+            seed: initial weights, order of the images, augmentation.
+            device: where to train.
+            plugins: Avalanche plugins.
+            evaluator: Avalanche's evaluation plugin; None for none at all.
+
+        Raises:
+            InputError: an unknown network or augmentation.
+        """
+        self.config, self.spec, self.seed = config, spec, seed
+        self.augmentation = parse(config.augmentation, spec)
+        self.num_trained_images = 0
+        network = networks.build(config.network, spec, seed=seed)
+        network.to(device)
+        super().__init__(
+            model=network,
+            optimizer=make_optimizer(network, config),
+            train_mb_size=config.batch_size,
+            train_epochs=config.epochs or 1,
+            eval_mb_size=_EVALUATION_BATCH,
+            device=device,
+            plugins=list(plugins),
+            evaluator=NoEvaluation() if evaluator is None else evaluator,
+        )
+
+    @property
+    def num_steps(self) -> int:
+        """Steps that training on the current experience takes."""
+        return len(self.dataloader) * self.train_epochs
+
+    def training_images(self) -> LabelledImages:
+        """What the current experience is trained on, on the device."""
+        return dataset_images(self.adapted_dataset, self.spec).to(self.device)
+
+    def make_train_dataloader(self, **kwargs: Any) -> None:
+        """Whole-tensor batches; Avalanche's loader arguments do not apply."""
+        k = self.clock.train_exp_counter
+        self.dataloader = TensorBatches(
+            self.training_images(),
+            self.spec,
+            self.train_mb_size,
+            generator=generator(self.seed, "batches", k),
+            augmentation=self.augmentation,
+            augmentation_generator=generator(self.seed, "augmentation", k),
+        )
+
+    def make_eval_dataloader(self, **kwargs: Any) -> None:
+        """Whole-tensor batches in stored order."""
+        data = dataset_images(self.adapted_dataset, self.spec).to(self.device)
+        self.dataloader = TensorBatches(data, self.spec, self.eval_mb_size)
+
+    def check_model_and_optimizer(self, **kwargs: Any) -> None:
+        """Avalanche's, with the optimiser's state forgotten between experiences if configured."""
+        kwargs.setdefault("reset_optimizer_state", self.config.reset_optimizer)
+        super().check_model_and_optimizer(**kwargs)
+
+    def _unpack_minibatch(self) -> None:
+        """Batches are lists of tensors on the device already."""
+        if self.is_training:
+            self.num_trained_images += len(self.mbatch[0])
+
+
+class CumulativeLearner(TensorLearner):
+    """Trains on everything seen so far at every experience: the upper bound."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        """See `TensorLearner`."""
+        super().__init__(**kwargs)
+        self._datasets: list[Any] = []
+        self._images: list[LabelledImages] = []
+
+    def train_dataset_adaptation(self, **kwargs: Any) -> None:
+        """Put together the datasets of all experiences so far."""
+        dataset = self.experience.dataset
+        self._datasets.append(dataset)
+        self._images.append(dataset_images(dataset, self.spec))
+        self.adapted_dataset = concat_datasets(self._datasets).train()
+
+    def training_images(self) -> LabelledImages:
+        """All images so far, on the device."""
+        return LabelledImages.concatenate(self._images).to(self.device)
+
+
+class GDumbLearner(TensorLearner):
+    """After each experience a fresh learner, trained on the memory alone.
+
+    GDumb (Prabhu et al., "GDumb: A Simple Approach that Questions Our Progress in Continual
+    Learning", ECCV 2020) with any memory. There are no iterations over current data, so plugins see
+    the callbacks of experiences and epochs, not those of iterations.
+    """
+
+    steps_are_epochs = True
+
+    def __init__(self, *, memory: ImageMemory, set_training: SetTrainingConfig, **kwargs: Any):
+        """See `TensorLearner`; ``set_training`` says how the fresh learner is trained."""
+        super().__init__(**kwargs)
+        self.memory, self.set_training = memory, set_training
+
+    @property
+    def num_steps(self) -> int:
+        """Epochs on the memory."""
+        return self.set_training.epochs
+
+    def _train_exp(self, experience: Any, eval_streams: Any = None, **kwargs: Any) -> None:
+        k = self.clock.train_exp_counter
+        self.memory.post_adapt(self, experience)
+        seed = derive(self.seed, "gdumb", k)
+        fresh = networks.build(self.config.network, self.spec, seed=seed)
+        # The same module throughout, so that whoever holds the model holds the current one.
+        self.model.load_state_dict(fresh.state_dict())
+
+        contents = self.memory.contents()
+
+        def on_epoch(epoch: int, loss: float) -> None:
+            self.loss = torch.tensor(loss)
+            self.num_trained_images += len(contents) * contents.packing**2
+            self._after_training_epoch(**kwargs)
+            if epoch < self.set_training.epochs:
+                self._before_training_epoch(**kwargs)
+
+        self._before_training_epoch(**kwargs)
+        train_on_set(
+            self.model,
+            contents,
+            self.spec,
+            self.set_training,
+            generator=generator(self.seed, "set_training", k),
+            device=self.device,
+            on_epoch=on_epoch,
+        )
+
+
+class MemoryReplay(SupervisedPlugin):
+    """Adds memory images to every batch of a `TensorLearner`, and fills the memory afterwards.
+
+    The first experience is trained on current data only.
+    """
+
+    def __init__(self, memory: ImageMemory, *, batch_size: int, seed: int) -> None:
+        """Set up replay.
+
+        Args:
+            memory: decoded once per experience and kept on the learner's device.
+            batch_size: memory images per step, class-balanced, see `balanced_plan`.
+            seed: of the draws; they do not shift the order of the current data.
+        """
+        super().__init__()
+        self.memory, self.batch_size, self.seed = memory, batch_size, seed
+
+    def before_training_exp(self, strategy: TensorLearner, **kwargs: Any) -> None:
+        """Join memory to the experience's batches."""
+        if not len(self.memory.contents()):
+            return
+        images, labels = self.memory.normalised(strategy.device)
+        rng = generator(self.seed, "memory_batches", strategy.clock.train_exp_counter)
+        strategy.dataloader.memory = MemoryBatches(images, labels, self.batch_size, rng)
+
+    def after_training_exp(self, strategy: TensorLearner, **kwargs: Any) -> None:
+        """Condense the experience into memory."""
+        self.memory.post_adapt(strategy, strategy.experience)

@@ -1,0 +1,188 @@
+"""What commands write and print."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from clbench import networks
+from clbench.cli import running
+from clbench.report import RunReport
+from clbench.types import LabelledImages
+from tests.cli.conftest import SMALL_DISTILLATION, SMALL_EVALUATION, SMALL_STREAM, Invoke
+
+RUN = ["run", *SMALL_STREAM, "--images-per-class", "2", "--num-experiences", "2"]
+SILENT = ["--quiet", "--no-tensorboard"]
+
+
+def test_run_beside_its_baseline(invoke: Invoke):
+    done = invoke(*RUN, *SMALL_DISTILLATION, "--baseline", "random_replay", "--packing", "2")
+    assert done.exit_code == 0, done.stderr
+    folder = Path("runs/split_mnist5k/dam_replay-vs-random_replay-seed0")
+    reports = [RunReport.load(folder / name) for name in ("dam_replay", "random_replay")]
+    assert [r.config["strategy"] for r in reports] == ["dam_replay", "random_replay"]
+    assert reports[0].memory[-1]["num_bytes"] == reports[1].memory[-1]["num_bytes"] == 20 * 784
+    for report in reports:
+        assert report.config["memory"]["packing"] == 2 and report.class_groups[0] == [0, 1, 2, 3, 4]
+        assert f"{100 * report.metrics['average_accuracy']:.1f}" in done.stdout
+    assert "dam_replay - random_replay" in done.stdout and "15,680" in done.stdout
+    assert f"tensorboard --logdir {folder}" in done.stdout
+    assert list((folder / "dam_replay").glob("events.*"))
+    for name in ("forgetting_curves.png", "average_accuracy.png", "comparison.md"):
+        assert (folder / "comparison" / name).stat().st_size > 0
+    assert "dam_replay: experience 2 of 2: average accuracy" in done.stderr
+
+
+def test_run_as_json_prints_nothing_else_and_never_overwrites(invoke: Invoke):
+    arguments = [*RUN, "--strategy", "random_replay", "--json", "--no-tensorboard", "--quiet"]
+    first, second = invoke(*arguments), invoke(*arguments)
+    folder = Path("runs/split_mnist5k/random_replay-seed0")
+    report = RunReport.load(folder)
+    assert json.loads(first.stdout) == report.to_dict() and first.stderr == ""
+    again = RunReport.load(folder.with_name("random_replay-seed0-2"))
+    assert again.accuracy_matrix == report.accuracy_matrix
+    assert json.loads(second.stdout)["memory"] == report.memory
+    assert not list(folder.glob("events.*"))
+
+
+def test_a_runs_configuration_runs_it_again(invoke: Invoke):
+    assert invoke(*RUN, "--strategy", "naive", "-o", "a", *SILENT, "--seed", "4").exit_code == 0
+    done = invoke("run", "--config", "a/config.json", "-o", "b", *SILENT)
+    assert done.exit_code == 0 and done.stdout == ""
+    assert RunReport.load(Path("a")).config == RunReport.load(Path("b")).config
+    assert invoke("compare", "a", "b", "-o", "c").stdout.count("Left out 1 that repeat") == 1
+
+
+def test_a_refused_run_leaves_its_place_free(invoke: Invoke):
+    bad = invoke(*RUN, "--strategy", "naive", "-o", "a", "--norm", "instance")
+    assert bad.exit_code == 2 and Path("a/status.json").exists()
+    assert invoke(*RUN, "--strategy", "naive", "-o", "a", *SILENT).exit_code == 0
+
+
+def test_compare_two_strategies_over_seeds(invoke: Invoke):
+    assert invoke(*RUN, "--strategy", "naive", "--quiet", "--no-tensorboard").exit_code == 0
+    report = RunReport.load(Path("runs/split_mnist5k/naive-seed0"))
+    for strategy, seed in (("naive", 1), ("random_replay", 0), ("random_replay", 1)):
+        config = {**report.config, "strategy": strategy, "seed": seed}
+        other = dataclasses.replace(report, config=config)
+        other.save(Path(f"runs/split_mnist5k/{strategy}-seed{seed}/report.json"))
+    done = invoke("compare", "runs", "--baseline", "random_replay", "-o", "all")
+    assert done.exit_code == 0, done.stderr
+    for name in ("forgetting_curves.png", "average_accuracy.png"):
+        assert (Path("all") / name).stat().st_size > 0
+    written = json.loads(Path("all/comparison.json").read_text())
+    seeds = {group["strategy"]: group["seeds"] for group in written["groups"]}
+    assert seeds == {"naive": [0, 1], "random_replay": [0, 1]}
+    assert "Left out" not in done.stdout and "points over" in done.stdout
+    as_json = invoke("compare", "runs", "--json", "--baseline", "random_replay")
+    assert json.loads(as_json.stdout) == written
+    markdown = invoke("compare", "runs", "--markdown", "--baseline", "random_replay").stdout
+    assert markdown == Path("all/comparison.md").read_text()
+
+
+def test_distill_writes_set_picture_and_result(invoke: Invoke):
+    arguments = ["distill", *SMALL_DISTILLATION, *SMALL_EVALUATION, "--images-per-class", "1"]
+    done = invoke(*arguments, "--packing", "2", "-o", "out/set.safetensors", "--seed", "7")
+    assert done.exit_code == 0, done.stderr
+    made, metadata = LabelledImages.load(Path("out/set.safetensors"))
+    assert made.images.shape == (10, 1, 28, 28) and made.packing == 2
+    assert metadata["data"] == "mnist5k" and metadata["seed"] == "7"
+    assert json.loads(metadata["distillation"])["network"]["width"] == 4
+    assert json.loads(metadata["environment"])["versions"]["torch"]
+    result = json.loads(Path("out/set.json").read_text())
+    scores = {row["name"]: row for row in result["scores"]}
+    assert list(scores) == ["datadam", "random real", "random real, 2 x 2 per slot"]
+    assert {row["num_bytes"] for row in scores.values()} == {7840}
+    assert {row["num_networks"] for row in scores.values()} == {2}
+    assert Path("out/set.png").read_bytes()[:4] == b"\x89PNG"
+    again = invoke(*arguments, "--packing", "2", "--seed", "7", "--json", "--quiet")
+    repeated = json.loads(again.stdout)
+    assert [r["accuracies"] for r in repeated["scores"]] == [
+        r["accuracies"] for r in result["scores"]
+    ]
+
+
+def test_float32_sets_are_charged_and_random_gets_the_same_bytes(invoke: Invoke):
+    arguments = ["--distiller", "random", "--storage", "float32", "--images-per-class", "2"]
+    done = invoke("distill", *arguments, *SMALL_EVALUATION, "--json", "-o", "s.safetensors")
+    rows = json.loads(done.stdout)["scores"]
+    assert [row["num_bytes"] for row in rows] == [2 * 10 * 784 * 4] * 2
+    assert [row["slots_per_class"] for row in rows] == [2, 8]
+
+
+def test_evaluate_a_set_with_another_network(invoke: Invoke):
+    file = "herding.safetensors"
+    made = invoke("distill", "--distiller", "herding", "--no-evaluate", "-o", file, "--json")
+    assert json.loads(made.stdout)["scores"] == []
+    done = invoke("evaluate", file, "--evaluation-network", "mlp", *SMALL_EVALUATION, "--json")
+    assert done.exit_code == 0, done.stderr
+    rows = json.loads(done.stdout)
+    assert [row["name"] for row in rows] == ["herding", "random real"]
+    assert all(0 <= value <= 1 for row in rows for value in row["accuracies"])
+    table = invoke("evaluate", file, *SMALL_EVALUATION).stdout
+    assert "convnet trained on each set alone" in table and "78,400" in table
+
+
+def test_list_networks_counts_for_any_image(invoke: Invoke):
+    rows = json.loads(invoke("list", "networks", "--image", "3x32x32", "--json").stdout)["networks"]
+    assert [row["name"] for row in rows] == list(networks.NETWORKS)
+    assert {row["name"]: row["parameters"] for row in rows}["convnet"] == 320_010
+    table = invoke("list", "networks").stdout
+    assert "317,706" in table and "478,410" in table and "49,246,208" in table
+    assert "does not fit" in invoke("list", "networks", "--image", "1x16x16").stdout
+
+
+@pytest.mark.parametrize("kind", ["strategies", "benchmarks", "distillers", "data"])
+def test_list_shows_every_name(invoke: Invoke, kind: str):
+    from clbench.cli import names
+
+    expected = getattr(names, {"data": "DATASETS"}.get(kind, kind.upper()))
+    rows = json.loads(invoke("list", kind, "--json").stdout)[kind]
+    assert [row["name"] for row in rows] == list(expected)
+    assert all(name in invoke("list", kind).stdout for name in expected)
+
+
+def test_data_list_and_verify(invoke: Invoke):
+    states = {k: v["files"] for k, v in json.loads(invoke("data", "list", "--json").stdout).items()}
+    assert states["mnist5k"] == "embedded" and states["mnist"] == "missing"
+    assert "mnist5k" in invoke("data", "list").stdout
+    done = invoke("data", "verify")
+    assert done.exit_code == 0 and done.stdout.startswith("ok") and "mnist_5k.csv.gz" in done.stdout
+
+
+class Recorder:
+    """Stands in for the line of progress."""
+
+    def __init__(self) -> None:
+        self.shown: list[tuple[str, float, float, str]] = []
+        self.written: list[str] = []
+
+    def show(self, phase: str, done: float, total: float, detail: str = "") -> None:
+        self.shown.append((phase, done, total, detail))
+
+    def write(self, text: str) -> None:
+        self.written.append(text)
+
+
+def test_the_line_of_progress_names_phase_experience_and_loss(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(running, "SECONDS_BETWEEN_DRAWINGS", 0.0)
+    recorder = Recorder()
+    line = running.RunLine(recorder, "dam_replay", quiet=False)  # type: ignore[arg-type]
+    line.start(5)
+    line.phase("evaluate", 5)
+    line.phase("train", 100)
+    line.advance(3)
+    line.phase("distil", 10)
+    line.on_distillation_update(0, 1, 0.25)
+    line.advance()
+    line.note("learnt")
+    phases = [phase for phase, *_ in recorder.shown]
+    assert phases[0] == "dam_replay: testing the untrained network"
+    assert recorder.shown[2] == ("dam_replay: training experience 1 of 5", 3, 100, "steps")
+    assert recorder.shown[-1] == (
+        "dam_replay: distilling experience 1 of 5", 1, 10, "updates, loss 0.25",
+    )  # fmt: skip
+    assert recorder.written == ["dam_replay: learnt"]

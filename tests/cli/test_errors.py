@@ -1,0 +1,212 @@
+"""Whatever users get wrong: exit code 2, one clear line, no traceback."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from clbench.cli import running
+from tests.cli.conftest import SMALL_DISTILLATION, SMALL_EVALUATION, SMALL_STREAM, Invoke
+
+RUN = ["run", *SMALL_STREAM, "--strategy", "random_replay", "--no-tensorboard"]
+DISTILL = ["distill", *SMALL_DISTILLATION, *SMALL_EVALUATION]
+
+
+def assert_one_line(result: Result, *words: str, code: int = 2) -> None:
+    assert result.exit_code == code, (result.stdout, result.stderr, result.exception)
+    lines = result.stderr.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("clbench: error: "), result.stderr
+    missing = [word for word in words if word not in lines[0]]
+    assert not missing, lines[0]
+    assert result.stdout == ""
+
+
+CASES = {
+    # unknown names
+    "strategy": ([*RUN, "--strategy", "dam_reply"], ["dam_reply", "dam_replay"]),
+    "baseline": ([*RUN, "--baseline", "randm_replay"], ["randm_replay", "random_replay"]),
+    "baseline twice": ([*RUN, "--baseline", "random_replay"], ["--baseline", "twice"]),
+    "benchmark": ([*RUN, "--benchmark", "split_mnst"], ["split_mnst", "split_mnist"]),
+    "network": ([*RUN, "--network", "convnett"], ["convnett", "convnet"]),
+    "distill network": (
+        [*RUN, "--strategy", "dm_replay", "--distill-network", "x"], ["'x'", "convnet"],
+    ),
+    "distiller": ([*DISTILL, "--distiller", "damm"], ["damm", "datadam"]),
+    "data set": ([*DISTILL, "--data-set", "mnist5"], ["mnist5", "mnist5k"]),
+    "augmentation": ([*RUN, "--augmentation", "blur"], ["blur", "crop"]),
+    "command": (["rum"], ["rum"]),
+    "option": ([*RUN, "--epoch-count", "3"], ["--epoch-count", "clbench run --help"]),
+    "kind of list": (["list", "nets"], ["nets", "networks"]),
+    "data to verify": (["data", "verify", "mnst"], ["mnst", "mnist"]),
+    # numbers
+    "zero epochs": ([*RUN, "--epochs", "0"], ["epochs", "at least 1", "0"]),
+    "negative batch": ([*RUN, "--batch-size", "-3"], ["batch_size", "at least 1", "-3"]),
+    "negative images": ([*RUN, "--images-per-class", "-1"], ["images_per_class", "-1"]),
+    "zero packing": ([*RUN, "--packing", "0"], ["packing", "0"]),
+    "zero width": ([*RUN, "--width", "0"], ["width", "0"]),
+    "zero experiences": ([*RUN, "--num-experiences", "0"], ["num_experiences", "0"]),
+    "negative seed": ([*RUN, "--seed", "-1"], ["seed", "-1"]),
+    "not a number": ([*RUN, "--epochs", "many"], ["--epochs", "many"]),
+    "nan": ([*RUN, "--learning-rate", "nan"], ["learning_rate", "nan"]),
+    "zero networks": (
+        [*DISTILL, "--num-networks-evaluated", "0"], ["num_networks_evaluated", "0"],
+    ),
+    "no classes": (["list", "networks", "--num-classes", "0"], ["--num-classes", "0"]),
+    "image size": (["list", "networks", "--image", "28x28"], ["3x32x32", "28x28"]),
+    # what does not fit
+    "too many experiences": ([*RUN, "--num-experiences", "11"], ["num_experiences", "10", "11"]),
+    "too many images": ([*RUN, "--images-per-class", "21"], ["20", "21", "--images-per-class"]),
+    "too many packed": ([*RUN, "--images-per-class", "6", "--packing", "2"], ["20", "6 slots"]),
+    "packing beyond pixels": (
+        [*DISTILL, "--packing", "29", "--images-per-class", "1"], ["packing"],
+    ),
+    "more than there are": ([*DISTILL, "--images-per-class", "401"], ["401", "400"]),
+    "bytes for nothing": ([*RUN, "--memory-bytes", "100"], ["capacity_bytes", "7840", "100"]),
+    "images and bytes": (
+        [*RUN, "--images-per-class", "1", "--memory-bytes", "7840"],
+        ["--images-per-class", "--memory-bytes"],
+    ),
+    "option of another network": ([*RUN, "--pooling", "max"], ["pooling", "mlp"]),
+    "too deep": ([*RUN, "--network", "convnet", "--depth", "9"], ["depth", "at most 5", "9"]),
+    "no maps to match": (
+        [*DISTILL, "--distill-network", "mlp", "--images-per-class", "1"], ["convnet", "MLP"],
+    ),
+    # files
+    "no data": (
+        [*RUN, "--benchmark", "split_mnist", "--data-root", "/dev/null/data"],
+        ["mnist", "/dev/null/data"],
+    ),
+    "no config": ([*RUN, "--config", "none.json"], ["none.json"]),
+    "broken config": ([*RUN, "--config", "broken"], ["broken", "JSON"]),
+    "config of a list": ([*RUN, "--config", "list"], ["object", "list"]),
+    "unknown field": ([*RUN, "--config", "field"], ["epoch", "epochs"]),
+    "field of another type": ([*RUN, "--config", "type"], ["seed", "'one'"]),
+    "section of another type": ([*RUN, "--config", "section"], ["learner"]),
+    "output is a file": ([*RUN, "--output", "broken"], ["broken", "file"]),
+    "output below a file": ([*RUN, "--output", "broken/run"], ["broken", "file"]),
+    "output in use": ([*RUN, "--output", "full"], ["full", "precious"]),
+    "set below a file": ([*DISTILL, "-o", "broken/a.safetensors"], ["broken", "file"]),
+    "set of another name": ([*DISTILL, "-o", "a.png"], ["a.png", ".safetensors"]),
+    "set that is there": ([*DISTILL, "-o", "there.safetensors"], ["there.safetensors", "remove"]),
+    "corrupt set": (["evaluate", "there.safetensors"], ["there.safetensors", "clbench distill"]),
+    "missing set": (["evaluate", "gone.safetensors"], ["gone.safetensors"]),
+    "nothing to evaluate": (["evaluate"], ["SET"]),
+    "nothing to compare": (["compare"], ["RUN"]),
+    "no runs": (["compare", "full"], ["report.json"]),
+    "missing run": (["compare", "gone"], ["gone"]),
+    "broken report": (["compare", "reports"], ["report.json"]),
+    "report of another schema": (["compare", "schema.json"], ["schema", "99"]),
+    "two formats": (["compare", "full", "--json", "--markdown"], ["--json", "--markdown"]),
+    "comparison below a file": (["compare", "full", "-o", "broken/c"], ["report.json"]),
+}  # fmt: skip
+
+
+@pytest.fixture
+def files(invoke: Invoke) -> None:
+    Path("broken").write_text('{"seed": 1')
+    Path("list").write_text("[1]")
+    Path("field").write_text('{"learner": {"epoch": 3}}')
+    Path("type").write_text('{"seed": "one"}')
+    Path("section").write_text('{"learner": 3}')
+    Path("there.safetensors").write_bytes(b"not a set")
+    Path("schema.json").write_text(json.dumps({"schema": 99}))
+    for folder, name, text in (("full", "precious", "x"), ("reports", "report.json", '{"a"')):
+        Path(folder).mkdir()
+        (Path(folder) / name).write_text(text)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_input_is_told_in_one_line(invoke: Invoke, files: None, case: str):
+    arguments, words = CASES[case]
+    result = invoke(*arguments)
+    assert_one_line(result, *words)
+    assert Path("full/precious").read_text() == "x" and Path("broken").read_text() == '{"seed": 1'
+
+
+def test_cuda_where_there_is_none(invoke: Invoke):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    assert_one_line(invoke(*RUN, "--device", "cuda"), "CUDA", "cpu")
+    assert_one_line(invoke(*DISTILL, "--device", "cuda"), "CUDA", "cpu")
+
+
+def test_a_set_of_other_data_is_refused(invoke: Invoke):
+    import torch
+
+    from clbench.types import LabelledImages
+
+    images = LabelledImages(torch.zeros(1, 1, 28, 28, dtype=torch.uint8), torch.tensor([0]))
+    images.save(Path("anonymous.safetensors"))
+    images.save(Path("other.safetensors"), {"data": "mnist5k", "fingerprint": "0123456789"})
+    assert_one_line(invoke("evaluate", "anonymous.safetensors"), "no data set")
+    assert_one_line(invoke("evaluate", "other.safetensors"), "01234567", "--data-root")
+
+
+def test_debug_shows_the_traceback(invoke: Invoke):
+    from clbench.types import InputError
+
+    for arguments in (["--debug", *RUN, "--epochs", "0"], [*RUN, "--epochs", "0", "--debug"]):
+        result = invoke(*arguments)
+        assert isinstance(result.exception, InputError)
+
+
+def test_an_interrupted_run_says_what_is_left(invoke: Invoke, monkeypatch: pytest.MonkeyPatch):
+    def interrupt(self: running.RunLine, text: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(running.RunLine, "note", interrupt)
+    result = invoke(*RUN, "-o", "run")
+    assert_one_line(result, "interrupted", "run/partial.json", code=130)
+    assert json.loads(Path("run/status.json").read_text())["status"] == "interrupted"
+    assert_one_line(invoke(*RUN, "-o", "run"), "run", "remove")
+
+
+def test_a_run_interrupted_at_once_leaves_its_place_free(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+):
+    def interrupt(self: running.RunLine, num: int = 1) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(running.RunLine, "advance", interrupt)
+        result = invoke(*RUN, "-o", "run")
+        assert_one_line(result, "had not learnt an experience yet", code=130)
+    assert invoke(*RUN, "-o", "run", "--quiet").exit_code == 0
+    assert_one_line(invoke(*RUN, "-o", "run"), "run", "remove")
+
+
+def test_an_interrupted_distillation_leaves_nothing(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+):
+    from clbench.distillation.selection import RandomSelection
+
+    def interrupt(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(RandomSelection, "distill", interrupt)
+    result = invoke(*DISTILL, "--distiller", "random")
+    assert_one_line(result, "interrupted", code=130)
+    assert not list(Path().rglob("*.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "--strategy", "nope"], ["nope", "dam_replay"]),
+        (["run", "--epochs"], ["--epochs"]),
+    ],
+)
+def test_the_program_itself_leaves_with_2(tmp_path: Path, arguments: list[str], words: list[str]):
+    done = subprocess.run(
+        [sys.executable, "-m", "clbench", *arguments], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 2 and done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert done.stderr.startswith("clbench: error: ") and all(w in done.stderr for w in words)

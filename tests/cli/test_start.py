@@ -1,0 +1,81 @@
+"""Help comes at once: nothing heavy is imported for it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+from click.testing import CliRunner
+
+from clbench import __version__
+from clbench.cli.group import COMMANDS, cli
+
+HEAVY = ("torch", "avalanche", "matplotlib", "rich", "numpy", "scipy", "tensorboard")
+
+PROBE = """
+import json, runpy, sys
+sys.argv = ["clbench", *{arguments!r}]
+try:
+    runpy.run_module("clbench", run_name="__main__")
+except SystemExit as leave:
+    code = leave.code
+print("\\n" + json.dumps([code, [name for name in {heavy!r} if name in sys.modules]]))
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["--version"], *([name, "-h"] for name in COMMANDS), ["data", "list", "-h"]],
+    ids=" ".join,
+)
+def test_help_imports_nothing_heavy(arguments: list[str]):
+    probe = PROBE.format(arguments=arguments, heavy=HEAVY)
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    code, imported = json.loads(done.stdout.splitlines()[-1])
+    assert code == 0 and imported == []
+
+
+def test_help_takes_less_than_four_tenths_of_a_second():
+    def once() -> float:
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "clbench", "--help"], check=True, capture_output=True)
+        return time.perf_counter() - start
+
+    assert min(once() for _ in range(3)) < 0.4
+
+
+def test_summaries_in_the_table_are_the_commands_own():
+    context = cli.make_context("clbench", ["list"])
+    for name, summary in COMMANDS.items():
+        command = cli.get_command(context, name)
+        assert command is not None and command.help is not None
+        assert command.help.splitlines()[0] == summary
+
+
+def test_version_and_no_command():
+    result = CliRunner().invoke(cli, ["--version"])
+    assert result.output == f"clbench {__version__}\n" and result.exit_code == 0
+    result = CliRunner().invoke(cli, [])
+    assert result.exit_code == 2 and "Commands:" in result.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts_name_the_program(shell: str):
+    result = CliRunner().invoke(cli, ["completion", shell])
+    assert result.exit_code == 0 and "_CLBENCH_COMPLETE" in result.output
+
+
+def test_completion_offers_names_without_importing_tables():
+    probe = (
+        "import os, sys\n"
+        "os.environ.update(_CLBENCH_COMPLETE='bash_complete', COMP_CWORD='3',"
+        " COMP_WORDS='clbench run --strategy da')\n"
+        "from clbench.cli import main\n"
+        "try:\n    main()\n"
+        "except SystemExit:\n    print('torch' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["plain,dam_replay", "plain,dam_gdumb", "False"]

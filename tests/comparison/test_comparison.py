@@ -1,0 +1,415 @@
+"""Comparisons of runs made up by hand, from files to tables."""
+
+import dataclasses
+import io
+import json
+import re
+
+import pytest
+from rich.console import Console
+
+from clbench.comparison import (
+    compare,
+    comparison_figures,
+    load_runs,
+    render_table,
+    to_dict,
+    to_markdown,
+)
+from clbench.config import RunConfig
+from clbench.figures import figure_to_array
+from clbench.report import RunReport
+from clbench.types import InputError
+
+
+def make(strategy="dam_replay", seed=0, accuracy=0.8, *, num_bytes=7840, **settings) -> RunReport:
+    """A report of two experiences with this average accuracy; settings like memory__packing=2."""
+    changes: dict[str, dict] = {}
+    for name, value in settings.items():
+        *path, last = name.split("__")
+        place = changes
+        for part in path:
+            place = place.setdefault(part, {})
+        place[last] = value
+    distils = strategy.startswith(("dam", "dm"))
+    config = RunConfig.from_dict({"strategy": strategy, "seed": seed, **changes})
+    return RunReport(
+        config=config.to_dict(),
+        environment={"python": "3.11", "versions": {"torch": "2.13.0"}, "device": "cpu"},
+        data={"name": "mnist5k", "fingerprint": "ab12cd34ef"},
+        class_groups=[[0, 1], [2, 3]],
+        num_test=[10, 10],
+        accuracy_matrix=[[1.0, 0.0], [accuracy - 0.1, accuracy + 0.1]],
+        untrained_accuracy=[0.0, 0.0],
+        confusion_matrix=[],
+        metrics={"average_accuracy": accuracy},
+        memory=[] if num_bytes is None else [{"num_bytes": 1}, {"num_bytes": num_bytes}],
+        distillation=[{"losses": [1.0] if distils else [], "flops": 5.0 * distils}],
+        measured={"seconds": {"train": 1.0, "total": 10.0 + seed}},
+    )
+
+
+GAINS = (0.10, 0.12, 0.11, 0.09, 0.13, 0.11)
+
+
+def six_seeds(**settings) -> list[RunReport]:
+    random = [make("random_replay", s, 0.7 + 0.01 * s, **settings) for s in range(6)]
+    dam = [make("dam_replay", s, 0.7 + 0.01 * s + GAINS[s], **settings) for s in range(6)]
+    return random + dam
+
+
+def labels(comparison) -> list[str]:
+    return [group.label for group in comparison.groups]
+
+
+def group(comparison, label):
+    (found,) = [g for g in comparison.groups if g.label == label]
+    return found
+
+
+def printed(comparison, width=200) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    render_table(comparison, console)
+    return console.file.getvalue()
+
+
+def test_groups_over_seeds_with_spread_and_paired_test():
+    comparison = compare(six_seeds())
+    assert labels(comparison) == ["dam_replay", "random_replay"], "best first"
+    dam, random = comparison.groups
+    assert dam.seeds == (0, 1, 2, 3, 4, 5)
+    assert random.average_accuracy.mean == pytest.approx(0.725)
+    assert random.average_accuracy.std == pytest.approx(0.0187083, rel=1e-5)
+    # t(0.975, 5) = 2.570582
+    assert random.average_accuracy.high == pytest.approx(0.725 + 2.570582 * 0.0187083 / 6**0.5)
+    assert random.forgetting.mean == pytest.approx(1 - 0.625)
+    assert random.memory_bytes.mean == 7840
+    assert random.seconds.mean == 12.5
+    assert random.versus is None
+    assert dam.versus.baseline == "random_replay"
+    assert dam.versus.seeds == (0, 1, 2, 3, 4, 5)
+    assert dam.versus.difference.mean == pytest.approx(0.11)
+    assert dam.versus.p == 2 / 64
+    assert dam.versus.p_holm == 2 / 64
+    assert dam.versus.effect_size == pytest.approx(0.11 / 0.0141421, rel=1e-4)
+    assert comparison.warnings == ()
+    assert comparison.notes == ()
+
+
+def test_order_of_the_reports_does_not_matter():
+    reports = six_seeds()
+    assert to_dict(compare(reports)) == to_dict(compare(reports[::-1]))
+
+
+def test_only_common_seeds_are_paired():
+    reports = [r for r in six_seeds() if r.config["seed"] not in (1, 4)]
+    reports += [make("dam_replay", seed, 0.99) for seed in (7, 8)]
+    versus = group(compare(reports), "dam_replay").versus
+    assert versus.seeds == (0, 2, 3, 5)
+    assert versus.difference.mean == pytest.approx((0.10 + 0.11 + 0.09 + 0.11) / 4)
+
+
+def test_holm_runs_over_all_tests():
+    reports = six_seeds() + [make("naive", s, 0.2, num_bytes=None) for s in range(6)]
+    comparison = compare(reports)
+    for label in ("dam_replay", "naive"):
+        assert group(comparison, label).versus.p == 2 / 64
+        assert group(comparison, label).versus.p_holm == 4 / 64
+    assert group(comparison, "naive").memory_bytes is None
+    assert comparison.warnings == (), "a strategy without memory is no unequal memory"
+
+
+def test_settings_of_a_memory_that_is_not_there_do_not_count():
+    reports = six_seeds() + six_seeds(memory__packing=2)
+    reports += [make("naive", s, 0.2, num_bytes=s % 2 and None, memory__packing=s) for s in (1, 2)]
+    comparison = compare(reports)
+    assert group(comparison, "naive").seeds == (1, 2)
+    assert group(comparison, "naive").versus.baseline == "random_replay, packing=1"
+
+
+def test_each_group_meets_the_random_memory_of_its_own_packing_and_kind():
+    reports = six_seeds() + six_seeds(memory__packing=2)
+    reports += [make("dam_gdumb", s, 0.9) for s in range(6)]
+    comparison = compare(reports)
+    against = {g.label: g.versus and g.versus.baseline for g in comparison.groups}
+    assert against == {
+        "dam_replay, packing=1": "random_replay, packing=1",
+        "dam_replay, packing=2": "random_replay, packing=2",
+        "random_replay, packing=1": None,
+        "random_replay, packing=2": None,
+        "dam_gdumb, packing=1": "random_replay, packing=1",
+    }
+    gdumb = compare([*reports, *(make("random_gdumb", s, 0.5) for s in range(6))])
+    assert group(gdumb, "dam_gdumb, packing=1").versus.baseline == "random_gdumb, packing=1"
+    assert group(gdumb, "random_gdumb, packing=1").versus is None
+
+
+def test_baseline_by_label_and_by_strategy():
+    reports = six_seeds() + six_seeds(memory__packing=2)
+    by_label = compare(reports, baseline="random_replay, packing=2")
+    against = {g.label: g.versus and g.versus.baseline for g in by_label.groups}
+    assert against.pop("random_replay, packing=2") is None
+    assert set(against.values()) == {"random_replay, packing=2"}
+    by_strategy = compare(reports, baseline="dam_replay")
+    versus = group(by_strategy, "random_replay, packing=2").versus
+    assert versus.baseline == "dam_replay, packing=2"
+    assert versus.difference.mean == pytest.approx(-0.11)
+    with pytest.raises(InputError, match="baseline: expected .*random_replay, packing=2.*'herd'"):
+        compare(reports, baseline="herd")
+
+
+def test_without_a_matching_baseline_a_note_says_so():
+    reports = [make("dam_replay", s, 0.8, memory__packing=2) for s in range(6)]
+    reports += [make("random_replay", s, 0.7) for s in range(6)]
+    comparison = compare(reports)
+    assert all(g.versus is None for g in comparison.groups)
+    (note,) = [n for n in comparison.notes if n.startswith("not tested")]
+    assert note.endswith("[dam_replay, packing=2]")
+
+
+def test_labels_show_what_differs_and_nothing_twice():
+    reports = [
+        make("dam_replay", learner__network={"name": "mlp", "width": 400}),
+        make("dam_replay", learner__network={"name": "convnet", "width": 128}),
+        make("random_replay", learner__network={"name": "mlp", "width": 400}),
+        make("naive", learner__network={"name": "mlp", "width": 400}, num_bytes=None),
+    ]
+    assert sorted(labels(compare(reports))) == [
+        "dam_replay, network=convnet",
+        "dam_replay, network=mlp",
+        "naive, network=mlp",
+        "random_replay, network=mlp",
+    ]
+
+
+def test_settings_of_a_method_label_only_the_strategy_they_tell_apart():
+    reports = [
+        make("dam_replay", distillation__num_networks=80),
+        make("dam_replay", distillation__num_networks=200),
+        make("dm_replay", distillation__num_networks=80),
+        make("random_replay", seed=0, distillation__num_networks=80),
+        make("random_replay", seed=1, distillation__num_networks=200),
+    ]
+    comparison = compare(reports)
+    assert sorted(labels(comparison)) == [
+        "dam_replay, num_networks=200",
+        "dam_replay, num_networks=80",
+        "dm_replay",
+        "random_replay",
+    ], "a strategy that distils nothing is one group whatever the settings of distillation"
+    (note,) = [n for n in comparison.notes if n.startswith("distillation.num_networks differs")]
+    assert "200: [dam_replay, num_networks=200]" in note
+    assert "random_replay" not in note
+
+
+def test_names_that_collide_are_written_in_full():
+    reports = [
+        make("dam_replay", learner__batch_size=32, set_training__batch_size=64),
+        make("dam_replay", learner__batch_size=64, set_training__batch_size=64),
+        make("dam_replay", learner__batch_size=64, set_training__batch_size=256),
+    ]
+    found = labels(compare(reports))
+    assert "dam_replay, learner.batch_size=64, set_training.batch_size=256" in found
+
+
+@pytest.mark.parametrize(
+    ("change", "warning"),
+    [
+        (
+            {"learner__epochs": 3},
+            "learner.epochs differs: 1: [random_replay, epochs=1]; 3: [dam_replay, epochs=3]",
+        ),
+        (
+            {"benchmark__name": "split_kmnist"},
+            "benchmark.name differs: split_kmnist: [dam_replay, benchmark=split_kmnist]; "
+            "split_mnist5k: [random_replay, benchmark=split_mnist5k]",
+        ),
+        (
+            {"num_bytes": 31360},
+            "bytes of memory after the last experience differ: 31,360: [dam_replay]; "
+            "7,840: [random_replay]",
+        ),
+    ],
+)
+def test_what_makes_rows_incomparable_is_loud(change, warning):
+    reports = [make("random_replay", 0, 0.7), make("dam_replay", 0, 0.8, **change)]
+    comparison = compare(reports)
+    assert comparison.warnings == (warning,)
+    assert printed(comparison).startswith(f"NOT COMPARABLE: {warning}\n")
+    assert to_markdown(comparison).startswith(f"**NOT COMPARABLE: {warning}**\n")
+
+
+def test_other_data_and_other_classes_under_one_seed_are_loud():
+    other = make("dam_replay")
+    data = dataclasses.replace(other, data={"fingerprint": "ffffffffff"})
+    comparison = compare([make("random_replay"), data])
+    assert any("data.fingerprint differs" in warning for warning in comparison.warnings)
+    assert all(g.versus is None for g in comparison.groups), "no test across different data"
+    assert set(labels(comparison)) == {
+        "dam_replay, fingerprint=ffffffff",
+        "random_replay, fingerprint=ab12cd34",
+    }
+    classes = dataclasses.replace(other, class_groups=[[0, 2], [1, 3]])
+    comparison = compare([make("random_replay"), classes])
+    assert any("under seed 0" in warning for warning in comparison.warnings)
+
+
+def test_few_seeds_and_tests_without_power_are_told():
+    reports = [r for r in six_seeds() if r.config["seed"] < 2]
+    notes = compare(reports).notes
+    assert "only 2 seeds, fewer than 3: [dam_replay] [random_replay]" in notes
+    assert "with 2 common seeds p cannot fall below 0.5: [dam_replay]" in notes
+    single = compare([make()])
+    assert "only 1 seed, fewer than 3: [dam_replay]" in single.notes
+    assert single.groups[0].average_accuracy.std is None
+    five = compare([r for r in six_seeds() if r.config["seed"] < 5]).notes
+    assert five == ("with 5 common seeds p cannot fall below 0.0625: [dam_replay]",)
+
+
+def test_surroundings_and_the_runs_own_notes_are_passed_on():
+    one, other = make("dam_replay"), make("random_replay")
+    one = dataclasses.replace(
+        one,
+        environment={**one.environment, "versions": {"torch": "2.12.0"}},
+        measured={"from_cache": 1},
+        notes=["a subset was used."],
+    )
+    comparison = compare([one, other])
+    assert "runs differ in their torch version: 2.12.0, 2.13.0" in comparison.notes or (
+        "runs differ in their torch version: 2.13.0, 2.12.0" in comparison.notes
+    )
+    assert "a subset was used: [dam_replay]" in comparison.notes
+    assert any(n.startswith("sets read from the cache") for n in comparison.notes)
+    assert group(comparison, "dam_replay").seconds is None
+
+
+def test_more_than_twenty_pairs():
+    reports = [make("random_replay", s, 0.7) for s in range(21)]
+    reports += [make("dam_replay", s, 0.8) for s in range(21)]
+    versus = group(compare(reports), "dam_replay").versus
+    assert versus.p == 1 / 10_000
+    assert versus.effect_size is None, "equal differences have no spread"
+
+
+def test_a_stream_of_one_experience_has_no_forgetting():
+    single = dataclasses.replace(make(), accuracy_matrix=[[0.5]], class_groups=[[0]])
+    comparison = compare([single])
+    assert comparison.groups[0].forgetting is None
+    assert json.loads(json.dumps(to_dict(comparison), allow_nan=False))
+
+
+def test_table_and_markdown_show_the_same_cells():
+    comparison = compare(six_seeds())
+    cells = [
+        "dam_replay",
+        "6",
+        "83.5 ± 2.6",
+        "80.8 to 86.2",
+        "26.5 ± 2.6",
+        "7,840",
+        "12.5",
+        "random_replay",
+        "6",
+        "+11.0 (+9.5 to +12.5)",
+        "0.031",
+        "0.031",
+        "7.8",
+    ]
+    row = next(line for line in to_markdown(comparison).splitlines() if "| dam_replay" in line)
+    assert row == "| " + " | ".join(cells) + " |"
+    scores, tests = [
+        re.split(" {2,}", line.strip())
+        for line in printed(comparison).splitlines()
+        if line.strip().startswith("dam_replay")
+    ]
+    assert scores == cells[:7]
+    assert tests == ["dam_replay", *cells[7:]]
+
+
+def test_tiny_p_values_are_not_printed_as_zero():
+    reports = [make("random_replay", s, 0.7) for s in range(12)]
+    reports += [make("dam_replay", s, 0.8) for s in range(12)]
+    assert "< 0.001" in printed(compare(reports))
+
+
+def test_without_tests_there_is_no_table_of_tests():
+    comparison = compare([make()])
+    assert "points over it" not in printed(comparison)
+    assert "points over it" not in to_markdown(comparison)
+
+
+def test_a_narrow_terminal_loses_no_label():
+    comparison = compare(six_seeds(memory__packing=2) + six_seeds())
+    text = printed(comparison, width=80)
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.count("dam_replay") >= 2
+
+
+def test_square_brackets_in_labels_are_not_taken_for_markup():
+    text = printed(compare([make()]))
+    assert "[dam_replay]" in text
+
+
+def test_dictionary_is_json_and_holds_no_reports():
+    values = to_dict(compare(six_seeds()))
+    text = json.dumps(values, allow_nan=False)
+    assert json.loads(text)["groups"][0]["versus"]["p"] == 2 / 64
+    assert "accuracy_matrix" not in text
+    assert list(values) == ["groups", "warnings", "notes"]
+
+
+def test_figures_of_a_comparison():
+    figures = comparison_figures(compare(six_seeds()))
+    assert list(figures) == ["forgetting_curves", "average_accuracy"]
+    left, _ = figures["forgetting_curves"].axes
+    assert [line.get_label() for line in left.lines] == ["dam_replay", "random_replay"]
+    assert all(figure_to_array(figure).std() > 1 for figure in figures.values())
+
+
+def save(report: RunReport, folder) -> None:
+    report.save(folder / "report.json")
+
+
+def test_reports_are_found_at_any_depth_and_once(tmp_path):
+    save(make("dam_replay", 0), tmp_path / "a")
+    save(make("dam_replay", 1), tmp_path / "b" / "c")
+    runs = load_runs([tmp_path, tmp_path / "a", tmp_path / "a" / "report.json"])
+    assert len(runs) == 2
+    assert [report.config["seed"] for report in runs] == [0, 1]
+    assert compare(runs).groups[0].seeds == (0, 1)
+
+
+def test_unfinished_runs_are_left_out_and_told(tmp_path):
+    save(make(), tmp_path / "done")
+    (tmp_path / "died").mkdir()
+    (tmp_path / "died" / "status.json").write_text('{"status": "failed"}')
+    comparison = compare(load_runs([tmp_path]))
+    (note,) = [note for note in comparison.notes if "without a report" in note]
+    assert note.startswith("1 without a report")
+    assert str(tmp_path / "died") in note
+    with pytest.raises(InputError, match=r"found none \(1 unfinished: .*died failed\)"):
+        load_runs([tmp_path / "died"])
+
+
+def test_duplicates_are_refused_naming_both(tmp_path):
+    save(make(accuracy=0.8), tmp_path / "first")
+    save(make(accuracy=0.9), tmp_path / "second")
+    with pytest.raises(InputError, match="seed 0") as error:
+        compare(load_runs([tmp_path]))
+    for name in ("first", "second"):
+        assert str(tmp_path / name / "report.json") in str(error.value)
+
+
+def test_bad_paths_and_reports_are_refused(tmp_path):
+    with pytest.raises(InputError, match="no such file or folder"):
+        load_runs([tmp_path / "missing"])
+    with pytest.raises(InputError, match="found none"):
+        load_runs([tmp_path])
+    (tmp_path / "report.json").write_text("{")
+    with pytest.raises(InputError, match="expected a clbench report"):
+        load_runs([tmp_path])
+    with pytest.raises(InputError, match="at least one report"):
+        compare([])
+    nameless = dataclasses.replace(make(), config={"seed": 0})
+    with pytest.raises(InputError, match="report 1: expected a configuration with strategy"):
+        compare([nameless])

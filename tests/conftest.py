@@ -1,0 +1,71 @@
+"""What every test may use; no test reaches the network or the user's cache."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from clbench.types import ImageSpec, LabelledImages
+
+# Read once: the tests' environment does not show it, so that no result depends on it unasked.
+_DATA = os.environ.get("CLBENCH_DATA")
+_LOCAL = {"localhost", "127.0.0.1", "::1", ""}
+
+
+@pytest.fixture(scope="session")
+def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def _sealed(monkeypatch: pytest.MonkeyPatch, session_cache: Path) -> None:
+    monkeypatch.setenv("CLBENCH_CACHE", str(session_cache))
+    monkeypatch.delenv("CLBENCH_DATA", raising=False)
+    connect, getaddrinfo = socket.socket.connect, socket.getaddrinfo
+
+    def local_connect(self: socket.socket, address: Any) -> None:
+        if self.family != socket.AF_UNIX and address[0] not in _LOCAL:
+            raise OSError(f"a test tried to connect to {address}")
+        connect(self, address)
+
+    def local_getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
+        if host is not None and host not in _LOCAL and host != socket.gethostname():
+            raise socket.gaierror(f"a test tried to look up {host}")
+        return getaddrinfo(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket.socket, "connect", local_connect)
+    monkeypatch.setattr(socket, "getaddrinfo", local_getaddrinfo)
+
+
+@pytest.fixture
+def tiny_spec() -> ImageSpec:
+    """8 x 8 grey images of 4 classes."""
+    return ImageSpec(1, 8, 8, 4, (0.35,), (0.25,), ("a", "b", "c", "d"), "color_crop_scale")
+
+
+@pytest.fixture
+def tiny_images(tiny_spec: ImageSpec) -> LabelledImages:
+    """20 noisy images of each class; class k has a bright quadrant k, so any network separates."""
+    draw = torch.Generator().manual_seed(0)
+    labels = torch.arange(tiny_spec.num_classes).repeat(20)
+    images = torch.randint(0, 100, (len(labels), *tiny_spec.shape), generator=draw)
+    for image, label in zip(images, labels.tolist(), strict=True):
+        row, column = 4 * (label // 2), 4 * (label % 2)
+        image[:, row : row + 4, column : column + 4] += 155
+    return LabelledImages(images.to(torch.uint8), labels)
+
+
+@pytest.fixture(scope="session")
+def real_data_root() -> Path:
+    """The folder that ``CLBENCH_DATA`` names, where it holds the real MNIST."""
+    if not _DATA:
+        pytest.skip("needs real data: set CLBENCH_DATA to a folder that holds MNIST/raw")
+    root = Path(_DATA).expanduser().resolve()
+    if not list((root / "MNIST" / "raw").glob("train-images-idx3-ubyte*")):
+        pytest.skip(f"needs real data: {root} holds no MNIST/raw/train-images-idx3-ubyte.gz")
+    return root

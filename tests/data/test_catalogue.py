@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clbench import data, plugins
+from clbench.data import DATASETS
+from clbench.types import InputError
+
+Install = Callable[[str, str], None]
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Install:
+    points: list[EntryPoint] = []
+    monkeypatch.setattr(
+        plugins, "entry_points", lambda group: [p for p in points if p.group == group]
+    )
+
+    def add(name: str, value: str) -> None:
+        points.append(EntryPoint(name, value, "clbench.datasets"))
+
+    return add
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_entries_are_consistent(name: str) -> None:
+    entry = DATASETS[name]
+    assert entry.name == name
+    assert len(entry.class_names) == entry.num_classes
+    assert len(entry.mean) == len(entry.std) == entry.shape[0]
+    assert entry.embedded == (entry.download_bytes == 0) == (data.status(name) == "embedded")
+    assert entry.spec.shape == entry.shape
+    assert ("flip" in entry.augmentation) == (name == "fashion_mnist")
+    assert entry.source and entry.licence and entry.title
+
+
+def test_unknown_name_suggests_the_nearest() -> None:
+    with pytest.raises(InputError) as caught:
+        data.load("fashion_mist")
+    message = str(caught.value)
+    assert message.startswith("unknown data set 'fashion_mist': expected one of mnist5k, mnist,")
+    assert message.endswith("did you mean 'fashion_mnist'?")
+
+
+def test_third_party_entry(install: Install) -> None:
+    install("blobs", "clbench.data.catalogue:DATASETS.get")
+    assert data.names() == [*DATASETS, "blobs"]
+    with pytest.raises(InputError, match="expected .* to be a DatasetInfo, found a builtin"):
+        data.info("blobs")
+
+
+def test_third_party_entry_loads(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    from clbench.data import catalogue
+
+    monkeypatch.setattr(catalogue, "EXTRA", DATASETS["mnist"], raising=False)
+    install("extra", "clbench.data.catalogue:EXTRA")
+    assert data.info("extra") is DATASETS["mnist"]
+
+
+def test_own_entries_win_and_broken_ones_harm_only_themselves(install: Install) -> None:
+    install("mnist", "no_such_module:X")
+    install("broken", "no_such_module:X")
+    assert data.info("mnist") is DATASETS["mnist"]
+    assert data.names() == [*DATASETS, "broken"]
+    with pytest.raises(InputError, match="broken: the entry point .*ModuleNotFoundError"):
+        data.info("broken")
+
+
+def test_fingerprint_depends_on_images_and_labels(tiny_images: Any) -> None:
+    from clbench.data.catalogue import _fingerprint
+    from clbench.types import LabelledImages
+
+    whole = _fingerprint(tiny_images)
+    images, labels = tiny_images.images.clone(), tiny_images.labels.clone()
+    images[0, 0, 0, 0] ^= 1
+    labels[0] += 1
+    assert _fingerprint(LabelledImages(images, tiny_images.labels)) != whole
+    assert _fingerprint(LabelledImages(tiny_images.images, labels)) != whole
+    assert _fingerprint(LabelledImages(tiny_images.images.clone(), tiny_images.labels)) == whole
+
+
+def test_default_root_is_in_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CLBENCH_CACHE", str(tmp_path))
+    assert data.data_root() == tmp_path / "data"

@@ -1,0 +1,109 @@
+"""The papers' plain loops, written down as they read; the fast forms in the source must agree.
+
+DataDAM (Sajedi et al. 2023), algorithm 1: every iteration draws a network, real images of every
+class, one augmentation per class, and moves the synthetic images of all classes by one step. Class
+by class, layer by layer, in float32, with stock layers; slow on purpose.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from clbench import networks
+from clbench.config import DistillationConfig, NetworkConfig
+from clbench.distillation.augmentation import draw, parse
+from clbench.types import ImageSpec, LabelledImages
+
+
+def stock_convnet(config: NetworkConfig, spec: ImageSpec, seed: int) -> nn.Module:
+    """The same weights in stock torch layers."""
+    fast = networks.build(config, spec, seed=seed)
+    blocks = []
+    for conv, norm, activation in fast.blocks:
+        stock = nn.Conv2d(conv.in_channels, conv.out_channels, 3, padding=conv.padding)
+        stock.load_state_dict(conv.state_dict())
+        blocks.append(nn.Sequential(stock, norm, activation))
+    return nn.ModuleList(blocks)
+
+
+def stock_features(blocks: nn.Module, images: Tensor) -> tuple[list[Tensor], Tensor]:
+    maps, x = [], images
+    for block in blocks:
+        maps.append(block(x))
+        x = F.avg_pool2d(maps[-1], 2)
+    return maps, x.flatten(1)
+
+
+def attention_map(f: Tensor, p: float) -> Tensor:
+    a = f.abs().pow(p).sum(1).flatten(1)
+    return a / a.norm(dim=1, keepdim=True).clamp_min(1e-12)
+
+
+def plain_loss(
+    blocks: nn.Module, real: list[Tensor], synthetic: list[Tensor], config: DistillationConfig
+) -> Tensor:
+    """Lists hold one batch per class; all real and all synthetic images go forward together."""
+    real_maps, real_embedding = stock_features(blocks, torch.cat(real))
+    maps, embedding = stock_features(blocks, torch.cat(synthetic))
+    loss = torch.zeros(())
+    real_at = synthetic_at = 0
+    for real_c, synthetic_c in zip(real, synthetic, strict=True):
+        r = slice(real_at, real_at + len(real_c))
+        s = slice(synthetic_at, synthetic_at + len(synthetic_c))
+        real_at, synthetic_at = r.stop, s.stop
+        if config.distiller == "datadam":
+            for layer in range(len(maps) - 1):
+                a_real = attention_map(real_maps[layer][r], config.attention_power).mean(0)
+                a_syn = attention_map(maps[layer][s], config.attention_power).mean(0)
+                loss = loss + ((a_real.detach() - a_syn) ** 2).sum()
+        difference = real_embedding[r].mean(0).detach() - embedding[s].mean(0)
+        loss = loss + config.mmd_weight * (difference**2).sum()
+    return loss
+
+
+def plain_distill(
+    real: LabelledImages,
+    spec: ImageSpec,
+    config: DistillationConfig,
+    images_per_class: int,
+    generator: torch.Generator,
+    on_iteration=None,
+) -> Tensor:
+    """Real initialisation, unpacked; the synthetic images on the 0..1 scale, classes ascending.
+
+    Stops early where ``on_iteration(iteration)`` is true.
+    """
+    operations = parse(config.augmentation, spec)
+    members = {c: (real.labels == c).nonzero().flatten() for c in real.classes}
+
+    def sample(c: int, num: int) -> Tensor:
+        order = torch.randperm(len(members[c]), generator=generator)[:num]
+        return spec.normalise(real.images[members[c][order]])
+
+    synthetic = [sample(c, images_per_class).requires_grad_() for c in real.classes]
+    optimizer = torch.optim.SGD(synthetic, lr=config.learning_rate, momentum=config.momentum)
+    low = spec.normalise(torch.zeros(1, spec.channels, 1, 1))
+    high = spec.normalise(torch.ones(1, spec.channels, 1, 1))
+    for iteration in range(config.num_networks):
+        seed = int(torch.randint(2**62, (1,), generator=generator))
+        blocks = stock_convnet(config.network, spec, seed).train().requires_grad_(False)
+        parameters = draw(operations, len(members), (spec.height, spec.width), generator)
+        real_batches, synthetic_batches = [], []
+        for position, c in enumerate(real.classes):
+            batch = sample(c, config.batch_real)
+            group = torch.full((len(batch),), position)
+            real_batches.append(parameters(batch, group))
+            group = torch.full((images_per_class,), position)
+            synthetic_batches.append(parameters(synthetic[position], group))
+        loss = plain_loss(blocks, real_batches, synthetic_batches, config)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        with torch.no_grad():
+            for images in synthetic:
+                images.clamp_(low, high)
+        if on_iteration is not None and on_iteration(iteration):
+            break
+    return spec.denormalise(torch.cat(synthetic).detach()).clamp(0, 1)

@@ -1,0 +1,63 @@
+"""The fast CPU layers are the stock layers: values, gradients, second gradients."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from clbench.networks.fast_cpu import AvgPool2, ThinConv2d
+
+
+def pairs() -> list[tuple[nn.Module, nn.Module, int]]:
+    thin = ThinConv2d(2, 5, 3, padding=3)
+    stock = nn.Conv2d(2, 5, 3, padding=3)
+    stock.load_state_dict(thin.state_dict())
+    return [(AvgPool2(), nn.AvgPool2d(2), 3), (thin, stock, 2)]
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("size", [(8, 8), (7, 9), (2, 3)])
+def test_values_and_gradients(which: int, size: tuple[int, int]) -> None:
+    fast, stock, channels = pairs()[which]
+    fast, stock = fast.double(), stock.double()
+    x = torch.randn(3, channels, *size, dtype=torch.float64, requires_grad=True)
+    a, b = fast(x), stock(x)
+    torch.testing.assert_close(a, b)
+    upstream = torch.randn_like(b)
+    for of_fast, of_stock in zip(
+        torch.autograd.grad(a, [x, *fast.parameters()], upstream),
+        torch.autograd.grad(b, [x, *stock.parameters()], upstream),
+        strict=True,
+    ):
+        torch.testing.assert_close(of_fast, of_stock)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_twice_differentiable(which: int) -> None:
+    layer, _, channels = pairs()[which]
+    layer = layer.double()
+    x = torch.randn(2, channels, 5, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(layer, x)
+    assert torch.autograd.gradgradcheck(layer, x)
+
+
+def test_bfloat16_autocast_is_as_near_as_stock() -> None:
+    fast, stock, channels = pairs()[1]
+    x = torch.randn(40, channels, 12, 12)
+    exact = torch.autograd.grad(stock(x).square().sum(), stock.weight)[0]
+    errors = []
+    for layer in (fast, stock):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            y = layer(x)
+        gradient = torch.autograd.grad(y.float().square().sum(), layer.weight)[0]
+        errors.append(float((gradient - exact).norm() / exact.norm()))
+    assert errors[0] < 2 * errors[1] + 1e-3
+
+
+def test_batches_of_frozen_weights_take_the_stock_path() -> None:
+    fast, stock, channels = pairs()[1]
+    fast.requires_grad_(False)
+    x = torch.randn(2, channels, 6, 6, requires_grad=True)
+    assert "ThinConv" not in type(fast(x).grad_fn).__name__
+    torch.testing.assert_close(fast(x), stock(x))

@@ -1,0 +1,90 @@
+"""The table of strategies and what it refuses."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clbench import plugins, strategies
+from clbench.memory import DistilledMemory, ReservoirMemory
+from clbench.strategies import STRATEGIES, StrategyInfo
+from clbench.strategies.learner import TensorLearner
+from clbench.types import InputError
+from tests import tiny_stream
+from tests.tiny_stream import SPEC
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_names() -> None:
+    memories = ("random", "reservoir", "herding", "dm", "dam")
+    expected = {f"{m}_{way}" for m in memories for way in ("replay", "gdumb")}
+    assert set(STRATEGIES) == expected | {"naive", "cumulative"}
+    assert all(name == info.name and info.summary for name, info in STRATEGIES.items())
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_memory_of_each(name: str) -> None:
+    memory = strategies.make_memory(tiny_stream.config(name), SPEC)
+    kind = STRATEGIES[name].memory
+    if kind is None:
+        assert memory is None
+    elif kind == "reservoir":
+        assert isinstance(memory, ReservoirMemory)
+    else:
+        assert isinstance(memory, DistilledMemory)
+    if memory is not None:
+        assert memory.max_size == 18
+    assert isinstance(
+        strategies.build(tiny_stream.config(name), SPEC, memory=memory), TensorLearner
+    )
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(InputError, match="did you mean 'dam_replay'"):
+        strategies.find_strategy("dam_repaly")
+    with pytest.raises(InputError, match="a memory \\(random\\), found none"):
+        strategies.build(tiny_stream.config("random_replay"), SPEC)
+    memory = strategies.make_memory(tiny_stream.config("random_replay"), SPEC)
+    with pytest.raises(InputError, match="no memory, found DistilledMemory"):
+        strategies.build(tiny_stream.config("naive"), SPEC, memory=memory)
+
+
+def _own(config: Any, spec: Any, *, device: Any, memory: Any, plugins: Any, evaluator: Any) -> Any:
+    return TensorLearner(
+        config=config.learner, spec=spec, seed=config.seed, device=device, plugins=plugins
+    )
+
+
+def _wrong(*arguments: Any, **options: Any) -> Any:
+    return object()
+
+
+OWN = StrategyInfo("own", "a third party's", None, "naive", _own)
+WRONG = StrategyInfo("wrong", "a third party's", None, "naive", _wrong)
+
+
+def test_third_parties_add_strategies(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = [EntryPoint(n.lower(), f"{__name__}:{n}", strategies.GROUP) for n in ("OWN", "WRONG")]
+    monkeypatch.setattr(plugins, "entry_points", lambda group: points)
+    assert isinstance(strategies.build(tiny_stream.config("own"), SPEC), TensorLearner)
+    with pytest.raises(InputError, match="TensorLearner, found object"):
+        strategies.build(tiny_stream.config("wrong"), SPEC)
+
+
+def test_no_second_copy_under_the_folder_name() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import strategies"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 1 and "clbench.strategies" in done.stderr
+
+
+def test_the_table_is_light() -> None:
+    code = "import sys, clbench.strategies; print('avalanche' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == "False", done.stderr

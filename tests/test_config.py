@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+
+from clbench import config
+from clbench.config import (
+    BenchmarkConfig,
+    DistillationConfig,
+    LearnerConfig,
+    MemoryConfig,
+    NetworkConfig,
+    RunConfig,
+    SetTrainingConfig,
+)
+from clbench.types import InputError
+
+ALL = [
+    value
+    for value in vars(config).values()
+    if isinstance(value, type) and issubclass(value, config._Config) and value is not config._Config
+]
+
+CHANGED = RunConfig(
+    strategy="naive",
+    seed=2**63 - 1,
+    device="cpu",
+    benchmark=BenchmarkConfig("split_kmnist", 3, True, 0.1, 100),
+    learner=LearnerConfig(NetworkConfig("convnet", 32, 2, "batch", "sigmoid", "max"), "adam"),
+    memory=MemoryConfig(3, 10_000, 2, "float32"),
+    distillation=DistillationConfig(network=NetworkConfig(norm="none"), momentum=0.0),
+    set_training=SetTrainingConfig(epochs=5),
+)
+
+
+def test_all_configurations_are_known_here() -> None:
+    assert len(ALL) == 7
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_defaults_go_through_json(kind: Any) -> None:
+    assert kind.from_dict({}) == kind()
+    assert kind.from_dict(json.loads(json.dumps(kind().to_dict()))) == kind()
+
+
+def test_every_changed_field_goes_through_json() -> None:
+    values = json.loads(json.dumps(CHANGED.to_dict()))
+    assert RunConfig.from_dict(values) == CHANGED != RunConfig()
+    assert set(values) == {f.name for f in dataclasses.fields(RunConfig)}
+    assert values["benchmark"]["train_per_class"] == 100
+
+
+def test_whole_numbers_serve_as_floats() -> None:
+    found = LearnerConfig.from_dict({"learning_rate": 1})
+    assert found.learning_rate == 1.0 and isinstance(found.learning_rate, float)
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_unknown_fields_are_named(kind: Any) -> None:
+    with pytest.raises(InputError, match=f"{kind.__name__}: expected fields .* found 'imges'"):
+        kind.from_dict({"imges": 1})
+
+
+def test_unknown_field_deep_inside() -> None:
+    with pytest.raises(InputError, match="NetworkConfig: .* found 'wdth'"):
+        RunConfig.from_dict({"learner": {"network": {"wdth": 1}}})
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (RunConfig, {"seed": "1"}),
+        (RunConfig, {"seed": True}),
+        (RunConfig, {"seed": 1.5}),
+        (RunConfig, {"benchmark": "split_mnist"}),
+        (MemoryConfig, {"images_per_class": None}),
+        (BenchmarkConfig, {"shuffle_classes": 1}),
+        (NetworkConfig, {"width": "64"}),
+        (LearnerConfig, {"learning_rate": "0.1"}),
+    ],
+)
+def test_wrong_types_are_refused(kind: Any, values: dict[str, Any]) -> None:
+    (name,) = values
+    with pytest.raises(InputError, match=f"^{name}: expected"):
+        kind.from_dict(values)
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "bad", "good"),
+    [
+        (BenchmarkConfig, "num_experiences", 0, 1),
+        (BenchmarkConfig, "validation_fraction", 1.0, 0.99),
+        (BenchmarkConfig, "validation_fraction", -0.1, 0.0),
+        (BenchmarkConfig, "train_per_class", 0, 1),
+        (NetworkConfig, "width", 0, 1),
+        (NetworkConfig, "norm", "batchnorm", "batch"),
+        (NetworkConfig, "activation", "gelu", "relu"),
+        (NetworkConfig, "pooling", "mean", "avg"),
+        (LearnerConfig, "optimizer", "adamw", "adam"),
+        (LearnerConfig, "learning_rate", 0.0, 1e-9),
+        (LearnerConfig, "learning_rate", float("nan"), 1.0),
+        (LearnerConfig, "momentum", -0.1, 0.0),
+        (LearnerConfig, "batch_size", 0, 1),
+        (LearnerConfig, "memory_batch_size", -1, 1),
+        (SetTrainingConfig, "epochs", 0, 1),
+        (SetTrainingConfig, "weight_decay", float("inf"), 0.0),
+        (DistillationConfig, "initialisation", "zeros", "noise"),
+        (DistillationConfig, "num_networks", 0, 1),
+        (DistillationConfig, "network_steps", -1, 0),
+        (DistillationConfig, "attention_power", 0.0, 4.0),
+        (DistillationConfig, "precision", "float16", "bfloat16"),
+        (MemoryConfig, "images_per_class", 0, 1),
+        (MemoryConfig, "capacity_bytes", -5, 1),
+        (MemoryConfig, "packing", 0, 2),
+        (MemoryConfig, "storage", "int8", "float32"),
+        (RunConfig, "seed", -1, 0),
+        (RunConfig, "seed", 2**63, 2**63 - 1),
+        (RunConfig, "device", "tpu", "cuda"),
+    ],
+)
+def test_ranges(kind: Any, field: str, bad: Any, good: Any) -> None:
+    with pytest.raises(InputError, match=f"^{field}: expected .*found") as caught:
+        kind(**{field: bad})
+    assert "\n" not in str(caught.value)
+    assert getattr(kind(**{field: good}), field) == good
+
+
+def test_replacing_checks_anew() -> None:
+    assert MemoryConfig().replace(packing=2).packing == 2
+    with pytest.raises(InputError, match="packing"):
+        MemoryConfig().replace(packing=0)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        MemoryConfig().packing = 2  # type: ignore[misc]

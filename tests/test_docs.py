@@ -1,0 +1,262 @@
+"""What docs/ and the README say runs as it stands."""
+
+from __future__ import annotations
+
+import doctest
+import json
+import os
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import torch
+from click.testing import CliRunner
+
+from clbench import benchmarks, data, networks, plugins, strategies
+from clbench.cli.build_config import build_config
+from clbench.cli.group import cli
+from clbench.cli.sets import base_config
+from clbench.config import RunConfig
+from clbench.distillation import make_distiller
+from clbench.networks import NetworkInfo
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = [*sorted(DOCS.rglob("*.md")), *ROOT.glob("README.md")]
+EXTENDING = DOCS / "extending.md"
+SHELL = ("bash", "sh", "console", "shell")
+
+
+def blocks(page: Path, *languages: str) -> list[str]:
+    """The fenced code blocks of a page in any of these languages."""
+    found = re.findall(r"^```(\w+)\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    return [code for language, code in found if language in languages]
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The arguments of every ``clbench`` command that a page quotes."""
+    found = []
+    for block in blocks(page, *SHELL):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line.removeprefix("$ "), comments=True)
+            if words[:1] == ["clbench"]:
+                ends = [i for i, word in enumerate(words) if word in ("|", ">", "&&", ";", "&")]
+                found.append(words[1 : min(ends, default=len(words))])
+    return found
+
+
+def named(pages: list[Path], find: Any) -> list[Any]:
+    """One pytest parameter for everything that ``find`` finds on a page."""
+    return [
+        pytest.param(page, item, id=f"{page.relative_to(ROOT)}: {item}"[:100])
+        for page in pages
+        for item in find(page)
+    ]
+
+
+def test_stock_avalanche_example(session_cache: Path) -> None:
+    script = DOCS / "example_stock_avalanche.py"
+    assert len(script.read_text().splitlines()) <= 30
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        "CLBENCH_CACHE": str(session_cache),
+    }
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, env=environment, timeout=240
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    for num in (20, 40, 60, 80, 100):
+        assert f"memory: {num} images, {num * 784} bytes" in done.stdout
+    accuracy = [line for line in done.stdout.splitlines() if "Top1_Acc_Stream" in line][-1]
+    # Without replay a class-incremental learner knows the last two classes at most: 0.2.
+    assert float(accuracy.split("=")[1]) > 0.4
+
+
+def test_the_example_is_quoted_as_it_stands() -> None:
+    script = (DOCS / "example_stock_avalanche.py").read_text()
+    assert script in blocks(DOCS / "avalanche.md", "python")
+
+
+def test_the_packages_tour_runs_in_five_seconds() -> None:
+    import clbench.run  # noqa: F401  (Avalanche's import is not the tour's to answer for)
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        start = time.process_time()
+        result = doctest.testmod(clbench)
+        seconds = time.process_time() - start
+    finally:
+        torch.set_num_threads(threads)
+    assert result.failed == 0 and result.attempted > 20
+    assert seconds < 5
+
+
+def links(page: Path) -> list[str]:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    found = re.findall(r"\]\(([^)\s]+)\)", text)
+    return [link for link in found if not re.match(r"[a-z]+:", link)]
+
+
+def anchors(page: Path) -> set[str]:
+    """The headings of a page as GitHub and MyST make links of them."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize(("page", "link"), named(PAGES, links))
+def test_a_link_leads_somewhere(page: Path, link: str) -> None:
+    path, _, anchor = link.partition("#")
+    target = (page.parent / path).resolve() if path else page
+    assert target.exists() and target.is_relative_to(ROOT.resolve())
+    if anchor:
+        assert anchor in anchors(target)
+
+
+def test_every_page_is_in_the_table_of_contents() -> None:
+    text = (DOCS / "index.md").read_text()
+    trees = re.findall(r"^```\{toctree\}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    entries = {f"{line}.md" for tree in trees for line in tree.splitlines() if line[:1].isalpha()}
+    pages = {page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")}
+    assert pages - {"index.md"} <= entries
+    assert all((DOCS / entry).exists() for entry in entries)
+
+
+def parsed(arguments: list[str]) -> tuple[str, dict[str, Any]]:
+    """Parse a command line without running it: the command's path and its parameters."""
+    context = cli.make_context("clbench", list(arguments))
+    command: click.Command = cli
+    while isinstance(command, click.Group):
+        rest = [*context._protected_args, *context.args]
+        name, found, rest = command.resolve_command(context, rest)
+        assert found is not None
+        command, context = found, found.make_context(name, rest, parent=context)
+    return context.command_path.removeprefix("clbench "), context.params
+
+
+@pytest.mark.parametrize(("page", "arguments"), named(PAGES, commands))
+def test_a_quoted_command_would_run(page: Path, arguments: list[str]) -> None:
+    try:
+        command, values = parsed(arguments)
+    except click.exceptions.Exit as left:  # --help, --version
+        assert left.exit_code == 0
+        return
+    own = {k: v for k, v in values.items() if "__" in k or k in ("strategy", "seed", "device")}
+    base = RunConfig() if command == "run" else base_config()
+    config = build_config(base, own, loop=values.get("loop"))
+    if page == EXTENDING:
+        return  # names of its own; its commands are run below
+    for name in (config.strategy, *(values.get("baseline") if command == "run" else ())):
+        strategies.find_strategy(name)
+    for name in (config.learner.network.name, config.distillation.network.name):
+        plugins.find(name, networks.NETWORKS, networks.GROUP, NetworkInfo)
+    benchmarks.info(config.benchmark.name)
+    make_distiller(config.distillation)
+    for name in (values.get("data_set") or "mnist", *values.get("names", ())):
+        data.info(name)
+
+
+@pytest.fixture
+def extras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The distribution of extending.md, installed, in an empty working directory."""
+    site, work = tmp_path / "site", tmp_path / "work"
+    for code in blocks(EXTENDING, "python", "toml"):
+        file = site / code.partition("\n")[0].removeprefix("# ")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(code)
+    (site / "clbench_extras" / "__init__.py").touch()
+    project = tomllib.loads((site / "pyproject.toml").read_text())["project"]
+    info = site / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Name: {project['name']}\nVersion: {project['version']}\n")
+    lines = []
+    for group, points in project["entry-points"].items():
+        lines += [f"[{group}]", *(f"{name} = {value}" for name, value in points.items())]
+    (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
+    work.mkdir()
+    monkeypatch.chdir(work)
+    monkeypatch.syspath_prepend(str(site))
+    yield site
+    for name in [m for m in sys.modules if m.partition(".")[0] == "clbench_extras"]:
+        del sys.modules[name]
+
+
+def test_every_group_of_entry_points_is_shown(extras: Path) -> None:
+    project = tomllib.loads((extras / "pyproject.toml").read_text())["project"]
+    groups = set(project["entry-points"])
+    assert groups == {
+        f"clbench.{table}"
+        for table in ("distillers", "datasets", "benchmarks", "networks", "strategies")
+    }
+    listed = re.findall(r"^\| `(clbench\.\w+)` \|", EXTENDING.read_text(), re.MULTILINE)
+    assert set(listed) == groups
+
+
+def output(*arguments: str) -> str:
+    """What a command prints; it must end well."""
+    done = CliRunner().invoke(cli, arguments, prog_name="clbench")
+    assert done.exit_code == 0, f"{arguments}: {done.output}\n{done.exception!r}"
+    return done.output
+
+
+def test_the_extensions_work(extras: Path) -> None:
+    shown = {arguments[0]: output(*arguments) for arguments in commands(EXTENDING)}
+    assert "means_replay" in shown["list"] and "ewc" in shown["list"]
+    reports = {
+        path.parent.name: json.loads(path.read_text()) for path in Path("runs").rglob("report.json")
+    }
+    accuracy = {name: report["metrics"]["average_accuracy"] for name, report in reports.items()}
+    assert set(reports) == {"means_replay", "random_replay", "ewc", "naive", "dam_replay-seed0"}
+    assert min(accuracy["means_replay"], accuracy["random_replay"]) > accuracy["ewc"] > 0.1
+    assert reports["ewc"]["accuracy_matrix"] != reports["naive"]["accuracy_matrix"]
+    assert reports["means_replay"]["memory"] == reports["random_replay"]["memory"]
+    assert reports["ewc"]["memory"] == []
+    (result,) = Path("sets").glob("*.json")
+    scores = {row["name"]: row["accuracy_mean"] for row in json.loads(result.read_text())["scores"]}
+    assert set(scores) == {"group_means", "random real"} and min(scores.values()) > 0.3
+
+
+@pytest.mark.parametrize("packing", [1, 2])
+def test_the_shown_distiller_averages_its_groups(extras: Path, packing: int) -> None:
+    from clbench_extras.distiller import GroupMeans
+
+    digits = data.load("digits8x8")
+    made = GroupMeans().distill(
+        digits.train,
+        digits.spec,
+        images_per_class=1,
+        packing=packing,
+        generator=torch.Generator().manual_seed(0),
+        device=torch.device("cpu"),
+    )
+    assert made.classes == tuple(range(10)) and made.images.shape == (10, 1, 8, 8)
+    zeros = digits.train.of_class(0).images.float() / 255
+    torch.testing.assert_close(made.images[0].mean(), zeros.mean(), rtol=0.02, atol=0)
+
+
+def test_the_shown_data_set_says_the_truth_about_itself(extras: Path) -> None:
+    digits, info = data.load("digits8x8"), data.info("digits8x8")
+    assert (len(digits.train), len(digits.test)) == (info.num_train, info.num_test)
+    pixels = digits.train.images / 255
+    assert float(pixels.mean()) == pytest.approx(info.mean[0], abs=5e-5)
+    assert float(pixels.std()) == pytest.approx(info.std[0], abs=5e-5)
+
+
+def test_the_shown_tracker_hears_every_experience(
+    extras: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runpy.run_path(str(extras / "watch.py"))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in lines] == [
+        f"after experience {k}" for k in range(1, 6)
+    ]

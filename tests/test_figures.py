@@ -1,0 +1,198 @@
+"""Figures show the numbers they are given; files are images of the right size."""
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+import torch
+from matplotlib.collections import PathCollection
+from matplotlib.image import AxesImage
+from PIL import Image
+
+from clbench import figures
+from clbench.figures.style import DPI, PALETTE
+from clbench.types import InputError, LabelledImages
+
+R = [[0.9, 0.2, 0.1], [0.7, 0.8, 0.3], [0.4, 0.85, 0.6]]
+GROUPS = {"dam_replay": [R, np.array(R) * 0.9], "naive": [np.array(R) * 0.5]}
+
+
+def every_figure():
+    memory = LabelledImages(torch.zeros(2, 1, 6, 6, dtype=torch.uint8), torch.tensor([0, 1]))
+    return {
+        "accuracy_matrix": figures.accuracy_matrix_figure(R),
+        "forgetting_curves": figures.forgetting_curves_figure(R),
+        "memory": figures.memory_figure(memory),
+        "confusion": figures.confusion_figure([[3, 1], [0, 2]]),
+        "distillation": figures.distillation_figure([[2.0, 1.0]]),
+        "curves": figures.comparison_curves_figure(GROUPS),
+        "bars": figures.comparison_bars_figure({"a": [0.5, 0.6], "b": [0.2]}),
+    }
+
+
+def test_files_and_arrays_have_the_figures_size(tmp_path):
+    for name, figure in every_figure().items():
+        figures.save_figure(figure, tmp_path / "figures" / f"{name}.png")
+        pixels = figures.figure_to_array(figure)
+        width, height = (figure.get_size_inches() * DPI).astype(int)
+        assert pixels.dtype == np.uint8
+        assert pixels.shape == (height, width, 3)
+        assert pixels.std() > 1, f"{name} is blank"
+        with Image.open(tmp_path / "figures" / f"{name}.png") as image:
+            assert image.format == "PNG"
+            assert image.size == (width, height)
+            image.load()
+
+
+def test_nothing_is_cut_off():
+    """No ink on the outermost pixels: titles, labels and legends lie inside."""
+    for name, figure in every_figure().items():
+        pixels = figures.figure_to_array(figure)
+        border = [pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]
+        assert all((edge == 255).all() for edge in border), name
+
+
+def test_the_same_figure_twice_is_the_same_file(tmp_path):
+    for name in ("a", "b"):
+        figures.save_figure(figures.forgetting_curves_figure(R), tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_drawing_leaves_matplotlibs_settings_alone():
+    before = dict(mpl.rcParams)
+    every_figure()
+    assert dict(mpl.rcParams) == before
+
+
+def test_heat_map_shows_every_number_and_names_the_classes():
+    figure = figures.accuracy_matrix_figure(R, class_groups=[[0, 1], [2], list(range(3, 9))])
+    (axes,) = figure.axes
+    written = {tuple(map(round, text.get_position())): text.get_text() for text in axes.texts}
+    assert written == {(j, i): f"{100 * R[i][j]:.1f}" for i in range(3) for j in range(3)}
+    labels = [label.get_text() for label in axes.get_xticklabels()]
+    assert labels == ["1 (0, 1)", "2 (2)", "3 (6 classes)"]
+    (image,) = axes.images
+    shown = image.get_array()
+    assert np.ma.getmaskarray(shown)[np.triu_indices(3, 1)].all()
+    assert shown[np.tril_indices(3)].data == pytest.approx(np.array(R)[np.tril_indices(3)])
+
+
+def test_heat_map_of_a_stream_that_still_goes_on():
+    (axes,) = figures.accuracy_matrix_figure(R[:2]).axes
+    assert len(axes.texts) == 6
+    with pytest.raises(InputError, match=r"found shape \(3, 2\)"):
+        figures.accuracy_matrix_figure([row[:2] for row in R])
+
+
+def test_forgetting_curves_start_when_the_experience_is_learnt():
+    (axes,) = figures.forgetting_curves_figure(R).axes
+    lines = {line.get_label(): line.get_xydata() for line in axes.lines}
+    assert list(lines) == ["1", "2", "3", "average"]
+    assert lines["1"].tolist() == [[1, 90], [2, 70], [3, 40]]
+    assert lines["2"].tolist() == [[2, 80], [3, 85]]
+    assert lines["average"][:, 1] == pytest.approx([90, 75, 185 / 3])
+
+
+def test_a_stream_of_one_experience_can_be_drawn():
+    for figure in (
+        figures.accuracy_matrix_figure([[0.5]]),
+        figures.forgetting_curves_figure([[0.5]]),
+        figures.comparison_curves_figure({"naive": [[[0.5]]]}),
+    ):
+        assert figures.figure_to_array(figure).std() > 1
+
+
+def shown_image(figure) -> np.ndarray:
+    (axes,) = figure.axes
+    (image,) = [child for child in axes.get_children() if isinstance(child, AxesImage)]
+    return np.asarray(image.get_array())
+
+
+def test_memory_shows_slots_as_stored_one_row_per_class():
+    images = torch.zeros(3, 1, 4, 4, dtype=torch.uint8)
+    images[0], images[1], images[2, 0, 0, 0] = 51, 102, 255
+    memory = LabelledImages(images, torch.tensor([7, 2, 7]), packing=2)
+    figure = figures.memory_figure(memory, class_names=[f"class {i}" for i in range(8)])
+    canvas = shown_image(figure)
+    assert canvas.shape == (10, 10)  # 2 classes x 2 columns of 4 pixels and a gap of 1
+    assert (canvas[0:4, 0:4] == 0.4).all()
+    assert (canvas[5:9, 0:4] == 0.2).all()
+    assert canvas[5, 5] == 1
+    assert (canvas[6:9, 5:9] == 0).all()
+    assert (canvas[0:4, 5:10] == 1).all(), "no slot there: paper"
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == ["class 2", "class 7"]
+    assert "3 slots of 2 x 2 images, 48 bytes" in figure.get_suptitle()
+
+
+def test_memory_in_colour_float_and_with_soft_labels():
+    images = torch.full((1, 3, 4, 4), 0.25)
+    images[0, 0] = 2.0
+    memory = LabelledImages(images, torch.tensor([[0.2, 0.8]]))
+    figure = figures.memory_figure(memory)
+    assert shown_image(figure)[0, 0].tolist() == [1.0, 0.25, 0.25]
+    assert figure.axes[0].get_yticklabels()[0].get_text() == "1"
+    assert figures.figure_to_array(figure).std() > 0
+
+
+def test_an_empty_memory_is_refused():
+    empty = LabelledImages(torch.zeros(0, 1, 4, 4), torch.zeros(0, dtype=torch.int64))
+    with pytest.raises(InputError, match="empty one"):
+        figures.memory_figure(empty)
+
+
+def test_confusion_shows_counts_coloured_by_share_of_the_row():
+    figure = figures.confusion_figure([[30, 10], [0, 0]], class_names=["cat", "dog"])
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.texts] == ["30", "10"]
+    assert shown_image(figure).tolist() == [[0.75, 0.25], [0, 0]]
+    assert axes.get_title(loc="left") == "Confusion matrix, 75.0 % right"
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["cat", "dog"]
+    with pytest.raises(InputError, match="square"):
+        figures.confusion_figure([[1, 2]])
+
+
+def test_distillation_losses():
+    (axes,) = figures.distillation_figure([[4.0, 2.0], [], [8.0]]).axes
+    assert [text.get_text() for text in axes.figure.legends[0].get_texts()] == ["1", "3"]
+    assert axes.lines[0].get_xydata().tolist() == [[1, 4], [2, 2]]
+    assert axes.get_yscale() == "log"
+    (axes,) = figures.distillation_figure([[1.0, -1.0]]).axes
+    assert axes.get_yscale() == "linear"
+    with pytest.raises(InputError, match="found none"):
+        figures.distillation_figure([[], []])
+
+
+def test_the_running_mean_of_the_losses_is_a_mean_over_a_window():
+    losses = np.random.default_rng(0).random(200)
+    (axes,) = figures.distillation_figure([losses]).axes
+    smooth = axes.lines[1].get_ydata()
+    expected = [losses[max(0, i - 5) : i + 6].mean() for i in range(200)]
+    assert smooth == pytest.approx(expected)
+
+
+def test_comparison_curves_are_means_with_bands_where_there_are_seeds():
+    left, right = figures.comparison_curves_figure(GROUPS).axes
+    assert left.lines[0].get_ydata() == pytest.approx([85.5, 71.25, 0.95 * 185 / 3])
+    assert right.lines[0].get_xydata()[0] == pytest.approx([2, 95 * 0.2])
+    assert [line.get_color() for line in left.lines] == list(PALETTE[:2])
+    assert len(left.collections) == 1, "a single seed has no band"
+    with pytest.raises(InputError, match="at least one group"):
+        figures.comparison_curves_figure({})
+    with pytest.raises(InputError, match="at least one group"):
+        figures.comparison_curves_figure({"naive": []})
+
+
+def test_bars_show_mean_interval_and_every_seed():
+    (axes,) = figures.comparison_bars_figure({"a": [0.5, 0.7], "b": [0.2]}).axes
+    assert [bar.get_width() for bar in axes.patches] == pytest.approx([60, 20])
+    assert [text.get_text() for text in axes.texts] == ["60.0", "20.0"]
+    scatters = [c for c in axes.collections if isinstance(c, PathCollection)]
+    points = [scatter.get_offsets()[:, 0].tolist() for scatter in scatters]
+    assert points == [pytest.approx([50, 70]), pytest.approx([20])]
+    assert len(axes.containers) == 3, "two bars, and an interval for the group with two seeds"
+
+
+def test_many_groups_keep_colours_apart():
+    values = {str(i): [0.5] for i in range(12)}
+    (axes,) = figures.comparison_bars_figure(values).axes
+    assert len({bar.get_facecolor() for bar in axes.patches}) == 12

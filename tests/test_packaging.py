@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import configparser
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from email import message_from_string
+from pathlib import Path
+
+import pytest
+
+import clbench
+
+ROOT = Path(__file__).resolve().parents[1]
+MAPPED = ("strategies", "benchmarks")
+
+
+@pytest.fixture(scope="module")
+def settings() -> configparser.ConfigParser:
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg")
+    return parser
+
+
+def _lines(text: str) -> list[str]:
+    return [line for line in text.split("\n") if line and not line.startswith("#")]
+
+
+def _sources() -> set[str]:
+    """Where every module has to be once it is installed."""
+    own = {
+        file.relative_to(ROOT).as_posix()
+        for file in (ROOT / "clbench").rglob("*.py")
+        if not any((ROOT / "clbench" / name) in file.parents for name in MAPPED)
+    }
+    for name in MAPPED:
+        own |= {
+            "clbench/" + file.relative_to(ROOT).as_posix() for file in (ROOT / name).rglob("*.py")
+        }
+    return own
+
+
+def test_package_list_equals_the_folders(settings: configparser.ConfigParser) -> None:
+    listed = _lines(settings["options"]["packages"])
+    folders = {str(Path(file).parent).replace("/", ".") for file in _sources()}
+    assert listed == sorted(listed)
+    assert set(listed) == folders
+    assert all(
+        Path(file).parent.joinpath("__init__.py").as_posix() in _sources() for file in _sources()
+    )
+
+
+@pytest.mark.parametrize("name", MAPPED)
+def test_folder_is_reached_below_clbench_only(name: str) -> None:
+    link = ROOT / "clbench" / name
+    assert link.is_symlink() and str(link.readlink()) == f"../{name}"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import {name}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].startswith("ImportError: ")
+    assert f"clbench.{name}" in done.stderr.splitlines()[-1]
+
+
+def test_versions_agree(settings: configparser.ConfigParser) -> None:
+    assert settings["metadata"]["version"] == "attr: clbench.__version__"
+    cited = re.search(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    assert cited is not None and cited[1] == clbench.__version__
+    changes = (ROOT / "CHANGELOG.md").read_text()
+    assert clbench.__version__ in changes
+
+
+def _names(requirements: list[str]) -> set[str]:
+    return {re.split(r"[<>=;\[ ]", line)[0] for line in requirements}
+
+
+def test_constraints_pin_what_is_required(settings: configparser.ConfigParser) -> None:
+    constraints = _lines((ROOT / "constraints.txt").read_text())
+    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9a-z.]+", line) for line in constraints)
+    required = _names(_lines(settings["options"]["install_requires"]))
+    test = _names(_lines(settings["options.extras_require"]["test"]))
+    assert _names(constraints) == (required | test) - {"setuptools"}
+    unbounded = [
+        line
+        for text in (
+            settings["options"]["install_requires"],
+            *settings["options.extras_require"].values(),
+        )
+        for line in _lines(text)
+        if ">=" not in line
+    ]
+    assert unbounded == []
+
+
+def test_readmes_commands_are_the_ones_that_are_checked() -> None:
+    readme = (ROOT / "README.md").read_text().splitlines()
+    script = (ROOT / ".ci" / "run").read_text()
+    patterns = re.findall(r'grep -m1 -E ["\'](.+?)["\'] README\.md', script)
+    commands = [next(line for line in readme if re.search(p, line)) for p in patterns]
+    assert commands == ["pip install -c constraints.txt -e '.[test]' && pytest"]
+
+
+def test_check_script_is_executable_bash() -> None:
+    script = ROOT / ".ci" / "run"
+    assert script.stat().st_mode & 0o100
+    assert subprocess.run(["bash", "-n", script], check=False).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sdist, and the wheel made from it, of a copy of the tree."""
+    folder = tmp_path_factory.mktemp("build")
+    shutil.copytree(ROOT, folder / "tree", symlinks=True, ignore=_ignored)
+    subprocess.run(
+        [sys.executable, "-m", "build", "--no-isolation", "--outdir", folder / "dist", "."],
+        cwd=folder / "tree",
+        check=True,
+        capture_output=True,
+    )
+    return folder / "dist"
+
+
+def _ignored(folder: str, names: list[str]) -> set[str]:
+    everywhere = (".git", "__pycache__", "_cache", ".egg-info")
+    at_the_top = ("runs", "data", "venv", "dist", "build") if Path(folder) == ROOT else ()
+    return {name for name in names if name.endswith(everywhere + at_the_top)}
+
+
+def test_wheel_from_the_sdist_holds_everything(built: Path) -> None:
+    (wheel,) = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        (metadata,) = (archive.read(n).decode() for n in names if n.endswith("/METADATA"))
+        (points,) = (archive.read(n).decode() for n in names if n.endswith("/entry_points.txt"))
+    assert {name for name in names if name.endswith(".py")} == _sources()
+    assert "clbench/py.typed" in names
+    assert {name.partition("/")[0] for name in names} == {
+        "clbench",
+        f"clbench-{clbench.__version__}.dist-info",
+    }
+    assert "clbench = clbench.cli:main" in points
+    headers = message_from_string(metadata)
+    assert headers["Version"] == clbench.__version__
+    assert headers["License-Expression"] == "MIT" or headers["License"] == "MIT"
+
+
+def test_sdist_holds_what_the_tests_need(built: Path) -> None:
+    (sdist,) = built.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    for file in ("README.md", "CHANGELOG.md", "CITATION.cff", "LICENSE", "constraints.txt"):
+        assert file in names
+    assert {"strategies/__init__.py", "benchmarks/__init__.py", "tests/conftest.py"} <= names
+
+
+def test_module_runs_as_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "clbench", "--version"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert clbench.__version__ in done.stdout

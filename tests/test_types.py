@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clbench.packing import pack, unpack
+from clbench.types import ImageSpec, InputError, LabelledImages, Scores
+
+
+@st.composite
+def sets(draw: st.DrawFn) -> LabelledImages:
+    """Any set: either dtype, either kind of label, any packing that fits."""
+    count, channels = draw(st.integers(1, 5)), draw(st.integers(1, 3))
+    height, width = draw(st.integers(2, 9)), draw(st.integers(2, 9))
+    noise = torch.Generator().manual_seed(draw(st.integers(0, 99)))
+    images = torch.rand(count, channels, height, width, generator=noise)
+    if draw(st.booleans()):
+        images = (images * 255).to(torch.uint8)
+    labels = torch.randint(0, 4, (count,), generator=noise)
+    if draw(st.booleans()):
+        labels = torch.softmax(torch.rand(count, 4, generator=noise), 1)
+    return LabelledImages(images, labels, draw(st.integers(1, min(height, width))))
+
+
+@settings(max_examples=40)
+@given(original=sets())
+def test_save_and_load_give_the_same_back(
+    original: LabelledImages, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("set") / "x.safetensors"
+    original.save(path, {"seed": "3"})
+    found, metadata = LabelledImages.load(path)
+    assert torch.equal(found.images, original.images) and torch.equal(found.labels, original.labels)
+    assert found.images.dtype == original.images.dtype and found.packing == original.packing
+    assert metadata["seed"] == "3"
+    assert [p.name for p in path.parent.iterdir()] == ["x.safetensors"]
+
+
+@settings(max_examples=60)
+@given(slots=sets())
+def test_decoding_gives_one_image_per_tile_with_its_slots_label(slots: LabelledImages) -> None:
+    decoded, factor = slots.decoded(), slots.packing
+    assert decoded.packing == 1 and len(decoded) == len(slots) * factor**2
+    assert decoded.images.shape[1:] == slots.images.shape[1:]
+    assert torch.equal(decoded.labels[:: factor**2], slots.labels)
+    if factor == 1:
+        assert decoded is slots
+        return
+    # The plain loop: cut tile by tile, scale each up on its own.
+    pixels = slots.images.float() / (255 if slots.images.dtype == torch.uint8 else 1)
+    height, width = (size // factor for size in slots.images.shape[2:])
+    for n in range(len(slots)):
+        for tile in range(factor**2):
+            y, x = height * (tile // factor), width * (tile % factor)
+            cut = pixels[n : n + 1, :, y : y + height, x : x + width]
+            whole = F.interpolate(cut, size=slots.images.shape[2:], mode="bilinear")
+            torch.testing.assert_close(decoded.images[n * factor**2 + tile], whole[0])
+
+
+@given(factor=st.integers(1, 4), size=st.integers(4, 11), count=st.integers(1, 3))
+def test_packing_keeps_order_and_flat_images(factor: int, size: int, count: int) -> None:
+    values = torch.arange(count * factor**2, dtype=torch.float32)
+    images = values.view(-1, 1, 1, 1).expand(-1, 2, size, size)
+    slots = pack(images, factor)
+    assert slots.shape == (count, 2, size, size)
+    torch.testing.assert_close(unpack(slots, factor), images)
+
+
+def test_packing_averages() -> None:
+    images = torch.rand(4, 1, 8, 8)
+    slots = pack(images, 2)
+    torch.testing.assert_close(slots[0, :, :4, :4], F.avg_pool2d(images[0], 2))
+    torch.testing.assert_close(slots[0, :, 4:, 4:], F.avg_pool2d(images[3], 2))
+
+
+def test_decoding_passes_gradients_to_every_used_pixel() -> None:
+    slots = torch.rand(1, 1, 7, 7, requires_grad=True)
+    unpack(slots, 2).sum().backward()
+    assert slots.grad is not None
+    assert (slots.grad[..., :6, :6] > 0).all() and (slots.grad[..., 6, :] == 0).all()
+
+
+@given(values=st.lists(st.floats(-2, 2, width=32), min_size=4, max_size=4))
+def test_quantising_clamps_rounds_and_is_stable(values: list[float]) -> None:
+    exact = LabelledImages(torch.tensor(values).view(1, 1, 2, 2), torch.tensor([0]))
+    stored = exact.quantised()
+    back = stored.images.flatten().float() / 255
+    assert stored.images.dtype == torch.uint8
+    assert (back - torch.tensor(values).clamp(0, 1)).abs().max() <= 0.5 / 255 + 1e-6
+    again = LabelledImages(stored.images.float() / 255, stored.labels).quantised()
+    assert torch.equal(again.images, stored.images)
+    assert stored.quantised() is stored
+
+
+def test_bytes_charge_images_and_soft_labels() -> None:
+    images, hard = torch.zeros(3, 2, 4, 5), torch.zeros(3, dtype=torch.int64)
+    assert LabelledImages(images, hard).num_bytes == 3 * 40 * 4
+    assert LabelledImages(images.to(torch.uint8), hard).num_bytes == 3 * 40
+    assert LabelledImages(images, torch.zeros(3, 7)).num_bytes == 3 * 40 * 4 + 3 * 7 * 4
+
+
+def test_selecting(tiny_images: LabelledImages) -> None:
+    part = tiny_images.of_class(3, 1)
+    assert part.classes == (1, 3) and len(part) == 40
+    assert part.labels.tolist() == [1, 3] * 20, "stored order"
+    assert tiny_images.select(torch.tensor([79, 0])).labels.tolist() == [3, 0]
+    both = LabelledImages.concatenate([part, tiny_images.of_class(0)])
+    assert both.classes == (0, 1, 3) and len(both) == 60
+    soft = LabelledImages(part.images, F.one_hot(part.labels, 4).float())
+    assert soft.classes == (1, 3) and soft.of_class(3).labels.shape == (20, 4)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "packing", "message"),
+    [
+        (torch.zeros(2, 4, 4), torch.zeros(2).long(), 1, r"expected images of shape"),
+        (torch.zeros(2, 1, 4, 4).double(), torch.zeros(2).long(), 1, "torch.float64"),
+        (torch.zeros(2, 1, 4, 4), torch.zeros(3).long(), 1, "expected 2 int64 labels"),
+        (torch.zeros(2, 1, 4, 4), torch.zeros(2), 1, "expected 2 int64 labels"),
+        (torch.zeros(2, 1, 4, 5), torch.zeros(2).long(), 5, "packing of 1 to 4, found 5"),
+        (torch.zeros(2, 1, 4, 5), torch.zeros(2).long(), 0, "packing of 1 to 4, found 0"),
+    ],
+)
+def test_refuses_what_does_not_fit(
+    images: torch.Tensor, labels: torch.Tensor, packing: int, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        LabelledImages(images, labels, packing)
+
+
+def test_concatenating_needs_one_packing() -> None:
+    one = LabelledImages(torch.zeros(1, 1, 4, 4), torch.zeros(1).long())
+    two = LabelledImages(torch.zeros(1, 1, 4, 4), torch.zeros(1).long(), 2)
+    for parts in ([], [one, two]):
+        with pytest.raises(InputError, match="one packing"):
+            LabelledImages.concatenate(parts)
+
+
+def test_loading_what_is_no_set(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        LabelledImages.load(tmp_path / "none.safetensors")
+    (tmp_path / "text").write_text("hello")
+    with pytest.raises(InputError, match="expected a set written by clbench"):
+        LabelledImages.load(tmp_path / "text")
+    from safetensors.torch import save_file
+
+    save_file({"images": torch.zeros(1, 1, 2, 2)}, tmp_path / "other")
+    with pytest.raises(InputError, match="expected a set written by clbench"):
+        LabelledImages.load(tmp_path / "other")
+
+
+def test_normalising_by_hand_and_back(tiny_spec: ImageSpec) -> None:
+    pixels = torch.tensor([0, 255, 51, 102], dtype=torch.uint8).view(1, 1, 2, 2)
+    expected = (torch.tensor([0, 1, 0.2, 0.4]) - 0.35) / 0.25
+    found = tiny_spec.normalise(pixels)
+    torch.testing.assert_close(found.flatten(), expected)
+    torch.testing.assert_close(tiny_spec.normalise(pixels.float() / 255), found)
+    torch.testing.assert_close(tiny_spec.denormalise(found), pixels.float() / 255)
+    assert tiny_spec.shape == (1, 8, 8) and tiny_spec.image_bytes == 64
+
+
+def test_normalising_uses_each_channels_own_moments() -> None:
+    spec = ImageSpec(2, 1, 1, 2, (0.0, 0.5), (1.0, 0.5))
+    assert spec.normalise(torch.ones(1, 2, 1, 1)).flatten().tolist() == [1.0, 1.0]
+    assert spec.normalise(torch.zeros(1, 2, 1, 1)).flatten().tolist() == [0.0, -1.0]
+
+
+def test_scores() -> None:
+    scores = Scores((0.8, 0.9, 1.0))
+    assert scores.mean == pytest.approx(0.9) and scores.num == 3
+    assert scores.std == pytest.approx(0.1), "n - 1"
+    assert math.isnan(Scores((0.5,)).std)

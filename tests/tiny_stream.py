@@ -1,0 +1,99 @@
+"""A data set of 8 x 8 images, six classes, in the tables of data sets and benchmarks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from clbench.benchmarks import BENCHMARKS, Benchmark, BenchmarkInfo, make_benchmark
+from clbench.config import (
+    BenchmarkConfig,
+    DistillationConfig,
+    LearnerConfig,
+    MemoryConfig,
+    NetworkConfig,
+    RunConfig,
+    SetTrainingConfig,
+)
+from clbench.data import DATASETS, DatasetInfo, FileCheck
+from clbench.data.dataset import Status
+from clbench.types import ImageSpec, LabelledImages
+
+NUM_TRAIN, NUM_TEST, NUM_CLASSES = 40, 20, 6
+
+
+def prototypes(num: int, seed: int) -> LabelledImages:
+    """``num`` noisy copies of each class's own random pattern."""
+    patterns = torch.rand(NUM_CLASSES + 1, 1, 8, 8, generator=torch.Generator().manual_seed(7))
+    labels = torch.arange(NUM_CLASSES).repeat(num)
+    noise = torch.randn(len(labels), 1, 8, 8, generator=torch.Generator().manual_seed(seed))
+    # Most of a pattern is common to all classes, so that a learner has something to forget.
+    pixels = (0.5 * patterns[-1] + 0.3 * patterns[labels] + 0.1 + 0.12 * noise).clamp(0, 1)
+    return LabelledImages((pixels * 255).round().to(torch.uint8), labels)
+
+
+class PrototypeReader:
+    """Makes its images instead of reading them."""
+
+    def status(self, info: DatasetInfo, root: Path) -> Status:
+        return "embedded"
+
+    def fetch(self, info: DatasetInfo, root: Path, progress: bool) -> None:
+        raise AssertionError("there is nothing to fetch")
+
+    def verify(self, info: DatasetInfo, root: Path) -> list[FileCheck]:
+        return []
+
+    def read(self, info: DatasetInfo, root: Path) -> tuple[LabelledImages, LabelledImages]:
+        return prototypes(NUM_TRAIN, 1), prototypes(NUM_TEST, 2)
+
+
+SPEC = ImageSpec(1, 8, 8, NUM_CLASSES, (0.5,), (0.25,), tuple("abcdef"), "crop_scale")
+
+INFO = DatasetInfo(
+    "tiny", "prototypes", SPEC.shape, NUM_CLASSES, NUM_CLASSES * NUM_TRAIN, NUM_CLASSES * NUM_TEST,
+    SPEC.mean, SPEC.std, SPEC.augmentation, SPEC.class_names, "made here", "none", (),
+    PrototypeReader(), embedded=True,
+)  # fmt: skip
+
+
+def register(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put the data set and ``split_tiny`` into the tables for one test."""
+    # On images this small several threads only wait for each other.
+    torch.set_num_threads(1)
+    monkeypatch.setitem(DATASETS, "tiny", INFO)
+    monkeypatch.setitem(BENCHMARKS, "split_tiny", BenchmarkInfo("split_tiny", "tiny", "tiny"))
+
+
+def stream(**changes: object) -> Benchmark:
+    """Three experiences of two classes, unless told otherwise."""
+    config = BenchmarkConfig("split_tiny", num_experiences=3).replace(**changes)
+    return make_benchmark(config)
+
+
+def config(strategy: str, **changes: object) -> RunConfig:
+    """A run that takes a fraction of a second."""
+    network = NetworkConfig("convnet", width=8, depth=2)
+    return RunConfig(
+        strategy=strategy,
+        device="cpu",
+        benchmark=BenchmarkConfig("split_tiny", num_experiences=3),
+        learner=LearnerConfig(
+            NetworkConfig("mlp", width=32, depth=1),
+            learning_rate=0.1,
+            epochs=8,
+            batch_size=16,
+            memory_batch_size=16,
+        ),
+        memory=MemoryConfig(images_per_class=3),
+        distillation=DistillationConfig(
+            network=network,
+            num_networks=3,
+            updates_per_network=2,
+            batch_real=16,
+            learning_rate=20.0,
+        ),
+        set_training=SetTrainingConfig(epochs=60, batch_size=16, learning_rate=0.05),
+    ).replace(**changes)

@@ -1,0 +1,296 @@
+"""What TensorBoard would read back from the event files."""
+
+import io
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+from clbench import metrics
+from clbench.report import RunReport
+from clbench.tracking import NullTracker, TensorBoardTracker, Trackers
+from clbench.types import InputError, LabelledImages
+
+CONFIG = {
+    "strategy": "dam_replay",
+    "seed": 3,
+    "memory": {"packing": 2, "capacity_bytes": None},
+    "benchmark": {"shuffle_classes": False},
+    "learner": {"learning_rate": 0.01},
+}
+GROUPS = [[0, 1], [2, 3], [4]]
+R = np.array([[0.9, 0.2, 0.1], [0.7, 0.8, 0.3], [0.4, 0.85, 0.6]], dtype=np.float32)
+UNTRAINED, NUM_TEST = np.array([0.1, 0.15, 0.05], dtype=np.float32), [100, 300, 100]
+
+
+def learn(tracker, k: int) -> None:
+    memory = LabelledImages(
+        torch.full((k + 1, 1, 4, 4), 40 * k, dtype=torch.uint8), torch.arange(k + 1)
+    )
+    confusion = np.eye(5, dtype=np.int64)
+    tracker.on_experience_end(k, R[: k + 1], UNTRAINED, NUM_TEST, confusion, memory, ())
+
+
+def report(**changes) -> RunReport:
+    values = {
+        "config": CONFIG,
+        "environment": {},
+        "data": {},
+        "class_groups": GROUPS,
+        "num_test": NUM_TEST,
+        "accuracy_matrix": R.tolist(),
+        "untrained_accuracy": UNTRAINED.tolist(),
+        "confusion_matrix": [],
+        "metrics": metrics.all_metrics(R, UNTRAINED, NUM_TEST),
+    }
+    return RunReport(**{**values, **changes})
+
+
+def run(directory, **changes) -> EventAccumulator:
+    tracker = TensorBoardTracker(directory)
+    tracker.on_start(CONFIG, GROUPS)
+    for k in range(3):
+        for update in (1, 2):
+            tracker.on_distillation_update(k, update, np.float32(k + 1 / update))
+        learn(tracker, k)
+    tracker.on_end(report(**changes))
+    tracker.close()
+    return read(directory)
+
+
+def read(directory) -> EventAccumulator:
+    return EventAccumulator(str(directory), size_guidance={"images": 0, "tensors": 0}).Reload()
+
+
+@pytest.fixture(scope="module")
+def events(tmp_path_factory) -> EventAccumulator:
+    return run(tmp_path_factory.mktemp("run"))
+
+
+def scalars(events: EventAccumulator, tag: str) -> dict[int, float]:
+    return {event.step: event.value for event in events.Scalars(tag)}
+
+
+def close_to(expected: dict[int, float]):
+    return pytest.approx(expected, rel=1e-6)
+
+
+def test_accuracy_of_each_experience_over_the_experiences_learnt(events):
+    for j in range(3):
+        expected = {0: UNTRAINED[j], **{i + 1: R[i, j] for i in range(3)}}
+        assert scalars(events, f"accuracy/experience_{j + 1}") == close_to(expected)
+
+
+def test_forgetting_starts_at_the_experience_after(events):
+    assert scalars(events, "forgetting/experience_1") == close_to({2: 0.2, 3: 0.5})
+    assert scalars(events, "forgetting/experience_2") == close_to({3: -0.05})
+    assert "forgetting/experience_3" not in events.Tags()["scalars"]
+
+
+def test_metrics_appear_as_they_become_defined(events):
+    assert scalars(events, "average_accuracy") == close_to({1: 0.9, 2: 0.75, 3: 1.85 / 3})
+    assert scalars(events, "bwt") == close_to({2: -0.2, 3: -0.225})
+    assert scalars(events, "fwt") == close_to({2: 0.05, 3: 0.15})
+    incremental = {1: 0.9, 2: 0.825, 3: (0.9 + 0.75 + 1.85 / 3) / 3}
+    assert scalars(events, "average_incremental_accuracy") == close_to(incremental)
+    assert scalars(events, "memory_bytes") == {1: 16, 2: 32, 3: 48}
+
+
+def test_every_final_metric_of_the_report_is_the_last_value_of_its_chart(events):
+    for name, value in report().metrics.items():
+        assert scalars(events, name)[3] == pytest.approx(value, rel=1e-6)
+        assert len(events.Scalars(name)) == len(scalars(events, name)), "one value per step"
+
+
+def test_what_only_the_report_measures_is_added_at_the_end(tmp_path):
+    events = run(tmp_path, metrics={"balanced_accuracy": 0.4, "bwt": -0.225})
+    assert scalars(events, "balanced_accuracy") == close_to({3: 0.4})
+    assert set(scalars(events, "bwt")) == {2, 3}
+
+
+def test_distillation_loss_over_updates(events):
+    assert scalars(events, "distillation/experience_2/loss") == close_to({1: 2.0, 2: 1.5})
+
+
+def test_images_at_every_step(events):
+    assert set(events.Tags()["images"]) == {"accuracy_matrix", "confusion_matrix", "memory"}
+    for tag in events.Tags()["images"]:
+        images = events.Images(tag)
+        assert [image.step for image in images] == [1, 2, 3]
+        with Image.open(io.BytesIO(images[-1].encoded_image_string)) as image:
+            assert image.size == (images[-1].width, images[-1].height)
+            assert np.asarray(image).std() > 1
+
+
+def test_configuration_as_a_table(events):
+    (event,) = events.Tensors("configuration/text_summary")
+    text = event.tensor_proto.string_val[0].decode()
+    assert text.splitlines()[:2] == ["| setting | value |", "| --- | --- |"]
+    assert "| strategy | dam_replay |" in text
+    assert "| memory.packing | 2 |" in text
+    (event,) = events.Tensors("classes/text_summary")
+    assert "| experience 2 | [2, 3] |" in event.tensor_proto.string_val[0].decode()
+
+
+def test_layout_gathers_all_curves_in_one_chart_each(events):
+    import re
+
+    (event,) = events.Tensors("custom_scalars__config__")
+    layout = layout_pb2.Layout.FromString(event.tensor_proto.string_val[0])
+    charts = {chart.title: chart for category in layout.category for chart in category.chart}
+    tags = events.Tags()["scalars"]
+
+    def shown(title: str) -> set[str]:
+        patterns = charts[title].multiline.tag
+        return {tag for tag in tags if any(re.match(pattern, tag) for pattern in patterns)}
+
+    assert shown("accuracy on each experience") == {f"accuracy/experience_{j}" for j in (1, 2, 3)}
+    assert shown("forgetting of each experience") == {f"forgetting/experience_{j}" for j in (1, 2)}
+    assert shown("transfer") == {"bwt", "fwt"}
+    losses = {f"distillation/experience_{j}/loss" for j in (1, 2, 3)}
+    assert shown("loss of each experience") == losses
+    averages = {"average_accuracy", "average_incremental_accuracy", "forgetting"}
+    assert shown("averages") == averages
+    assert events.PluginTagToContent("custom_scalars")
+
+
+def hparams(events: EventAccumulator) -> dict[str, HParamsPluginData]:
+    return {
+        tag: HParamsPluginData.FromString(content)
+        for tag, content in events.PluginTagToContent("hparams").items()
+    }
+
+
+def test_hparams_name_settings_and_metrics_in_the_same_run(events):
+    found = hparams(events)
+    start = found["_hparams_/session_start_info"].session_start_info.hparams
+    assert start["strategy"].string_value == "dam_replay"
+    assert start["memory.packing"].number_value == 2
+    assert start["learner.learning_rate"].number_value == 0.01
+    assert start["memory.capacity_bytes"].string_value == "default"
+    assert start["benchmark.shuffle_classes"].string_value == "False"
+    experiment = found["_hparams_/experiment"].experiment
+    assert {info.name.tag for info in experiment.metric_infos} == set(report().metrics)
+    assert found["_hparams_/session_end_info"].session_end_info.status == 1  # STATUS_SUCCESS
+    files = list(Path(events.path).iterdir())
+    assert [path.is_file() for path in files] == [True], "one file, no run beside"
+
+
+def test_a_run_that_stopped_has_no_success(tmp_path):
+    tracker = TensorBoardTracker(tmp_path)
+    tracker.on_start(CONFIG, GROUPS)
+    tracker.close()
+    assert set(hparams(read(tmp_path))) == {
+        "_hparams_/experiment",
+        "_hparams_/session_start_info",
+    }
+
+
+def test_everything_can_be_read_while_the_run_goes_on(tmp_path):
+    tracker = TensorBoardTracker(tmp_path)
+    tracker.on_start(CONFIG, GROUPS)
+    learn(tracker, 0)
+    assert scalars(read(tmp_path), "average_accuracy") == close_to({1: 0.9})
+    learn(tracker, 1)
+    assert scalars(read(tmp_path), "average_accuracy") == close_to({1: 0.9, 2: 0.75})
+    tracker.close()
+
+
+def test_a_stream_of_one_experience_without_memory(tmp_path):
+    tracker = TensorBoardTracker(tmp_path)
+    tracker.on_start(CONFIG, [[0, 1]])
+    tracker.on_experience_end(0, [[0.75]], [0.5], [8], None, None, ())
+    tracker.on_end(report(class_groups=[[0, 1]], metrics={"average_accuracy": 0.75}))
+    tracker.close()
+    events = read(tmp_path)
+    assert scalars(events, "average_accuracy") == {1: 0.75}
+    assert not {"bwt", "fwt", "forgetting", "memory_bytes"} & set(events.Tags()["scalars"])
+    assert events.Tags()["images"] == ["accuracy_matrix"]
+
+
+def test_closing_ends_the_thread_and_may_be_repeated(tmp_path):
+    before = threading.active_count()
+    tracker = TensorBoardTracker(tmp_path)
+    assert threading.active_count() > before
+    tracker.close()
+    tracker.close()
+    assert threading.active_count() == before
+    with pytest.raises(RuntimeError, match="closed"):
+        tracker.on_distillation_update(0, 1, 0.5)
+
+
+def test_a_folder_that_cannot_be_written_is_told_in_one_line(tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(InputError, match="expected a folder for TensorBoard"):
+        TensorBoardTracker(tmp_path / "taken" / "run")
+
+
+def test_process_exits_even_unclosed_and_tensorflow_stays_out(tmp_path):
+    """A tensorflow that shouts on import stands in for the real one; nor is pyplot needed."""
+    (tmp_path / "fake").mkdir()
+    (tmp_path / "fake" / "tensorflow.py").write_text("raise SystemExit('tensorflow imported')")
+    code = f"""
+import sys
+sys.path.insert(0, {str(tmp_path / "fake")!r})
+from pathlib import Path
+from clbench.tracking import TensorBoardTracker
+tracker = TensorBoardTracker(Path({str(tmp_path / "run")!r}))
+tracker.on_start({CONFIG!r}, {GROUPS!r})
+tracker.on_distillation_update(0, 1, 0.5)
+assert "tensorflow" not in sys.modules
+assert "matplotlib.pyplot" not in sys.modules
+"""
+    start = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert time.monotonic() - start < 50
+
+
+class Recorder(NullTracker):
+    def __init__(self, fails: bool = False) -> None:
+        self.heard: list[tuple] = []
+        self.fails = fails
+
+    def on_start(self, config, class_groups):
+        self.heard.append(("start", config, class_groups))
+
+    def on_distillation_update(self, k, update, loss):
+        self.heard.append(("update", k, update, loss))
+
+    def on_experience_end(self, k, *rest):
+        self.heard.append(("experience", k, len(rest)))
+
+    def on_end(self, report):
+        self.heard.append(("end", report))
+
+    def close(self):
+        self.heard.append(("close",))
+        if self.fails:
+            raise OSError("disk full")
+
+
+def test_several_trackers_hear_everything_and_are_all_closed():
+    first, second = Recorder(fails=True), Recorder()
+    trackers = Trackers(first, NullTracker(), second)
+    final = report()
+    trackers.on_start(CONFIG, GROUPS)
+    trackers.on_distillation_update(0, 1, 0.5)
+    learn(trackers, 0)
+    trackers.on_end(final)
+    with pytest.raises(OSError, match="disk full"):
+        trackers.close()
+    assert first.heard == second.heard
+    assert [event[0] for event in first.heard] == ["start", "update", "experience", "end", "close"]
+    assert first.heard[2] == ("experience", 0, 6)
+    Trackers().close()
