@@ -37,9 +37,13 @@ def make_scenario(streams: Mapping[str, Sequence[TensorImages]]) -> Any:
 
 
 def _dataset(images: TensorImages) -> Any:
-    from avalanche.benchmarks.utils import AvalancheDataset, ConstantSequence, DataAttribute
+    from avalanche.benchmarks.utils import (
+        ConstantSequence,
+        DataAttribute,
+        TaskAwareSupervisedClassificationDataset,
+    )
 
-    return AvalancheDataset(
+    return TaskAwareSupervisedClassificationDataset(
         [images],
         data_attributes=[
             DataAttribute(images.targets, "targets"),

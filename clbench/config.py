@@ -220,7 +220,7 @@ class DistillationConfig(_Config):
     network: NetworkConfig = field(
         default_factory=lambda: NetworkConfig("convnet", width=64, depth=3, norm="instance")
     )
-    initialisation: Literal["real", "noise"] = "real"
+    initialisation: Literal["real", "herding", "noise"] = "real"
     num_networks: int = 80
     updates_per_network: int = 5
     resample: bool = False

@@ -5,6 +5,7 @@ Legend of shape suffixes: N images (or slots), C channels, H height, W width, K 
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,8 +178,9 @@ class LabelledImages:
         from clbench.files import write_bytes
 
         tensors = {"images": self.images.cpu().contiguous(), "labels": self.labels.cpu()}
-        header = {"format": "clbench.LabelledImages", "packing": str(self.packing)}
-        write_bytes(path, save(tensors, {**header, **(metadata or {})}))
+        described = json.dumps({"packing": str(self.packing), **(metadata or {})}, sort_keys=True)
+        # One key only: safetensors writes several in no fixed order.
+        write_bytes(path, save(tensors, {"clbench": described}))
 
     @staticmethod
     def load(path: Path) -> tuple[LabelledImages, dict[str, str]]:
@@ -191,7 +193,7 @@ class LabelledImages:
 
         try:
             with safe_open(path, "pt") as file:
-                metadata = dict(file.metadata() or {})
+                metadata = json.loads((file.metadata() or {})["clbench"])
                 images, labels = file.get_tensor("images"), file.get_tensor("labels")
             return LabelledImages(images, labels, int(metadata["packing"])), metadata
         except FileNotFoundError:

@@ -22,6 +22,9 @@ def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
+torch.set_num_threads(1)  # the tests' tensors are too small to share among threads
+
+
 @pytest.fixture(autouse=True)
 def _sealed(monkeypatch: pytest.MonkeyPatch, session_cache: Path) -> None:
     monkeypatch.setenv("CLBENCH_CACHE", str(session_cache))

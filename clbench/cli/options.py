@@ -177,7 +177,7 @@ DISTILLATION = [
         {"name": "convnet", "width": 64, "depth": 3, "norm": "instance"},
         "that images are matched in",
     ),
-    Setting("--initialisation", "distillation.initialisation", ("real", "noise"),
+    Setting("--initialisation", "distillation.initialisation", ("real", "herding", "noise"),
             "What the images start from.", "real"),
     Setting("--num-networks", "distillation.num_networks", int, "Random networks drawn.", 80),
     Setting("--updates-per-network", "distillation.updates_per_network", int,

@@ -29,7 +29,7 @@ from clbench.cost import forward_flops
 from clbench.device import autocast
 from clbench.distillation.augmentation import Draw, draw, parse
 from clbench.distillation.protocol import OnUpdate, check_counts
-from clbench.distillation.selection import pack_selection, random_index
+from clbench.distillation.selection import herding_index, pack_selection, random_index
 from clbench.packing import unpack
 from clbench.types import ImageSpec, LabelledImages
 
@@ -138,7 +138,10 @@ class _Job:
 
     def _initial(self, images_per_class: int) -> LabelledImages:
         real, num = self.real, images_per_class * self.packing**2
-        index = random_index(real.hard_labels, num, self.generator).to(self.device)
+        if self.config.initialisation == "herding":
+            index = herding_index(real, self.spec, num)
+        else:
+            index = random_index(real.hard_labels, num, self.generator).to(self.device)
         chosen = pack_selection(real, index, self.packing)
         if self.config.initialisation == "noise":
             noise = torch.randn(chosen.images.shape, generator=self.generator)

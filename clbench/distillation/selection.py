@@ -79,18 +79,23 @@ class Herding:
     ) -> LabelledImages:
         """See `Distiller.distill`; deterministic, the generator is not used."""
         check_counts(real, images_per_class, packing)
-        features = spec.normalise(real.images.to(device)).flatten(1)
-        features = features / features.norm(dim=1, keepdim=True).clamp_min(1e-12)
-        labels = real.hard_labels.to(device)
-        parts = []
-        for c in labels.unique():
-            members = (labels == c).nonzero().flatten()
-            parts.append(members[herd(features[members], images_per_class * packing**2)].cpu())
-        return pack_selection(real, torch.cat(parts), packing)
+        index = herding_index(real.to(device), spec, images_per_class * packing**2)
+        return pack_selection(real, index.cpu(), packing)
 
     def flops(self, spec: ImageSpec, *, num_real: int, num_classes: int, num_images: int) -> float:
         """One distance of every candidate to the moving target per pick."""
         return 2.0 * num_real * spec.image_bytes * num_images / max(num_classes, 1)
+
+
+def herding_index(real: LabelledImages, spec: ImageSpec, num_per_class: int) -> Tensor:
+    """Positions of the first ``num_per_class`` picks of each class, classes ascending."""
+    features = spec.normalise(real.images).flatten(1)
+    features = features / features.norm(dim=1, keepdim=True).clamp_min(1e-12)
+    parts = []
+    for c in real.hard_labels.unique():
+        members = (real.hard_labels == c).nonzero().flatten()
+        parts.append(members[herd(features[members], num_per_class)])
+    return torch.cat(parts)
 
 
 def herd(features_ND: Tensor, num: int) -> Tensor:

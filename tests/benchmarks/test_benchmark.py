@@ -186,6 +186,29 @@ def test_stock_avalanche_learns_it(reader: _Memory) -> None:
     assert stored is not None and stored.images.dtype == torch.uint8 and len(stored) == 20
 
 
+def test_avalanches_own_lwf_runs(reader: _Memory) -> None:
+    from avalanche.training.plugins import EvaluationPlugin
+    from avalanche.training.supervised import LwF
+
+    from clbench.seeding import global_seed
+
+    with global_seed(0):
+        model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 4))
+        strategy = LwF(
+            model=model,
+            optimizer=torch.optim.SGD(model.parameters(), lr=0.05),
+            criterion=torch.nn.CrossEntropyLoss(),
+            alpha=1.0,
+            temperature=2.0,
+            train_mb_size=8,
+            evaluator=EvaluationPlugin(),
+        )
+        before = [p.clone() for p in model.parameters()]
+        for experience in _make(num_experiences=2).streams.train:
+            strategy.train(experience)
+    assert any(not torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_every_entry_names_a_data_set(name: str) -> None:
     benchmark = make_benchmark(BenchmarkConfig(name, num_experiences=4))

@@ -114,6 +114,18 @@ def test_noise_ends_near_its_class() -> None:
         assert int(distances.argmin()) == position // 2
 
 
+def test_starts_where_it_is_told() -> None:
+    """A step too small to see leaves the start as it was."""
+    still = {"num_networks": 1, "learning_rate": 1e-12}
+    herded = distil(config(distiller="herding")).images.float() / 255
+    torch.testing.assert_close(
+        distil(config(initialisation="herding", **still)).images, herded, rtol=0, atol=1e-5
+    )
+    drawn = distil(config(distiller="random"), seed=0).images.float() / 255
+    torch.testing.assert_close(distil(config(**still)).images, drawn, rtol=0, atol=1e-5)
+    assert not torch.equal(herded, drawn)
+
+
 def test_same_seed_same_images_other_seed_others() -> None:
     a, b, other = distil(config(), seed=3), distil(config(), seed=3), distil(config(), seed=4)
     assert torch.equal(a.images, b.images)

@@ -1,0 +1,80 @@
+"""Distilled against real memories on Split MNIST: the runs behind docs/results/README.md.
+
+    python docs/results/split_mnist.py --data-root DIR --output runs/results --learner mlp
+    clbench compare runs/results/mlp
+
+Random, herding, DM and DataDAM memories, one image or 2 x 2 packed ones per slot, replayed or
+trained on alone, under six seeds. A finished run is never repeated, so the command can be stopped
+and started again, or started several times at once for different seeds (one thread each).
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from clbench.config import (
+    BenchmarkConfig,
+    DistillationConfig,
+    LearnerConfig,
+    MemoryConfig,
+    NetworkConfig,
+    RunConfig,
+)
+from clbench.run import run
+
+LEARNERS = {
+    "mlp": NetworkConfig("mlp", width=400, depth=2),
+    "convnet": NetworkConfig("convnet", width=32, depth=3, norm="instance"),
+}
+MATCHING = NetworkConfig("convnet", width=32, depth=3, norm="instance")
+MEMORIES = ("random", "herding", "dm", "dam")
+
+
+def configuration(learner: str, strategy: str, packing: int, seed: int) -> RunConfig:
+    """Everything but the memory is the same for all."""
+    return RunConfig(
+        strategy=strategy,
+        seed=seed,
+        device="cpu",
+        benchmark=BenchmarkConfig("split_mnist"),
+        learner=LearnerConfig(network=LEARNERS[learner]),
+        memory=MemoryConfig(images_per_class=10, packing=packing),
+        distillation=DistillationConfig(network=MATCHING),
+    )
+
+
+def main() -> None:
+    """Run what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data-root", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--learner", choices=LEARNERS, required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", default=range(6))
+    parser.add_argument("--training", nargs="+", default=["replay", "gdumb"])
+    parser.add_argument("--packing", type=int, nargs="+", default=[1, 2])
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = [
+        (f"{memory}_{training}", packing)
+        for training in arguments.training
+        for packing in arguments.packing
+        for memory in MEMORIES
+    ]
+    bounds = [("naive", 1), ("cumulative", 1)] if "replay" in arguments.training else []
+    for seed in arguments.seeds:
+        for strategy, packing in bounds + rows:
+            name = f"{strategy}-p{packing}-seed{seed}"
+            place = arguments.output / arguments.learner / name
+            if (place / "report.json").exists():
+                continue
+            config = configuration(arguments.learner, strategy, packing, seed)
+            report = run(config, data_root=arguments.data_root, output=place)
+            accuracy = 100 * report.metrics["average_accuracy"]
+            print(f"{arguments.learner} {name}: average accuracy {accuracy:.2f} %", flush=True)
+
+
+if __name__ == "__main__":
+    main()
