@@ -212,13 +212,15 @@ class DistillationConfig(_Config):
     updates, taking ``network_steps`` SGD steps on the synthetic set before each update but the
     first. With ``resample`` real batch and augmentation are drawn for every update (the papers);
     without, once per network, so that the real statistics are computed once (amortised).
+    The default network is a quarter of the paper's width: on Split-MNIST's validation stream its
+    images served replay no worse than those of width 64, in a third of the time.
 
     Attributes: see docs/papers.md for where paper, published code and we differ.
     """
 
     distiller: str = "datadam"
     network: NetworkConfig = field(
-        default_factory=lambda: NetworkConfig("convnet", width=64, depth=3, norm="instance")
+        default_factory=lambda: NetworkConfig("convnet", width=32, depth=3, norm="instance")
     )
     initialisation: Literal["real", "herding", "noise"] = "real"
     num_networks: int = 80

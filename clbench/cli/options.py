@@ -174,7 +174,7 @@ DISTILLATION = [
     *network_settings(
         "distill-",
         "distillation.network",
-        {"name": "convnet", "width": 64, "depth": 3, "norm": "instance"},
+        {"name": "convnet", "width": 32, "depth": 3, "norm": "instance"},
         "that images are matched in",
     ),
     Setting("--initialisation", "distillation.initialisation", ("real", "herding", "noise"),

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from clbench import networks
 from clbench.config import DistillationConfig
@@ -30,6 +30,7 @@ from clbench.device import autocast
 from clbench.distillation.augmentation import Draw, draw, parse
 from clbench.distillation.protocol import OnUpdate, check_counts
 from clbench.distillation.selection import herding_index, pack_selection, random_index
+from clbench.networks import Network
 from clbench.packing import unpack
 from clbench.types import ImageSpec, LabelledImages
 
@@ -50,17 +51,18 @@ def class_means(values_ND: Tensor, group: Tensor, num: int) -> Tensor:
 
 
 def statistics(
-    network: nn.Module, images_NCHW: Tensor, group: Tensor, num: int, config: DistillationConfig
+    network: Network, images_NCHW: Tensor, group: Tensor, num: int, config: DistillationConfig
 ) -> list[Tensor]:
     """Class means of the attention of every layer but the last, then of the embedding.
 
     The last layer's attention is left out as in the authors' code: the embedding speaks for it.
-    DM wants the embedding alone.
+    DM wants the embedding alone, so any network serves it.
     """
-    maps, embedding = network.features(images_NCHW)  # type: ignore[operator]
-    values = [embedding.flatten(1).float()]
     if config.distiller == "datadam":
-        values = [attention(m, config.attention_power) for m in maps[:-1]] + values
+        maps, embedding = network.features(images_NCHW)
+        values = [*(attention(m, config.attention_power) for m in maps[:-1]), embedding.float()]
+    else:
+        values = [network.embed(images_NCHW).float()]
     return [class_means(v, group, num) for v in values]
 
 
@@ -149,7 +151,7 @@ class _Job:
         images = self.spec.normalise(chosen.images)
         return LabelledImages(images.cpu(), chosen.hard_labels.cpu(), self.packing)
 
-    def _network(self) -> nn.Module:
+    def _network(self) -> Network:
         seed = int(torch.randint(2**62, (1,), generator=self.generator))
         network = networks.build(self.config.network, self.spec, seed=seed)
         return network.to(self.device).train().requires_grad_(False)
@@ -158,7 +160,7 @@ class _Job:
         size = (self.spec.height, self.spec.width)
         return draw(self.operations, len(self.classes), size, self.generator)
 
-    def _real_statistics(self, network: nn.Module, augmentation: Draw) -> list[Tensor]:
+    def _real_statistics(self, network: Network, augmentation: Draw) -> list[Tensor]:
         index = random_index(self.real.hard_labels, self.config.batch_real, self.generator)
         batch = self.real.select(index.to(self.device))
         wanted = torch.tensor(self.classes, device=self.device)
@@ -181,7 +183,7 @@ class _Job:
                 real = self._real_statistics(network, augmentation)
             yield self._update(network, augmentation, real)
 
-    def _update(self, network: nn.Module, augmentation: Draw, real: list[Tensor]) -> float:
+    def _update(self, network: Network, augmentation: Draw, real: list[Tensor]) -> float:
         config = self.config
         images = augmentation(unpack(self.slots, self.packing), self.group)
         with autocast(config.precision, self.device):
@@ -200,7 +202,7 @@ class _Job:
         high = self.spec.normalise(torch.ones(1, self.spec.channels, 1, 1, device=self.device))
         self.slots.clamp_(low, high)
 
-    def _train(self, network: nn.Module) -> None:
+    def _train(self, network: Network) -> None:
         """SGD steps on the synthetic set (the course report's inner loop)."""
         config = self.config
         network.requires_grad_(True)

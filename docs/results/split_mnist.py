@@ -53,6 +53,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--learner", choices=LEARNERS, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=range(6))
+    parser.add_argument("--memory", nargs="+", default=MEMORIES)
     parser.add_argument("--training", nargs="+", default=["replay", "gdumb"])
     parser.add_argument("--packing", type=int, nargs="+", default=[1, 2])
     arguments = parser.parse_args()
@@ -61,7 +62,7 @@ def main() -> None:
         (f"{memory}_{training}", packing)
         for training in arguments.training
         for packing in arguments.packing
-        for memory in MEMORIES
+        for memory in arguments.memory
     ]
     bounds = [("naive", 1), ("cumulative", 1)] if "replay" in arguments.training else []
     for seed in arguments.seeds:
