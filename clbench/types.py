@@ -177,7 +177,10 @@ class LabelledImages:
 
         from clbench.files import write_bytes
 
-        tensors = {"images": self.images.cpu().contiguous(), "labels": self.labels.cpu()}
+        tensors = {
+            "images": self.images.cpu().contiguous(),
+            "labels": self.labels.cpu().contiguous(),
+        }
         described = json.dumps({"packing": str(self.packing), **(metadata or {})}, sort_keys=True)
         # One key only: safetensors writes several in no fixed order.
         write_bytes(path, save(tensors, {"clbench": described}))

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import settings
 
 from clbench.types import ImageSpec, LabelledImages
 
@@ -22,6 +23,9 @@ def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
+# A busy machine must not fail a test, and a failure must be one that comes back.
+settings.register_profile("clbench", deadline=None, derandomize=True)
+settings.load_profile("clbench")
 torch.set_num_threads(1)  # the tests' tensors are too small to share among threads
 
 

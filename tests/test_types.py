@@ -176,3 +176,11 @@ def test_scores() -> None:
     assert scores.mean == pytest.approx(0.9) and scores.num == 3
     assert scores.std == pytest.approx(0.1), "n - 1"
     assert math.isnan(Scores((0.5,)).std)
+
+
+def test_strided_views_are_saved(tmp_path: Path) -> None:
+    images = torch.arange(4 * 16).to(torch.uint8).view(4, 1, 4, 4)[::2]
+    every_other = LabelledImages(images, torch.tensor([0, 0, 1, 1])[::2])
+    every_other.save(tmp_path / "set.safetensors")
+    found, _ = LabelledImages.load(tmp_path / "set.safetensors")
+    assert torch.equal(found.images, images) and found.labels.tolist() == [0, 1]

@@ -28,6 +28,7 @@ from clbench.run import run
 LEARNERS = {
     "mlp": NetworkConfig("mlp", width=400, depth=2),
     "convnet": NetworkConfig("convnet", width=32, depth=3, norm="instance"),
+    "convnet128": NetworkConfig("convnet", width=128, depth=3, norm="instance"),
 }
 MATCHING = NetworkConfig("convnet", width=32, depth=3, norm="instance")
 MEMORIES = ("random", "herding", "dm", "dam")
@@ -53,6 +54,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--learner", choices=LEARNERS, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=range(6))
+    parser.add_argument("--bounds", action="store_true", help="naive and cumulative too")
     parser.add_argument("--memory", nargs="+", default=MEMORIES)
     parser.add_argument("--training", nargs="+", default=["replay", "gdumb"])
     parser.add_argument("--packing", type=int, nargs="+", default=[1, 2])
@@ -64,7 +66,7 @@ def main() -> None:
         for packing in arguments.packing
         for memory in arguments.memory
     ]
-    bounds = [("naive", 1), ("cumulative", 1)] if "replay" in arguments.training else []
+    bounds = [("naive", 1), ("cumulative", 1)] if arguments.bounds else []
     for seed in arguments.seeds:
         for strategy, packing in bounds + rows:
             name = f"{strategy}-p{packing}-seed{seed}"
