@@ -27,7 +27,8 @@ OUTPUT = Option(
     type=click.Path(path_type=Path),
     default=None,
     heading="Output",
-    help="Folder for figures, comparison.md and comparison.json.  [default: comparisons/all]",
+    help="Folder for figures, comparison.md and comparison.json.  "
+    "[default: the first free of comparisons/all, all-2, ...]",
 )
 MARKDOWN = Option(
     ["--markdown"],
@@ -58,7 +59,7 @@ def command(
     \b
     Examples:
       clbench compare runs/split_mnist5k
-      clbench compare runs/split_mnist --baseline herding_replay -o comparisons/herding
+      clbench compare runs/split_mnist --baseline herding_replay -o vs-herding
       clbench compare runs/a runs/b --markdown > table.md
     """
     from clbench.cli.display import console, print_json

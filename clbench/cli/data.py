@@ -39,15 +39,12 @@ def list_data(data_root: Path | None, json: bool) -> None:
     if json:
         rows = zip(infos, states, strict=True)
         return print_json({info.name: _facts(info, state) for info, state in rows})
-    shown = table(
-        ("name", "what", "files", "images", "classes", "train", "test", "download"),
-        left=3,
-    )
+    columns = ("name", "what", "files", "train", "test", "download")
+    shown = table(columns, left=3, whole=columns[:1] + columns[2:])
     for info, state in zip(infos, states, strict=True):
-        shape = "x".join(map(str, info.shape))
         size = f"{info.download_bytes / 1e6:.0f} MB" if info.download_bytes else "-"
-        numbers = (info.num_classes, info.num_train, info.num_test)
-        shown.add_row(info.name, info.title, state, shape, *map(count, numbers), size)
+        numbers = map(count, (info.num_train, info.num_test))
+        shown.add_row(info.name, info.title, state, *numbers, size)
     print_table(f"Data sets in {data.data_root(data_root)}", shown)
     return None
 
@@ -75,7 +72,15 @@ def _chosen(names: tuple[str, ...]) -> list[str]:
 @command.command(cls=Command)
 @attach(NAMES, DATA_ROOT, QUIET)
 def fetch(names: tuple[str, ...], data_root: Path | None, quiet: bool) -> None:
-    """Download data sets (all of them without a NAME) and check them."""
+    r"""Download data sets (all of them without a NAME) and check them.
+
+    A NAME is one of those that `clbench data list` shows. Files that are there already are kept.
+
+    \b
+    Examples:
+      clbench data fetch mnist
+      clbench data fetch mnist kmnist --data-root ~/data
+    """
     from clbench import data
 
     for name in _chosen(names):
@@ -101,7 +106,7 @@ def verify(names: tuple[str, ...], data_root: Path | None, quiet: bool) -> None:
             if not check.ok:
                 broken.append(check)
             if not quiet:
-                click.echo(f"{'ok    ' if check.ok else 'BROKEN'}  {check.file}: {check.message}")
+                click.echo(f"{'ok ' if check.ok else 'BAD'}  {check.file}: {check.message}")
     if broken:
         first = broken[0]
         more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""

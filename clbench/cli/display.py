@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import click
 from rich.box import SIMPLE_HEAD
@@ -23,11 +23,15 @@ def console() -> Console:
     return out if out.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)
 
 
-def table(columns: Sequence[str], *, left: int = 1) -> Table:
-    """A table whose first ``left`` columns are text and the others numbers."""
-    made = Table(box=SIMPLE_HEAD, pad_edge=False)
+def table(columns: Sequence[str], *, left: int = 1, whole: Sequence[str] = ()) -> Table:
+    """A table whose first ``left`` columns are text and the others numbers.
+
+    In a narrow terminal the columns named in ``whole`` keep their width and the others wrap.
+    """
+    made = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for position, name in enumerate(columns):
-        made.add_column(name, justify="left" if position < left else "right", overflow="fold")
+        justify: Literal["left", "right"] = "left" if position < left else "right"
+        made.add_column(name, justify=justify, overflow="fold", no_wrap=name in whole)
     return made
 
 

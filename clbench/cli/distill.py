@@ -89,8 +89,8 @@ def command(
 
     \b
     Examples:
-      clbench distill --images-per-class 10
-      clbench distill --data-set mnist --distiller dm --packing 2 -o dm.safetensors
+      clbench distill --images-per-class 10 --packing 2
+      clbench distill --data-set mnist --distiller dm -o dm.safetensors
       clbench distill --loop paper --num-networks 500 --distill-width 64
       clbench distill --initialisation noise --no-evaluate --seed 1
     """

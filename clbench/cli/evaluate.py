@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.argument("sets", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SET...")
 @attach(NUM_NETWORKS)
 @evaluation_options
-@under("Output", MACHINE)
+@under("Evaluation", MACHINE)
 @attach(DATA_ROOT, QUIET, JSON)
 def command(
     sets: tuple[Path, ...],

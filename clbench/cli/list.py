@@ -12,6 +12,7 @@ from clbench.cli.options import JSON, Command, Option, attach
 if TYPE_CHECKING:
     from rich.table import Table
 
+WIDTH_WITH_SOURCES = 100
 KINDS = ("strategies", "benchmarks", "networks", "distillers", "data")
 Row = dict[str, Any]
 
@@ -32,6 +33,7 @@ def command(kind: str | None, image: str, num_classes: int, json: bool) -> None:
     r"""Show strategies, benchmarks, networks, distillers and data sets.
 
     Networks come with their parameters and the FLOPs of one image (fvcore; a multiply-add is one).
+    Where each comes from is shown in terminals of 100 columns and by --json.
 
     \b
     Examples:
@@ -64,13 +66,17 @@ def _shape(text: str, num_classes: int) -> tuple[int, int, int]:
 
 
 def _table(rows: list[Row]) -> Table:
-    from clbench.cli.display import count, table
+    from clbench.cli.display import console, count, table
 
-    columns = [name for name in rows[0]]
+    # Citations are long; in a narrow terminal they would break the words of every column.
+    sources = console().width >= WIDTH_WITH_SOURCES
+    columns = [name for name in rows[0] if sources or name != "source"]
     numbers = ("parameters", "FLOPs", "classes", "train", "test")
-    made = table(columns, left=sum(name not in numbers for name in columns))
+    left = sum(name not in numbers for name in columns)
+    made = table(columns, left=left, whole=("name", *numbers))
     for row in rows:
-        made.add_row(*(count(v) if isinstance(v, int | float) else str(v) for v in row.values()))
+        cells = [row[name] for name in columns]
+        made.add_row(*(count(v) if isinstance(v, int | float) else str(v) for v in cells))
     return made
 
 

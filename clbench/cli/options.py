@@ -100,6 +100,7 @@ NORMS = ("none", "batch", "instance", "layer", "group")
 ACTIVATIONS = ("relu", "leaky_relu", "sigmoid")
 POOLINGS = ("none", "max", "avg")
 OWN = "the network's own"
+OPERATIONS = "auto, none, or operations of color, crop, cutout, flip, scale, rotate joined by _"
 
 
 def network_settings(
@@ -147,9 +148,7 @@ LEARNER = [
     Setting("--batch-size", "learner.batch_size", int, "Current images per step.", 64),
     Setting("--memory-batch-size", "learner.memory_batch_size", int,
             "Memory images per step, class-balanced.", 64),
-    Setting("--augmentation", "learner.augmentation", str,
-            "auto, none, or operations of color, crop, cutout, flip, scale, rotate joined by _.",
-            "none"),
+    Setting("--augmentation", "learner.augmentation", str, f"{OPERATIONS}.", "none"),
     Setting("--reset-optimizer", "learner.reset_optimizer", bool,
             "Forget the optimiser's state between experiences.", True),
 ]  # fmt: skip
@@ -160,7 +159,7 @@ IMAGES_PER_CLASS = Setting(
 CAPACITY_BYTES = Setting(
     "--memory-bytes", "memory.capacity_bytes", int,
     "Capacity at the end of the stream, instead of --images-per-class.", None,
-    "from --images-per-class",
+    "none",
 )  # fmt: skip
 STORAGE = [
     Setting("--packing", "memory.packing", int,
@@ -197,7 +196,7 @@ DISTILLATION = [
     Setting("--mmd-weight", "distillation.mmd_weight", float,
             "Weight of the embedding's distance (datadam's lambda).", 0.01),
     Setting("--distill-augmentation", "distillation.augmentation", str,
-            "As --augmentation, the same for real and distilled images of a class.", "auto"),
+            f"{OPERATIONS}; the same for real and distilled images of a class.", "auto"),
     Setting("--precision", "distillation.precision", ("auto", "float32", "bfloat16"),
             "Arithmetic; auto takes bfloat16 where the device is fast at it.", "auto"),
 ]  # fmt: skip
@@ -214,7 +213,7 @@ def set_training_settings(prefix: str) -> list[Setting]:
         Setting(f"--{prefix}-weight-decay", "set_training.weight_decay", float,
                 "Its weight decay.", 5e-4),
         Setting(f"--{prefix}-augmentation", "set_training.augmentation", str,
-                "As --augmentation.", "auto"),
+                f"{OPERATIONS}.", "auto"),
     ]  # fmt: skip
 
 
@@ -261,8 +260,9 @@ DATA_ROOT = Option(
     ["--data-root"],
     type=click.Path(path_type=Path),
     default=None,
-    heading="Output",
-    help="Folder of the data sets.  [default: CLBENCH_DATA, else the cache]",
+    heading="Data",
+    help="Folder of the data sets.  [default: CLBENCH_DATA, else a cache; clbench data list "
+    "names it]",
 )
 QUIET = flag("--quiet", "No progress, no table.")
 JSON = flag("--json", "Print the result as JSON on standard output, and nothing else there.")

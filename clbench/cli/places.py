@@ -54,8 +54,8 @@ def new_directory(chosen: Path | None, default: Path) -> Path:
     path = chosen or next(path for path in chain([default], numbered) if holds_no_work(path))
     if path.is_dir() and not holds_no_work(path):
         raise InputError(
-            f"--output {path}: expected a new or empty directory, found one with "
-            f"{next(path.iterdir()).name} in it; remove it or choose another name"
+            f"--output {path}: expected a new or empty directory, found {_content(path)}; remove "
+            "it or choose another name"
         )
     _check_writable(path)
     return path
@@ -73,8 +73,19 @@ def _left_by_a_fruitless_run(file: Path) -> bool:
     known = file.name in ("config.json", "env.json", "status.json")
     if not known and not file.name.startswith("events.out.tfevents."):
         return False
+    return _status(file.parent) in ("failed", "interrupted")
+
+
+def _status(directory: Path) -> str | None:
+    """What became of the run in a directory; None where there is none."""
     try:
-        status = json.loads((file.parent / "status.json").read_text())["status"]
+        return str(json.loads((directory / "status.json").read_text())["status"])
     except (OSError, ValueError, KeyError, TypeError):
-        return False
-    return status in ("failed", "interrupted")
+        return None
+
+
+def _content(directory: Path) -> str:
+    status = _status(directory)
+    if status is not None:
+        return f"a run ({status})"
+    return f"one with {min(path.name for path in directory.iterdir())} in it"

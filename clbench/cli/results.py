@@ -28,7 +28,8 @@ def print_reports(reports: Sequence[RunReport], folders: Sequence[Path]) -> None
     for report, name in zip(reports, names, strict=True):
         cached = report.measured.get("from_cache")
         if cached:
-            text = f"{cached} distilled sets came from the cache, seconds are those of the work"
+            sets = "1 distilled set" if cached == 1 else f"{cached} distilled sets"
+            text = f"{sets} taken from the cache; the seconds are those it took to distil"
             out.print(f"Note ({name}): {text}", markup=False)
         for note in report.notes:
             out.print(f"Note ({name}): {note}", markup=False)

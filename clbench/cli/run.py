@@ -49,7 +49,8 @@ OUTPUT = Option(
     type=click.Path(path_type=Path),
     default=None,
     heading="Output",
-    help="Run directory to make.  [default: runs/BENCHMARK/STRATEGY-seedN]",
+    help="Run directory to make; with --baseline, the folder of one for each strategy.  "
+    "[default: the first free of runs/BENCHMARK/STRATEGY-seedN, -2, -3, ...]",
 )
 CONFIG = Option(
     ["--config"],
@@ -99,10 +100,10 @@ def command(
     \b
     Examples:
       clbench run --strategy dam_replay --baseline random_replay
-      clbench run --benchmark split_mnist --data-root ~/data --images-per-class 10 --seed 1
+      clbench run --benchmark split_mnist --data-root ~/data --seed 1
       clbench run --strategy dm_gdumb --network convnet --set-epochs 300
       clbench run --memory-bytes 15680 --packing 2 --baseline random_replay
-      clbench run --config runs/split_mnist5k/dam_replay-seed0/config.json --seed 1
+      clbench run --config runs/split_mnist5k/dam_replay-seed0/config.json
     """
     from clbench.cli.build_config import build_config
     from clbench.cli.display import print_json
@@ -116,6 +117,7 @@ def command(
     reports = run_all(
         configs,
         folders,
+        chosen=output,
         data_root=data_root,
         cache=not no_cache,
         tensorboard=tensorboard,
@@ -146,5 +148,6 @@ def _hints(folder: Path, folders: list[Path], tensorboard: bool) -> None:
         click.echo(f"figures:     {one / 'figures'}")
     if tensorboard:
         click.echo(f"TensorBoard: tensorboard --logdir {shlex.quote(str(folder))}")
+        click.echo("             at http://localhost:6006/?smoothing=0 (else curves are smoothed)")
     above = folder if folder.parent == Path() else folder.parent
     click.echo(f"more runs:   clbench compare {shlex.quote(str(above))}")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from clbench import strategies
 from clbench.cli.display import ProgressLine
 from clbench.cli.group import Interrupted
-from clbench.cli.places import new_directory
+from clbench.cli.places import holds_no_work, new_directory
 from clbench.config import RunConfig
 from clbench.report import RunReport
 from clbench.tracking import NullTracker, TensorBoardTracker, Tracker, Trackers
@@ -39,12 +41,22 @@ def run_all(
     configs: Sequence[RunConfig],
     folders: Sequence[Path],
     *,
+    chosen: Path | None,
     data_root: Path | None,
     cache: bool,
     tensorboard: bool,
     quiet: bool,
 ) -> list[RunReport]:
     """Run every configuration in its directory.
+
+    Args:
+        configs: what to run.
+        folders: the directory of each.
+        chosen: the folder that the user named for them, if any.
+        data_root: see `clbench.run.run`.
+        cache: whether sets distilled before may be taken.
+        tensorboard: whether events are written.
+        quiet: no progress.
 
     Raises:
         InputError: see `clbench.run.run`.
@@ -56,7 +68,7 @@ def run_all(
 
     reports = []
     for config, folder in zip(configs, folders, strict=True):
-        with ProgressLine(not quiet) as line:
+        with ProgressLine(not quiet) as line, _terminable():
             watch = RunLine(line, config.strategy, quiet)
             trackers: list[Tracker] = [watch]
             if tensorboard:
@@ -71,18 +83,38 @@ def run_all(
                     use_cache=cache,
                 )
             except KeyboardInterrupt:
-                raise Interrupted(_what_is_left(config, folder)) from None
+                kept, again = _what_is_left(config, folder, cache), _how_to_go_on(chosen)
+                raise Interrupted(f"interrupted; {kept}; {again}") from None
         reports.append(report)
     return reports
 
 
-def _what_is_left(config: RunConfig, folder: Path) -> str:
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """A cluster's scheduler ends a job by SIGTERM: leave the same state as Ctrl-C does."""
+
+    def interrupt(signum: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _what_is_left(config: RunConfig, folder: Path, cache: bool) -> str:
     if not (folder / "partial.json").exists():
-        return f"interrupted; {config.strategy} had not learnt an experience yet"
-    return (
-        f"interrupted; {folder / 'partial.json'} keeps what {config.strategy} had measured, and "
-        "distilled sets are cached, so the same command gets there faster"
-    )
+        return f"{config.strategy} had not learnt an experience yet"
+    left = f"{folder / 'partial.json'} keeps what {config.strategy} had measured"
+    distilled = strategies.find_strategy(config.strategy).memory in ("dm", "datadam")
+    return f"{left}, the cache keeps the sets distilled so far" if cache and distilled else left
+
+
+def _how_to_go_on(chosen: Path | None) -> str:
+    if chosen is None or holds_no_work(chosen):
+        return "the same command starts it anew"
+    return "the same command with another --output starts it anew"
 
 
 class _OpenedAtStart(Trackers):

@@ -51,7 +51,10 @@ class RunDirectory:
         try:
             yield
         except KeyboardInterrupt:
-            self._end("interrupted", "interrupted from outside; the same command runs it anew")
+            self._end(
+                "interrupted",
+                "interrupted from outside; `clbench run --config config.json` runs it anew",
+            )
             raise
         except BaseException as error:
             line = " ".join(str(error).split())

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+import click
 import pytest
 
 from clbench import networks
@@ -29,7 +30,8 @@ def test_run_beside_its_baseline(invoke: Invoke):
         assert report.config["memory"]["packing"] == 2 and report.class_groups[0] == [0, 1, 2, 3, 4]
         assert f"{100 * report.metrics['average_accuracy']:.1f}" in done.stdout
     assert "dam_replay - random_replay" in done.stdout and "15,680" in done.stdout
-    assert f"tensorboard --logdir {folder}" in done.stdout
+    assert f"tensorboard --logdir {folder}\n" in done.stdout
+    assert "?smoothing=0" in done.stdout, "TensorBoard would bend curves of a few points"
     assert list((folder / "dam_replay").glob("events.*"))
     for name in ("forgetting_curves.png", "average_accuracy.png", "comparison.md"):
         assert (folder / "comparison" / name).stat().st_size > 0
@@ -54,6 +56,14 @@ def test_a_runs_configuration_runs_it_again(invoke: Invoke):
     assert done.exit_code == 0 and done.stdout == ""
     assert RunReport.load(Path("a")).config == RunReport.load(Path("b")).config
     assert invoke("compare", "a", "b", "-o", "c").stdout.count("Left out 1 that repeat") == 1
+
+
+@pytest.mark.parametrize(("num", "sets"), [(1, "1 distilled set "), (2, "2 distilled sets ")])
+def test_a_run_tells_what_it_took_from_the_cache(invoke: Invoke, num: int, sets: str):
+    arguments = [*RUN, *SMALL_DISTILLATION, "--seed", "7", "--num-experiences", str(num)]
+    first, second = (invoke(*arguments, "--no-tensorboard").stdout for _ in range(2))
+    assert "from the cache" not in first and f"{sets}taken from the cache" in second
+    assert "TensorBoard" not in second
 
 
 def test_a_refused_run_leaves_its_place_free(invoke: Invoke):
@@ -143,6 +153,25 @@ def test_list_shows_every_name(invoke: Invoke, kind: str):
     rows = json.loads(invoke("list", kind, "--json").stdout)[kind]
     assert [row["name"] for row in rows] == list(expected)
     assert all(name in invoke("list", kind).stdout for name in expected)
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["data", "list"]], ids=" ".join)
+def test_lists_break_no_name_at_80_columns(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+):
+    from clbench.cli import names
+
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    text = click.unstyle(invoke(*arguments).stdout)
+    assert max(map(len, text.splitlines())) <= 80
+    expected = [*names.DATASETS, "60,000", "Kuzushiji-MNIST"]
+    if arguments == ["list"]:
+        expected += [*names.STRATEGIES, *names.NETWORKS, "11,172,810", "convolutions"]
+    assert not [name for name in expected if name not in text.split()]
+    monkeypatch.setenv("COLUMNS", "100")
+    wide = click.unstyle(invoke(*arguments).stdout)
+    assert ("Rebuffi et al. 2017" in wide) == (arguments == ["list"])
 
 
 def test_data_list_and_verify(invoke: Invoke):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -163,9 +164,29 @@ def test_an_interrupted_run_says_what_is_left(invoke: Invoke, monkeypatch: pytes
 
     monkeypatch.setattr(running.RunLine, "note", interrupt)
     result = invoke(*RUN, "-o", "run")
-    assert_one_line(result, "interrupted", "run/partial.json", code=130)
+    assert_one_line(result, "run/partial.json", "with another --output", code=130)
+    assert "the sets distilled so far" not in result.stderr, "random images are not distilled"
+    distilling = [*RUN, "--strategy", "dam_replay", *SMALL_DISTILLATION, "--images-per-class", "2"]
+    kept, again = "cache keeps the sets distilled so far", "the same command starts it anew"
+    assert_one_line(invoke(*distilling), kept, again, code=130)
     assert json.loads(Path("run/status.json").read_text())["status"] == "interrupted"
-    assert_one_line(invoke(*RUN, "-o", "run"), "run", "remove")
+    assert_one_line(invoke(*RUN, "-o", "run"), "found a run (interrupted)", "remove")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_a_terminated_run_is_an_interrupted_one(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    command = [sys.executable, "-m", "clbench", "run", "--strategy", "naive", "--epochs", "100000"]
+    with subprocess.Popen([*command, "-o", str(folder)], stderr=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 120
+        while not list(folder.glob("partial.json")) and not list(folder.glob("events*")):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.1)
+        process.terminate()
+        assert process.stderr is not None
+        assert b"interrupted" in process.stderr.read()
+    assert process.returncode == 130
+    assert json.loads((folder / "status.json").read_text())["status"] == "interrupted"
 
 
 def test_a_run_interrupted_at_once_leaves_its_place_free(
@@ -178,6 +199,7 @@ def test_a_run_interrupted_at_once_leaves_its_place_free(
         patch.setattr(running.RunLine, "advance", interrupt)
         result = invoke(*RUN, "-o", "run")
         assert_one_line(result, "had not learnt an experience yet", code=130)
+        assert result.stderr.endswith("; the same command starts it anew\n")
     assert invoke(*RUN, "-o", "run", "--quiet").exit_code == 0
     assert_one_line(invoke(*RUN, "-o", "run"), "run", "remove")
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import typing
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -13,7 +15,7 @@ from clbench import config as configuration
 from clbench.cli import names, options
 from clbench.cli.build_config import LOOPS, build_config
 from clbench.cli.distill import DISTILLER
-from clbench.cli.group import cli
+from clbench.cli.group import COMMANDS, cli
 from clbench.cli.run import STRATEGY
 from clbench.cli.sets import EVALUATION, base_config
 from clbench.config import RunConfig
@@ -160,3 +162,26 @@ def test_help_shows_headings_defaults_and_examples(command: str):
         command, ["Evaluation"]
     ):
         assert f"\n{heading}:\n" in result.output
+
+
+HELPS = [*([name] for name in COMMANDS), *(["data", name] for name in ("list", "fetch", "verify"))]
+
+
+@pytest.mark.parametrize("arguments", [[], *HELPS], ids=" ".join)
+def test_help_fits_80_columns(arguments: list[str]):
+    text = CliRunner().invoke(cli, [*arguments, "--help"], terminal_width=80).output
+    assert not [line for line in text.splitlines() if len(line) > 80]
+
+
+@pytest.mark.parametrize("arguments", HELPS, ids=" ".join)
+def test_help_of_an_option_names_only_options_of_its_command(arguments: list[str]):
+    command: click.Command = cli
+    for name in arguments:
+        assert isinstance(command, click.Group)
+        found = command.get_command(click.Context(command), name)
+        assert found is not None
+        command = found
+    shown = [option for option in command.params if isinstance(option, click.Option)]
+    offered = {flag for option in shown for flag in (*option.opts, *option.secondary_opts)}
+    named = {flag for o in shown for flag in re.findall(r"--[a-z][a-z-]*", o.help or "")}
+    assert named <= offered

@@ -137,8 +137,10 @@ def test_configuration_as_a_table(events):
     assert text.splitlines()[:2] == ["| setting | value |", "| --- | --- |"]
     assert "| strategy | dam_replay |" in text
     assert "| memory.packing | 2 |" in text
+    assert "| memory.capacity_bytes | default |" in text
     (event,) = events.Tensors("classes/text_summary")
-    assert "| experience 2 | [2, 3] |" in event.tensor_proto.string_val[0].decode()
+    text = event.tensor_proto.string_val[0].decode()
+    assert text.splitlines()[0] == "| experience | classes |" and "| 2 | 2 3 |" in text
 
 
 def test_layout_gathers_all_curves_in_one_chart_each(events):
@@ -147,6 +149,7 @@ def test_layout_gathers_all_curves_in_one_chart_each(events):
     (event,) = events.Tensors("custom_scalars__config__")
     layout = layout_pb2.Layout.FromString(event.tensor_proto.string_val[0])
     charts = {chart.title: chart for category in layout.category for chart in category.chart}
+    assert "Smoothing" in layout.category[0].title, "TensorBoard's default bends six points"
     tags = events.Tags()["scalars"]
 
     def shown(title: str) -> set[str]:
@@ -179,6 +182,8 @@ def test_hparams_name_settings_and_metrics_in_the_same_run(events):
     assert start["memory.capacity_bytes"].string_value == "default"
     assert start["benchmark.shuffle_classes"].string_value == "False"
     experiment = found["_hparams_/experiment"].experiment
+    first = {info.name for info in experiment.hparam_infos if info.differs}
+    assert first == {"strategy", "seed", "memory.packing"}, "TensorBoard's table begins with these"
     assert {info.name.tag for info in experiment.metric_infos} == set(report().metrics)
     assert found["_hparams_/session_end_info"].session_end_info.status == 1  # STATUS_SUCCESS
     files = list(Path(events.path).iterdir())
