@@ -116,7 +116,8 @@ def compare(runs: Runs | Sequence[RunReport], *, baseline: str | None = None) ->
             then each group meets that strategy's group of the same stream, learner and packing.
             Default: the random memory of the same kind (``random_replay`` for ``*_replay``,
             ``random_gdumb`` for ``*_gdumb``), else ``random_replay``, matched likewise; without
-            one the group is not tested and a note says so.
+            one the group is not tested and a note says so. Strategies without memory (naive,
+            cumulative) are bounds and tested only against a baseline that is named.
 
     Raises:
         InputError: no reports, two runs of one configuration and seed, an unknown baseline, or an
@@ -140,6 +141,7 @@ def compare(runs: Runs | Sequence[RunReport], *, baseline: str | None = None) ->
         (
             *notes.few_seeds(cells),
             *notes.weak_tests(tested),
+            *notes.weak_family(tested),
             *notes.without_baseline(alone),
             *notes.method_settings(cells),
             *notes.surroundings(cells),
@@ -176,6 +178,8 @@ def _baseline(cell: Cell, cells: list[Cell], wanted: str | None) -> Cell | None:
     exact = [other for other in cells if other.label == wanted]
     if exact:
         return exact[0] if _same(exact[0], cell, *STREAM) else None
+    if wanted is None and _packing(cell) is None:
+        return cell  # no memory at all: a bound to look at, not a method to test
     names = [wanted] if wanted else [f"random_{cell.strategy.rpartition('_')[2]}", "random_replay"]
     if cell.strategy in names:
         return cell

@@ -11,6 +11,7 @@ from clbench.comparison.readings import final_memory_bytes
 
 # Six pairs are the fewest whose two-sided sign-flip test can fall below 0.05: 2 / 2**6 = 0.031.
 FEWEST_PAIRS = 6
+LEVEL = 0.05
 FEWEST_SEEDS = 3
 
 
@@ -78,6 +79,18 @@ def weak_tests(pairs: Mapping[str, int]) -> Iterator[str]:
             seeds = "1 common seed" if count == 1 else f"{count} common seeds"
             least = 2 / 2**count
             yield f"with {seeds} p cannot fall below {least:g}: {_listed(labels)}"
+
+
+def weak_family(pairs: Mapping[str, int]) -> Iterator[str]:
+    """Holm's correction that no result can survive, from label -> number of pairs."""
+    num_tests, most = len(pairs), max(pairs.values(), default=0)
+    if num_tests < 2 or most < FEWEST_PAIRS or num_tests * 2 / 2**most <= LEVEL:
+        return
+    enough = next(n for n in range(most, 64) if num_tests * 2 / 2**n <= LEVEL)
+    yield (
+        f"with {num_tests} tests of at most {most} pairs the smallest p after Holm's correction "
+        f"is {num_tests * 2 / 2**most:.3f}; {enough} common seeds could reach {LEVEL:g}"
+    )
 
 
 def without_baseline(labels: Sequence[str]) -> Iterator[str]:

@@ -110,12 +110,18 @@ def test_only_common_seeds_are_paired():
 
 
 def test_holm_runs_over_all_tests():
-    reports = six_seeds() + [make("naive", s, 0.2, num_bytes=None) for s in range(6)]
+    reports = six_seeds() + [make("dm_replay", s, 0.9) for s in range(6)]
+    reports += [make("naive", s, 0.2, num_bytes=None) for s in range(6)]
     comparison = compare(reports)
-    for label in ("dam_replay", "naive"):
+    for label in ("dam_replay", "dm_replay"):
         assert group(comparison, label).versus.p == 2 / 64
         assert group(comparison, label).versus.p_holm == 4 / 64
+    (note,) = [n for n in comparison.notes if "Holm" in n]
+    assert "2 tests of at most 6 pairs" in note and "is 0.062; 7 common seeds" in note
     assert group(comparison, "naive").memory_bytes is None
+    assert group(comparison, "naive").versus is None, "a bound is not a method to test"
+    named = compare(reports, baseline="random_replay")
+    assert group(named, "naive").versus.p_holm == 6 / 64
     assert comparison.warnings == (), "a strategy without memory is no unequal memory"
 
 
@@ -124,7 +130,8 @@ def test_settings_of_a_memory_that_is_not_there_do_not_count():
     reports += [make("naive", s, 0.2, num_bytes=s % 2 and None, memory__packing=s) for s in (1, 2)]
     comparison = compare(reports)
     assert group(comparison, "naive").seeds == (1, 2)
-    assert group(comparison, "naive").versus.baseline == "random_replay, packing=1"
+    named = compare(reports, baseline="random_replay")
+    assert group(named, "naive").versus.baseline == "random_replay, packing=1"
 
 
 def test_each_group_meets_the_random_memory_of_its_own_packing_and_kind():
@@ -216,8 +223,9 @@ def test_names_that_collide_are_written_in_full():
     ("change", "warning"),
     [
         (
-            {"learner__epochs": 3},
-            "learner.epochs differs: 1: [random_replay, epochs=1]; 3: [dam_replay, epochs=3]",
+            {"learner__batch_size": 32},
+            "learner.batch_size differs: 32: [dam_replay, batch_size=32]; "
+            "64: [random_replay, batch_size=64]",
         ),
         (
             {"benchmark__name": "split_kmnist"},
