@@ -1,0 +1,34 @@
+"""The speed commands run; what they measure is for people to read, not for a test to assert."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from tests.speed import distillation, learner
+
+
+def test_distillation(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--seconds", "0.5", "--num-networks", "1", "--epochs", "1"]
+    monkeypatch.setattr(sys, "argv", ["distillation", *arguments])
+    distillation.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["plain", "fast", "ratio fast / plain"]
+
+
+def test_learner_says_what_it_needs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["learner"])
+    with pytest.raises(SystemExit) as stop:
+        learner.main()
+    assert stop.value.code == 2 and "--data-root" in capsys.readouterr().err
+
+
+def test_bare_loop_and_ours_train_on_the_same_images() -> None:
+    from clbench.benchmarks import make_benchmark
+    from clbench.config import BenchmarkConfig
+
+    benchmark = make_benchmark(BenchmarkConfig("split_mnist5k", train_per_class=70), None, 0)
+    assert learner.bare(benchmark)[0] == learner.ours(benchmark)[0] == 4 * (140 + 3 * 64)
