@@ -17,6 +17,7 @@ minimises 100 * L; here the factor is part of ``learning_rate``.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -39,8 +40,8 @@ BACKWARD_TO_INPUT = 1.0  # a backward pass to the input alone costs one forward
 
 def attention(map_NCHW: Tensor, power: float) -> Tensor:
     """Attention map (N, H*W): sum over channels of |f|^power, unit length per image."""
-    f = map_NCHW if power == 1 else map_NCHW.abs() ** power
-    return F.normalize((f if power != 1 else f.abs()).sum(1).flatten(1).float(), dim=1)
+    f = map_NCHW.abs() if power == 1 else map_NCHW.abs() ** power
+    return F.normalize(f.sum(1).flatten(1).float(), dim=1)
 
 
 def class_means(values_ND: Tensor, group: Tensor, num: int) -> Tensor:
@@ -169,7 +170,7 @@ class _Job:
         with torch.no_grad(), autocast(self.config.precision, self.device):
             return statistics(network, images, group, len(self.classes), self.config)
 
-    def use_network(self):  # type: ignore[no-untyped-def]
+    def use_network(self) -> Iterator[float]:
         """Draw a network, take its image updates, yield each one's loss."""
         network = self._network()
         real: list[Tensor] = []
