@@ -11,6 +11,5 @@ make() {
         --no-evaluate --distill-width 64 --output "$output/$name.safetensors" "$@"
 }
 make datadam
-make dm --distiller dm
 make noise --initialisation noise --num-networks 240
-clbench evaluate "$output"/{datadam,dm,noise}.safetensors --data-root "$data"
+clbench evaluate "$output"/{datadam,noise}.safetensors --data-root "$data"
