@@ -13,7 +13,7 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from clbench.config import Activation, Norm, Pooling
-from clbench.networks.fast_cpu import AvgPool2
+from clbench.networks.fast_cpu import AvgPool2, InstanceNorm2d
 from clbench.types import ImageSpec, InputError
 
 NUM_GROUPS = 4
@@ -91,7 +91,7 @@ def make_norm(norm: Norm, channels: int, height: int, width: int) -> nn.Module:
                 "norm: instance norm needs feature maps of more than one pixel; "
                 "use larger images, fewer layers or another norm"
             )
-        return nn.GroupNorm(channels, channels)
+        return InstanceNorm2d(channels)
     if norm == "group":
         if channels % NUM_GROUPS:
             raise InputError(

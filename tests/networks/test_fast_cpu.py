@@ -6,17 +6,22 @@ import pytest
 import torch
 from torch import nn
 
-from clbench.networks.fast_cpu import AvgPool2, ThinConv2d
+from clbench.networks.fast_cpu import AvgPool2, InstanceNorm2d, ThinConv2d
 
 
 def pairs() -> list[tuple[nn.Module, nn.Module, int]]:
     thin = ThinConv2d(2, 5, 3, padding=3)
     stock = nn.Conv2d(2, 5, 3, padding=3)
     stock.load_state_dict(thin.state_dict())
-    return [(AvgPool2(), nn.AvgPool2d(2), 3), (thin, stock, 2)]
+    norm, group = InstanceNorm2d(3), nn.GroupNorm(3, 3)
+    with torch.no_grad():
+        norm.weight.copy_(torch.tensor([0.5, -1.0, 2.0]))
+        norm.bias.copy_(torch.tensor([0.1, 0.0, -0.3]))
+    group.load_state_dict(norm.state_dict())
+    return [(AvgPool2(), nn.AvgPool2d(2), 3), (thin, stock, 2), (norm, group, 3)]
 
 
-@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("which", [0, 1, 2])
 @pytest.mark.parametrize("size", [(8, 8), (7, 9), (2, 3)])
 def test_values_and_gradients(which: int, size: tuple[int, int]) -> None:
     fast, stock, channels = pairs()[which]
@@ -33,13 +38,34 @@ def test_values_and_gradients(which: int, size: tuple[int, int]) -> None:
         torch.testing.assert_close(of_fast, of_stock)
 
 
-@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("which", [0, 1, 2])
 def test_twice_differentiable(which: int) -> None:
     layer, _, channels = pairs()[which]
     layer = layer.double()
     x = torch.randn(2, channels, 5, 4, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(layer, x)
     assert torch.autograd.gradgradcheck(layer, x)
+
+
+def test_norms_second_gradients_of_all_its_inputs() -> None:
+    fast, stock, channels = pairs()[2]
+    x = torch.randn(4, channels, 5, 6, dtype=torch.float64, requires_grad=True)
+    upstream = torch.randn_like(x)
+    second = []
+    for layer in (fast.double(), stock.double()):
+        inputs = [x, *layer.parameters()]
+        loss = (layer(x).tanh() * upstream).sum()
+        first = torch.autograd.grad(loss, inputs, create_graph=True)
+        second.append(torch.autograd.grad(sum(g.square().sum() for g in first), inputs))
+    for of_fast, of_stock in zip(*second, strict=True):
+        torch.testing.assert_close(of_fast, of_stock)
+
+
+def test_norm_gives_the_stock_values_under_autocast() -> None:
+    fast, stock, channels = pairs()[2]
+    x = torch.randn(4, channels, 8, 8).bfloat16()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(fast(x), stock(x))
 
 
 def test_bfloat16_autocast_is_as_near_as_stock() -> None:
