@@ -26,7 +26,7 @@ A distiller condenses them. It is a pure function of configuration, images and g
 >>> distilled = datadam.distill(
 ...     digits.train, digits.spec, images_per_class=1, packing=1,
 ...     generator=generator(0, "distillation"), device=cpu,
-...     on_update=lambda update, total, loss: losses.append(loss),
+...     on_update=lambda update: losses.append(update.loss),
 ... )
 >>> len(distilled), distilled.classes, len(losses)
 (10, (0, 1, 2, 3, 4, 5, 6, 7, 8, 9), 10)

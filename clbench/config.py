@@ -6,94 +6,30 @@ configuration cannot know third parties' entries); numbers and relations are che
 
 from __future__ import annotations
 
-import dataclasses
-import types as python_types
+import math
 import typing
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Literal
 
-from clbench.types import InputError
+from clbench.settings import Config, above_zero, at_least, check
 
 Norm = Literal["none", "batch", "instance", "layer", "group"]
 Activation = Literal["relu", "leaky_relu", "sigmoid"]
 Pooling = Literal["none", "max", "avg"]
 Device = Literal["auto", "cpu", "cuda"]
-Loop = Literal["amortised", "paper", "course"]
-
-
-def _check(ok: bool, name: str, expected: str, found: object) -> None:
-    if not ok:
-        raise InputError(f"{name}: expected {expected}, found {found!r}")
-
-
-def _at_least(config: object, low: float, *names: str) -> None:
-    for name in names:
-        value = getattr(config, name)
-        if value is not None:
-            _check(value >= low, name, f"at least {low:g}", value)
-
-
-def _above_zero(config: object, *names: str) -> None:
-    for name in names:
-        _check(getattr(config, name) > 0, name, "a number above 0", getattr(config, name))
-
-
-class _Config:
-    """JSON in and out for every frozen configuration below."""
-
-    def __post_init__(self) -> None:
-        hints = typing.get_type_hints(type(self))
-        for f in dataclasses.fields(typing.cast(Any, self)):
-            value, hint = getattr(self, f.name), hints[f.name]
-            if typing.get_origin(hint) is Literal:
-                options = typing.get_args(hint)
-                _check(value in options, f.name, "one of " + ", ".join(options), value)
-            elif isinstance(value, float):
-                _check(value == value and abs(value) != float("inf"), f.name, "a number", value)
-        self._validate()
-
-    def _validate(self) -> None:
-        """Ranges and relations; a subclass overrides this."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain nested dictionary, every field present."""
-        return dataclasses.asdict(typing.cast(Any, self))
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Inverse of `to_dict`; absent fields take their defaults.
-
-        Raises:
-            InputError: an unknown field, or a value of the wrong type or range.
-        """
-        hints = typing.get_type_hints(cls)
-        unknown = sorted(set(values) - set(hints))
-        _check(not unknown, cls.__name__, "fields " + ", ".join(hints), ", ".join(unknown))
-        return cls(**{name: _read(name, hints[name], value) for name, value in values.items()})
-
-    def replace(self, **changes: Any) -> Self:
-        """A copy with some fields changed, checked anew."""
-        return typing.cast(Self, dataclasses.replace(typing.cast(Any, self), **changes))
-
-
-def _read(name: str, hint: Any, value: Any) -> Any:
-    options = [hint]
-    if typing.get_origin(hint) in (typing.Union, python_types.UnionType):
-        options = list(typing.get_args(hint))
-    for option in options:
-        if isinstance(option, type) and issubclass(option, _Config) and isinstance(value, dict):
-            return option.from_dict(value)
-        if option is float and isinstance(value, int) and not isinstance(value, bool):
-            return float(value)
-        kind = str if typing.get_origin(option) is Literal else option
-        truth_for_number = kind is int and isinstance(value, bool)
-        if isinstance(kind, type) and isinstance(value, kind) and not truth_for_number:
-            return value
-    raise InputError(f"{name}: expected {hint}, found {value!r}")
+Loop = Literal[
+    "amortised",
+    "paper",
+    "course",
+    "course_pad",
+    "pad_cifar10_ipc1",
+    "pad_cifar10_ipc10",
+    "pad_cifar10_ipc50",
+]
 
 
 @dataclass(frozen=True)
-class BenchmarkConfig(_Config):
+class BenchmarkConfig(Config):
     """Which stream.
 
     Attributes:
@@ -111,13 +47,13 @@ class BenchmarkConfig(_Config):
     train_per_class: int | None = None
 
     def _validate(self) -> None:
-        _at_least(self, 1, "num_experiences", "train_per_class")
+        at_least(self, 1, "num_experiences", "train_per_class")
         fraction = self.validation_fraction
-        _check(0 <= fraction < 1, "validation_fraction", "0 up to but not 1", fraction)
+        check(0 <= fraction < 1, "validation_fraction", "0 up to but not 1", fraction)
 
 
 @dataclass(frozen=True)
-class NetworkConfig(_Config):
+class NetworkConfig(Config):
     """Which network; ``None`` means the network's own default.
 
     Attributes:
@@ -139,12 +75,12 @@ class NetworkConfig(_Config):
         for name, hint in hints.items():
             value = getattr(self, name)
             options = typing.get_args(hint)
-            _check(value in (None, *options), name, "one of " + ", ".join(options), value)
-        _at_least(self, 1, "width", "depth")
+            check(value in (None, *options), name, "one of " + ", ".join(options), value)
+        at_least(self, 1, "width", "depth")
 
 
 @dataclass(frozen=True)
-class LearnerConfig(_Config):
+class LearnerConfig(Config):
     """The network that learns the stream, shared by all strategies of a comparison.
 
     Attributes:
@@ -174,13 +110,13 @@ class LearnerConfig(_Config):
     reset_optimizer: bool = True
 
     def _validate(self) -> None:
-        _above_zero(self, "learning_rate")
-        _at_least(self, 0, "momentum", "weight_decay")
-        _at_least(self, 1, "epochs", "batch_size", "memory_batch_size")
+        above_zero(self, "learning_rate")
+        at_least(self, 0, "momentum", "weight_decay")
+        at_least(self, 1, "epochs", "batch_size", "memory_batch_size")
 
 
 @dataclass(frozen=True)
-class SetTrainingConfig(_Config):
+class SetTrainingConfig(Config):
     """How a fresh network is trained on a small set alone.
 
     Defaults: the protocol of the DC/DSA/DM family (Zhao & Bilen 2021, 2023): SGD lr 0.01, momentum
@@ -199,13 +135,141 @@ class SetTrainingConfig(_Config):
     augmentation: str = "auto"
 
     def _validate(self) -> None:
-        _above_zero(self, "learning_rate")
-        _at_least(self, 0, "momentum", "weight_decay")
-        _at_least(self, 1, "epochs", "batch_size")
+        above_zero(self, "learning_rate")
+        at_least(self, 0, "momentum", "weight_decay")
+        at_least(self, 1, "epochs", "batch_size")
 
 
 @dataclass(frozen=True)
-class DistillationConfig(_Config):
+class ExpertConfig(Config):
+    """The networks whose training trajectories are matched, trained on the real images.
+
+    An expert's weights are kept at the start and at equal distances from there on.
+
+    Attributes:
+        num_experts: trajectories; each starts from weights of its own.
+        epochs: passes over the real images; None shows at least 60,000 images, so that a small
+            experience is learnt as well as all of MNIST, for which one pass will do.
+        snapshots_per_epoch: None keeps ten in all. PAD takes 100 experts of 100 epochs with one
+            snapshot each; digits are learnt sooner, so they are looked at more often (ours).
+        batch_size, learning_rate: of plain SGD, no momentum, no weight decay (MTT, appendix).
+        augmentation: DSA operations joined by ``_``, "none", or "auto" for the data's own.
+        num_difficulty_networks: networks whose EL2N scores are averaged (Paul et al. 2021: 10).
+        difficulty_epochs: how long they are trained; None shows at least 12,000 images.
+        initial_ratio: share of the easiest images that training starts with (PAD: 0.75).
+        addition_end: when all images have been added, as a share of the training (PAD: 0.2 to 0.4).
+        seed: of the experts. Runs under different seeds share experts, so that their spread is that
+            of the distillation and of the learner.
+    """
+
+    num_experts: int = 3
+    epochs: int | None = None
+    snapshots_per_epoch: int | None = None
+    batch_size: int = 128
+    learning_rate: float = 0.01
+    augmentation: str = "auto"
+    num_difficulty_networks: int = 3
+    difficulty_epochs: int | None = None
+    initial_ratio: float = 0.75
+    addition_end: float = 0.3
+    seed: int = 0
+
+    def _validate(self) -> None:
+        at_least(self, 1, "num_experts", "epochs", "snapshots_per_epoch", "batch_size")
+        at_least(self, 1, "num_difficulty_networks", "difficulty_epochs")
+        at_least(self, 0, "seed")
+        above_zero(self, "learning_rate", "initial_ratio", "addition_end")
+        for name in ("initial_ratio", "addition_end"):
+            check(getattr(self, name) <= 1, name, "at most 1", getattr(self, name))
+
+    def num_epochs(self, num_images: int) -> int:
+        """Passes over so many images."""
+        return self.epochs or max(1, math.ceil(60_000 / num_images))
+
+    def num_difficulty_epochs(self, num_images: int) -> int:
+        """Passes of the networks that judge difficulty."""
+        return self.difficulty_epochs or max(1, math.ceil(12_000 / num_images))
+
+    def num_snapshots(self, num_images: int) -> int:
+        """S, snapshots after the initial weights."""
+        per_epoch = self.snapshots_per_epoch
+        return 10 if per_epoch is None else per_epoch * self.num_epochs(num_images)
+
+
+@dataclass(frozen=True)
+class TrajectoryConfig(Config):
+    """Trajectory matching: MTT (Cazenavette et al. 2022), DATM (Guo et al. 2024), PAD (Li et al.).
+
+    The student starts from an expert's snapshot and takes ``student_steps`` steps on the synthetic
+    images; the distance to the expert's snapshot ``expert_snapshots`` later is brought down.
+    What sets the three methods apart is data_scheduler, growing_start, mask_ratio and soft_labels:
+    None is the method's own (`clbench.distillation.pad.METHODS`).
+
+    Attributes:
+        num_updates: image updates.
+        student_steps: N.
+        expert_snapshots: M.
+        batch_synthetic: images per student step; None takes all of them.
+        first_start, last_start: T- and T+; start snapshots are drawn from T- to UB - 1, UB is T+.
+        initial_last_start: T; where UB grows, it does so from T to T+ over the run.
+        growing_start: UB grows, easy knowledge first (DATM).
+        data_scheduler: experts see easy images first, and the easiest no more in the end (PAD).
+        mask_ratio: share of the parameters, from the shallow end, left out of the distance (PAD).
+        soft_labels: labels are learnt logits (DATM).
+        learning_rate, momentum: of the images (MTT: 100 to 1000, 0.5).
+        label_learning_rate, label_momentum: of the logits (DATM: 2 to 10, 0.9).
+        step_size: b, with which the student learns (the initial one where it is learnt).
+        learn_step_size: b follows its gradient (MTT); log b is what moves, so b stays positive.
+        step_size_learning_rate: on log b.
+        max_loss: an update whose loss is above moves neither images nor labels.
+    """
+
+    num_updates: int = 200
+    student_steps: int = 10
+    expert_snapshots: int = 1
+    batch_synthetic: int | None = None
+    first_start: int = 0
+    initial_last_start: int = 1
+    last_start: int = 4
+    growing_start: bool | None = None
+    data_scheduler: bool | None = None
+    mask_ratio: float | None = None
+    soft_labels: bool | None = None
+    learning_rate: float = 100.0
+    momentum: float = 0.5
+    label_learning_rate: float = 5.0
+    label_momentum: float = 0.9
+    step_size: float = 0.03
+    learn_step_size: bool = True
+    step_size_learning_rate: float = 0.05
+    max_loss: float = 1.0
+    experts: ExpertConfig = field(default_factory=ExpertConfig)
+
+    def _validate(self) -> None:
+        at_least(self, 1, "num_updates", "student_steps", "expert_snapshots", "batch_synthetic")
+        at_least(self, 0, "first_start", "mask_ratio", "momentum", "label_momentum")
+        at_least(self, self.first_start + 1, "initial_last_start", "last_start")
+        if self.mask_ratio is not None:
+            check(self.mask_ratio < 1, "mask_ratio", "0 up to but not 1", self.mask_ratio)
+        above_zero(self, "learning_rate", "label_learning_rate", "max_loss")
+        above_zero(self, "step_size", "step_size_learning_rate")
+        experts = self.experts
+        if experts.snapshots_per_epoch is None or experts.epochs is not None:
+            self.check_snapshots(experts.num_snapshots(1))
+
+    def check_snapshots(self, there: int) -> None:
+        """Refuse to start so late that the expert ends before the student is to meet it.
+
+        Raises:
+            InputError: ``there`` snapshots of an expert are too few.
+        """
+        expected = f"last_start - 1 + expert_snapshots of at most {there}, an expert's snapshots"
+        needed = self.last_start - 1 + self.expert_snapshots
+        check(needed <= there, "last_start", expected, needed)
+
+
+@dataclass(frozen=True)
+class DistillationConfig(Config):
     """How a data set becomes a few images.
 
     One loop serves all: draw ``num_networks`` networks; each gives ``updates_per_network`` image
@@ -215,6 +279,9 @@ class DistillationConfig(_Config):
     The default network is a quarter of the paper's width: on Split-MNIST's validation stream its
     images served replay no worse than those of width 64, in a third of the time.
 
+    Trajectory matching (mtt, datm, pad) has a loop of its own, ``trajectory``; of the fields here
+    it takes network, initialisation, augmentation and precision.
+
     Attributes: see docs/papers.md for where paper, published code and we differ.
     """
 
@@ -222,7 +289,7 @@ class DistillationConfig(_Config):
     network: NetworkConfig = field(
         default_factory=lambda: NetworkConfig("convnet", width=32, depth=3, norm="instance")
     )
-    initialisation: Literal["real", "herding", "noise"] = "real"
+    initialisation: Literal["real", "herding", "easy", "noise"] = "real"
     num_networks: int = 80
     updates_per_network: int = 5
     resample: bool = False
@@ -232,18 +299,20 @@ class DistillationConfig(_Config):
     learning_rate: float = 100.0
     momentum: float = 0.5
     attention_power: float = 1.0
+    matched_layers: Literal["all", "deep"] = "all"
     mmd_weight: float = 0.01
     augmentation: str = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    trajectory: TrajectoryConfig = field(default_factory=TrajectoryConfig)
 
     def _validate(self) -> None:
-        _at_least(self, 1, "num_networks", "updates_per_network", "batch_real")
-        _at_least(self, 0, "network_steps", "momentum", "mmd_weight")
-        _above_zero(self, "network_learning_rate", "learning_rate", "attention_power")
+        at_least(self, 1, "num_networks", "updates_per_network", "batch_real")
+        at_least(self, 0, "network_steps", "momentum", "mmd_weight")
+        above_zero(self, "network_learning_rate", "learning_rate", "attention_power")
 
 
 @dataclass(frozen=True)
-class MemoryConfig(_Config):
+class MemoryConfig(Config):
     """How much is remembered, and how it is stored.
 
     Attributes:
@@ -259,11 +328,11 @@ class MemoryConfig(_Config):
     storage: Literal["uint8", "float32"] = "uint8"
 
     def _validate(self) -> None:
-        _at_least(self, 1, "images_per_class", "capacity_bytes", "packing")
+        at_least(self, 1, "images_per_class", "capacity_bytes", "packing")
 
 
 @dataclass(frozen=True)
-class RunConfig(_Config):
+class RunConfig(Config):
     """One run: a strategy on a benchmark under one seed.
 
     Attributes:
@@ -281,4 +350,4 @@ class RunConfig(_Config):
     set_training: SetTrainingConfig = field(default_factory=SetTrainingConfig)
 
     def _validate(self) -> None:
-        _check(0 <= self.seed < 2**63, "seed", "0 to 2**63 - 1", self.seed)
+        check(0 <= self.seed < 2**63, "seed", "0 to 2**63 - 1", self.seed)

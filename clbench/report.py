@@ -32,7 +32,8 @@ class RunReport:
             in the data set's own numbering.
         metrics: name -> value (see `clbench.metrics`).
         memory: one entry per experience: num_slots, num_bytes, per_class {class: slots}.
-        distillation: one entry per experience: losses (per update), flops; empty without distiller.
+        distillation: one entry per experience: losses (per update), scalars (name -> curve; absent
+            from reports of before there were any), flops; empty without distiller.
         flops: name -> floating-point operations of train, distil, evaluate.
         notes: what a reader must know (a fallback taken, a subset used), one sentence each.
         measured: seconds (train, distil, evaluate, total), peak_memory_bytes, from_cache; the only

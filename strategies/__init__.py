@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from clbench.memory import ImageMemory
     from clbench.strategies.learner import TensorLearner
 
-Memory = Literal["random", "reservoir", "herding", "dm", "datadam"]
+Memory = Literal["random", "reservoir", "herding", "dm", "datadam", "pad"]
 Training = Literal["naive", "cumulative", "replay", "gdumb"]
 
 GROUP = "clbench.strategies"
@@ -61,6 +61,7 @@ _MEMORIES: dict[str, tuple[Memory, str]] = {
     "herding": ("herding", "real images near the class mean (Welling 2009; Rebuffi et al. 2017)"),
     "dm": ("dm", "images distilled by distribution matching (Zhao & Bilen 2023)"),
     "dam": ("datadam", "images distilled by DataDAM (Sajedi et al. 2023)"),
+    "pad": ("pad", "images distilled by trajectory matching (Li et al. 2024)"),
 }
 
 
@@ -103,7 +104,7 @@ def make_memory(
         spec: of the stream's images.
         device: where to distil.
         cache: take distilled sets from disk, see `clbench.memory.DistilledMemory`.
-        on_update: called with update, total, loss while distilling.
+        on_update: called with every `Update` while distilling.
 
     Raises:
         InputError: unknown strategy or distiller, or a capacity that holds nothing.

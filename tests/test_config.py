@@ -10,18 +10,20 @@ from clbench import config
 from clbench.config import (
     BenchmarkConfig,
     DistillationConfig,
+    ExpertConfig,
     LearnerConfig,
     MemoryConfig,
     NetworkConfig,
     RunConfig,
     SetTrainingConfig,
+    TrajectoryConfig,
 )
 from clbench.types import InputError
 
 ALL = [
     value
     for value in vars(config).values()
-    if isinstance(value, type) and issubclass(value, config._Config) and value is not config._Config
+    if isinstance(value, type) and issubclass(value, config.Config) and value is not config.Config
 ]
 
 CHANGED = RunConfig(
@@ -31,13 +33,17 @@ CHANGED = RunConfig(
     benchmark=BenchmarkConfig("split_kmnist", 3, True, 0.1, 100),
     learner=LearnerConfig(NetworkConfig("convnet", 32, 2, "batch", "sigmoid", "max"), "adam"),
     memory=MemoryConfig(3, 10_000, 2, "float32"),
-    distillation=DistillationConfig(network=NetworkConfig(norm="none"), momentum=0.0),
+    distillation=DistillationConfig(
+        network=NetworkConfig(norm="none"),
+        momentum=0.0,
+        trajectory=TrajectoryConfig(30, soft_labels=False, experts=ExpertConfig(7, epochs=3)),
+    ),
     set_training=SetTrainingConfig(epochs=5),
 )
 
 
 def test_all_configurations_are_known_here() -> None:
-    assert len(ALL) == 7
+    assert len(ALL) == 9
 
 
 @pytest.mark.parametrize("kind", ALL)
@@ -112,6 +118,17 @@ def test_wrong_types_are_refused(kind: Any, values: dict[str, Any]) -> None:
         (DistillationConfig, "network_steps", -1, 0),
         (DistillationConfig, "attention_power", 0.0, 4.0),
         (DistillationConfig, "precision", "float16", "bfloat16"),
+        (ExpertConfig, "num_experts", 0, 1),
+        (ExpertConfig, "snapshots_per_epoch", 0, 1),
+        (ExpertConfig, "initial_ratio", 1.5, 1.0),
+        (ExpertConfig, "addition_end", 0.0, 0.1),
+        (ExpertConfig, "seed", -1, 0),
+        (TrajectoryConfig, "student_steps", 0, 1),
+        (TrajectoryConfig, "batch_synthetic", 0, 1),
+        (TrajectoryConfig, "mask_ratio", 1.0, 0.75),
+        (TrajectoryConfig, "initial_last_start", 0, 1),
+        (TrajectoryConfig, "last_start", 11, 10),
+        (TrajectoryConfig, "step_size", 0.0, 0.1),
         (MemoryConfig, "images_per_class", 0, 1),
         (MemoryConfig, "capacity_bytes", -5, 1),
         (MemoryConfig, "packing", 0, 2),
@@ -126,6 +143,23 @@ def test_ranges(kind: Any, field: str, bad: Any, good: Any) -> None:
         kind(**{field: bad})
     assert "\n" not in str(caught.value)
     assert getattr(kind(**{field: good}), field) == good
+
+
+def test_the_last_start_leaves_the_expert_snapshots_to_come() -> None:
+    experts = ExpertConfig(epochs=2, snapshots_per_epoch=3)
+    there = experts.num_snapshots(100)
+    TrajectoryConfig(last_start=4, expert_snapshots=3, experts=experts).check_snapshots(there)
+    with pytest.raises(InputError, match=r"last_start: .* at most 6, .* found 7"):
+        TrajectoryConfig(last_start=5, expert_snapshots=3).check_snapshots(there)
+
+
+def test_small_experiences_are_shown_as_often_as_large_ones() -> None:
+    experts = ExpertConfig()
+    assert [experts.num_epochs(n) for n in (60_000, 12_000, 800, 10**6)] == [1, 5, 75, 1]
+    assert [experts.num_difficulty_epochs(n) for n in (60_000, 12_000, 800)] == [1, 1, 15]
+    assert {experts.num_snapshots(n) for n in (60_000, 800)} == {10}
+    assert ExpertConfig(epochs=4, snapshots_per_epoch=3).num_snapshots(60_000) == 12
+    assert ExpertConfig(snapshots_per_epoch=3).num_snapshots(30_000) == 6
 
 
 def test_replacing_checks_anew() -> None:

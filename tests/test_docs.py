@@ -142,11 +142,14 @@ def test_measuring_names_every_field_and_metric() -> None:
 
 
 def test_papers_shows_the_presets_of_the_loop() -> None:
-    """The table of the three loops says what the presets are."""
-    text = (DOCS / "papers.md").read_text().partition("### The three loops")[2]
+    """The table of the three loops says what the presets are; the others are named."""
+    page = (DOCS / "papers.md").read_text()
+    text = page.partition("### The three loops")[2]
     rows = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", text.partition("##")[0], re.MULTILINE))
-    bases = [build_config(RunConfig(), {}, loop=loop).distillation for loop in LOOPS]
-    assert list(LOOPS) == ["amortised", "paper", "course"]
+    shown_loops = ("amortised", "paper", "course")
+    assert set(LOOPS) == {*shown_loops, "course_pad", *(f"pad_cifar10_ipc{n}" for n in (1, 10, 50))}
+    assert all(f"`--loop {name}`" in page for name in ("course_pad", "pad_cifar10_ipc1"))
+    bases = [build_config(RunConfig(), {}, loop=loop).distillation for loop in shown_loops]
     for name, cells in rows.items():
         for cell, config in zip(cells.split(" | "), bases, strict=True):
             value = getattr(config, name)

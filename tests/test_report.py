@@ -22,7 +22,7 @@ def report() -> RunReport:
         confusion_matrix=[[5, 0, 0], [0, 5, 0], [1, 0, 4]],
         metrics={"average_accuracy": 0.5},
         memory=[{"num_slots": 4, "num_bytes": 3136, "per_class": {"0": 2, "1": 2}}],
-        distillation=[{"losses": [1.5, 1.25], "flops": 1e9}],
+        distillation=[{"losses": [1.5, 1.25], "scalars": {"b": [0.1, 0.3]}, "flops": 1e9}],
         flops={"train": 1e12},
         notes=["naïve – a subset was used"],
         measured={"seconds": {"total": 1.5}},
@@ -46,6 +46,12 @@ def test_every_field_is_written(report, tmp_path):
     written = json.loads((tmp_path / "a.json").read_text())
     assert list(written) == [field.name for field in dataclasses.fields(RunReport)]
     assert written["schema"] == SCHEMA
+
+
+def test_a_report_of_before_there_were_curves_loads(report, tmp_path):
+    earlier = dataclasses.replace(report, distillation=[{"losses": [1.5], "flops": 1e9}])
+    earlier.save(tmp_path / "a.json")
+    assert RunReport.load(tmp_path / "a.json").distillation == [{"losses": [1.5], "flops": 1e9}]
 
 
 def test_nan_is_never_written(report, tmp_path):

@@ -11,11 +11,13 @@ from clbench.benchmarks import BENCHMARKS, Benchmark, BenchmarkInfo, make_benchm
 from clbench.config import (
     BenchmarkConfig,
     DistillationConfig,
+    ExpertConfig,
     LearnerConfig,
     MemoryConfig,
     NetworkConfig,
     RunConfig,
     SetTrainingConfig,
+    TrajectoryConfig,
 )
 from clbench.data import DATASETS, DatasetInfo, FileCheck
 from clbench.data.dataset import Status
@@ -93,7 +95,25 @@ def config(strategy: str, **changes: object) -> RunConfig:
             num_networks=3,
             updates_per_network=2,
             batch_real=16,
+            # The loss of trajectory matching is of another scale.
             learning_rate=20.0,
+            trajectory=TrajectoryConfig(
+                num_updates=10,
+                student_steps=3,
+                last_start=3,
+                step_size=0.1,
+                learning_rate=1.0,
+                label_learning_rate=1.0,
+                experts=ExpertConfig(
+                    num_experts=2,
+                    epochs=4,
+                    snapshots_per_epoch=1,
+                    batch_size=16,
+                    learning_rate=0.1,
+                    num_difficulty_networks=1,
+                    difficulty_epochs=1,
+                ),
+            ),
         ),
         set_training=SetTrainingConfig(epochs=60, batch_size=16, learning_rate=0.05),
     ).replace(**changes)

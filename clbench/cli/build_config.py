@@ -10,7 +10,8 @@ from clbench.config import RunConfig
 from clbench.types import InputError
 
 # paper: the authors' code (BatchNorm, p = 1, 20000 networks of one update each, its factor 100 on
-# the loss moved into the step size). course: the course report's table, MNIST row.
+# the loss moved into the step size). course: the course report's table, MNIST row. course_pad: what
+# the same report calls PAD, matching of deep features from easy images; trajectories have no part.
 LOOPS: dict[str, dict[str, Any]] = {
     "amortised": {},
     "paper": {
@@ -31,6 +32,37 @@ LOOPS: dict[str, dict[str, Any]] = {
         "learning_rate": 0.1,
     },
 }
+LOOPS["course_pad"] = {**LOOPS["course"], "initialisation": "easy", "matched_layers": "deep"}
+
+
+def _pad_cifar10(start: int, last_start: int, mask_ratio: float) -> dict[str, Any]:
+    """PAD's table for CIFAR-10 (Li et al. 2024): 100 experts of 100 epochs, days of one GPU."""
+    return {
+        "network": {"name": "convnet", "width": 128, "depth": 3, "norm": "instance"},
+        "learning_rate": 1000.0,
+        "trajectory": {
+            "num_updates": 10000,
+            "student_steps": 80,
+            "expert_snapshots": 2,
+            "initial_last_start": start,
+            "last_start": last_start,
+            "mask_ratio": mask_ratio,
+            "step_size": 0.01,
+            "experts": {
+                "num_experts": 100,
+                "epochs": 100,
+                "snapshots_per_epoch": 1,
+                "batch_size": 256,
+                "num_difficulty_networks": 10,
+                "addition_end": 0.2,
+            },
+        },
+    }
+
+
+LOOPS["pad_cifar10_ipc1"] = _pad_cifar10(4, 4, 0.0)
+LOOPS["pad_cifar10_ipc10"] = _pad_cifar10(10, 20, 0.25)
+LOOPS["pad_cifar10_ipc50"] = _pad_cifar10(20, 40, 0.25)
 
 
 def build_config(
@@ -42,7 +74,8 @@ def build_config(
         base: the command's defaults.
         values: option name (dotted path with ``__`` for dots) to value; None means not given.
         file: JSON of (part of) a `RunConfig`.
-        loop: key of `LOOPS`; its fields not named there go back to the defaults.
+        loop: key of `LOOPS`; its fields not named there go back to the defaults. The loop of
+            trajectory matching is another one and stays as it is.
 
     Raises:
         InputError: a file that is no configuration, options that exclude each other, or values
@@ -58,9 +91,9 @@ def build_config(
     if file is not None:
         _lay(tree, read_config(file))
     if loop is not None:
-        distiller = tree["distillation"]["distiller"]
-        tree["distillation"] = RunConfig().distillation.to_dict()
-        _lay(tree["distillation"], {"distiller": distiller, **LOOPS[loop]})
+        kept = {name: tree["distillation"][name] for name in ("distiller", "trajectory")}
+        tree["distillation"] = {**RunConfig().distillation.to_dict(), **kept}
+        _lay(tree["distillation"], LOOPS[loop])
     if images in given:
         given[capacity] = None
     _forget_sizes(tree, given)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json as json_format
+import shlex
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,8 @@ from clbench.cli.options import (
     MACHINE,
     QUIET,
     STORAGE,
+    TRAJECTORY,
+    TRAJECTORY_HEADING,
     Command,
     Option,
     Setting,
@@ -33,6 +37,8 @@ if TYPE_CHECKING:
     from clbench.cli.display import ProgressLine
     from clbench.config import RunConfig
     from clbench.data import ImageData
+    from clbench.distillation import Update
+    from clbench.distillation.updates import UpdateLog
     from clbench.types import LabelledImages
 
 DATA_SET = Option(
@@ -61,15 +67,24 @@ OUTPUT = Option(
     help="File to write.  [default: sets/DATA-DISTILLER-ipcN-seedN.safetensors]",
 )
 
+TENSORBOARD = Option(
+    ["--tensorboard/--no-tensorboard"],
+    default=False,
+    heading="Output",
+    help="Write TensorBoard events of the distillation beside the set, into SET.events.  "
+    "[default: no]",
+)
+
 
 @click.command(cls=Command)
 @attach(DATA_SET)
 @under("Set", [DISTILLER, IMAGES_PER_CLASS, *STORAGE, *MACHINE])
 @attach(LOOP)
 @under("Distillation", DISTILLATION)
+@under(TRAJECTORY_HEADING, TRAJECTORY)
 @attach(EVALUATE, NUM_NETWORKS)
 @evaluation_options
-@attach(OUTPUT, DATA_ROOT, QUIET, JSON)
+@attach(OUTPUT, DATA_ROOT, TENSORBOARD, QUIET, JSON)
 def command(
     data_set: str,
     loop: str | None,
@@ -77,6 +92,7 @@ def command(
     num_networks_evaluated: int,
     output: Path | None,
     data_root: Path | None,
+    tensorboard: bool,
     quiet: bool,
     json: bool,
     **values: Any,
@@ -93,11 +109,12 @@ def command(
       clbench distill --data-set mnist --distiller dm -o dm.safetensors
       clbench distill --loop paper --num-networks 500 --distill-width 64
       clbench distill --initialisation noise --no-evaluate --seed 1
+      clbench distill --distiller pad --tensorboard
     """
     from clbench import data
     from clbench.cli.build_config import build_config
     from clbench.cli.display import ProgressLine, print_json
-    from clbench.cli.places import new_file
+    from clbench.cli.places import new_directory, new_file
     from clbench.cli.sets import base_config, make_judge, print_scores, say
     from clbench.device import resolve_device
 
@@ -106,9 +123,10 @@ def command(
     images = data.load(data_set, data_root, progress=not quiet)
     name = f"{images.name}-{config.distillation.distiller}-ipc{config.memory.images_per_class}"
     path = new_file(output, Path("sets") / f"{name}-seed{config.seed}.safetensors")
+    events = new_directory(None, path.with_suffix(".events")) if tensorboard else None
     with ProgressLine(not quiet) as line:
         judge = make_judge(images, config, num_networks_evaluated, device, line.show)
-        made, seconds = _distil(images, config, device, line)
+        made, log, seconds = _distil(images, config, device, line, events)
         _save(made, path, images, config, seconds)
         rows = []
         if evaluate:
@@ -119,6 +137,9 @@ def command(
         "num_slots": len(made),
         "num_bytes": made.num_bytes,
         "scores": [row.to_dict() for row in rows],
+        "losses": log.losses,
+        "scalars": log.scalars,
+        "notes": log.notes,
     }
     _write_result(path.with_suffix(".json"), result)
     if json:
@@ -128,32 +149,55 @@ def command(
     say(f"set:     {path}  ({len(made)} slots, {made.num_bytes:,} bytes, {seconds:.1f} s)", quiet)
     say(f"picture: {path.with_suffix('.png')}", quiet)
     say(f"result:  {path.with_suffix('.json')}", quiet)
+    if events is not None:
+        say(f"events:  {events}  (tensorboard --logdir {shlex.quote(str(events))})", quiet)
+    for note in log.notes:
+        say(f"note:    {note}", quiet)
     return None
 
 
 def _distil(
-    images: ImageData, config: RunConfig, device: torch.device, line: ProgressLine
-) -> tuple[LabelledImages, float]:
+    images: ImageData,
+    config: RunConfig,
+    device: torch.device,
+    line: ProgressLine,
+    events: Path | None,
+) -> tuple[LabelledImages, UpdateLog, float]:
     from clbench.allocator import keep_freed_memory
     from clbench.distillation import make_distiller
+    from clbench.distillation.updates import UpdateLog
     from clbench.seeding import generator
+    from clbench.tracking import NullTracker, TensorBoardTracker, Tracker
 
     keep_freed_memory()
     distiller = make_distiller(config.distillation)
-    start = time.perf_counter()
-    made = distiller.distill(
-        images.train,
-        images.spec,
-        images_per_class=config.memory.images_per_class,
-        packing=config.memory.packing,
-        generator=generator(config.seed, "distillation"),
-        device=device,
-        on_update=lambda update, total, loss: line.show(
-            f"distilling {images.name}", update, total, f"updates, loss {loss:.4g}"
-        ),
-    )
-    seconds = time.perf_counter() - start
-    return _stored(made, config.memory.storage), seconds
+    tracker: Tracker = NullTracker() if events is None else TensorBoardTracker(events)
+
+    def listen(update: Update) -> None:
+        _show(line, images.name, update)
+        tracker.on_distillation_update(0, update)
+
+    log = UpdateLog(listen)
+    with closing(tracker):
+        start = time.perf_counter()
+        made = distiller.distill(
+            images.train,
+            images.spec,
+            images_per_class=config.memory.images_per_class,
+            packing=config.memory.packing,
+            generator=generator(config.seed, "distillation"),
+            device=device,
+            on_update=log,
+        )
+        seconds = time.perf_counter() - start + log.seconds_saved
+    return _stored(made, config.memory.storage), log, seconds
+
+
+def _show(line: ProgressLine, name: str, update: Update) -> None:
+    what = "training experts for" if update.phase == "experts" else "distilling"
+    if update.number:
+        detail = f"updates, loss {update.loss:.4g}"
+        line.show(f"{what} {name}", update.number, update.total, detail)
 
 
 def _stored(made: LabelledImages, storage: str) -> LabelledImages:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import click
 from click.shell_completion import CompletionItem
 
-_MEMORIES = ("random", "reservoir", "herding", "dm", "dam")
+_MEMORIES = ("random", "reservoir", "herding", "dm", "dam", "pad")
 
 STRATEGIES = (
     "naive",
@@ -19,7 +19,7 @@ STRATEGIES = (
 )
 BENCHMARKS = ("split_mnist5k", "split_mnist", "split_fashion_mnist", "split_kmnist")
 NETWORKS = ("convnet", "mlp", "lenet", "alexnet", "vgg11", "resnet18")
-DISTILLERS = ("random", "herding", "dm", "datadam")
+DISTILLERS = ("random", "herding", "dm", "datadam", "mtt", "datm", "pad")
 DATASETS = ("mnist5k", "mnist", "fashion_mnist", "kmnist")
 
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]

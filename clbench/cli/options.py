@@ -79,7 +79,7 @@ class Setting:
         declaration = self.flag
         if self.kind is bool:
             declaration = f"{self.flag}/--no-{self.flag.removeprefix('--')}"
-            shown = "yes" if self.default else "no"
+            shown = self.none if self.default is None else "yes" if self.default else "no"
         if isinstance(self.kind, tuple):
             extra["type"] = click.Choice(self.kind)
         elif self.kind is not bool:
@@ -176,8 +176,8 @@ DISTILLATION = [
         {"name": "convnet", "width": 32, "depth": 3, "norm": "instance"},
         "that images are matched in",
     ),
-    Setting("--initialisation", "distillation.initialisation", ("real", "herding", "noise"),
-            "What the images start from.", "real"),
+    Setting("--initialisation", "distillation.initialisation", ("real", "herding", "easy", "noise"),
+            "What the images start from; easy: real images of low EL2N.", "real"),
     Setting("--num-networks", "distillation.num_networks", int, "Random networks drawn.", 80),
     Setting("--updates-per-network", "distillation.updates_per_network", int,
             "Image updates in each.", 5),
@@ -193,13 +193,74 @@ DISTILLATION = [
     Setting("--image-momentum", "distillation.momentum", float, "Momentum of the images.", 0.5),
     Setting("--attention-power", "distillation.attention_power", float,
             "p of the attention maps (datadam).", 1.0),
+    Setting("--matched-layers", "distillation.matched_layers", ("all", "deep"),
+            "Layers whose attention is matched (datadam).", "all"),
     Setting("--mmd-weight", "distillation.mmd_weight", float,
             "Weight of the embedding's distance (datadam's lambda).", 0.01),
     Setting("--distill-augmentation", "distillation.augmentation", str,
-            f"{OPERATIONS}; the same for real and distilled images of a class.", "auto"),
+            f"{OPERATIONS}; dm and datadam: the same for real and distilled images of a class.",
+            "auto"),
     Setting("--precision", "distillation.precision", ("auto", "float32", "bfloat16"),
             "Arithmetic; auto takes bfloat16 where the device is fast at it.", "auto"),
 ]  # fmt: skip
+
+METHODS_OWN = "the method's own"
+TRAJECTORY_HEADING = "Trajectory matching (pad, datm, mtt)"
+# Flag, field of `TrajectoryConfig`, and the rest of a `Setting`.
+_TRAJECTORY_ROWS: tuple[tuple[Any, ...], ...] = (
+    ("num-updates", "num_updates", int, "Image updates.", 200),
+    ("student-steps", "student_steps", int,
+     "N: steps of the student on the distilled images.", 10),
+    ("expert-snapshots", "expert_snapshots", int,
+     "M: how many snapshots later the expert is that the student is to meet.", 1),
+    ("batch-synthetic", "batch_synthetic", int, "Distilled images per student step.", None,
+     "all"),
+    ("first-start", "first_start", int, "T-: the earliest snapshot that a student starts from.",
+     0),
+    ("initial-last-start", "initial_last_start", int,
+     "T: where starts are drawn below at first, if they grow later.", 1),
+    ("last-start", "last_start", int, "T+: where starts are drawn below in the end.", 4),
+    ("growing-start", "growing_start", bool,
+     "Starts grow later over the run: easy knowledge first.", None, METHODS_OWN),
+    ("data-scheduler", "data_scheduler", bool,
+     "Experts see easy images first, and the easiest no more in the end.", None, METHODS_OWN),
+    ("mask-ratio", "mask_ratio", float,
+     "Share of the parameters, from the shallow end, that is not matched.", None, METHODS_OWN),
+    ("soft-labels", "soft_labels", bool,
+     "Learn soft labels; memory is charged 4 bytes per class and slot for them.", None,
+     METHODS_OWN),
+    ("trajectory-learning-rate", "learning_rate", float, "Step size of the images.", 100.0),
+    ("trajectory-momentum", "momentum", float, "Momentum of the images.", 0.5),
+    ("label-learning-rate", "label_learning_rate", float, "Step size of the soft labels.", 5.0),
+    ("label-momentum", "label_momentum", float, "Momentum of the soft labels.", 0.9),
+    ("step-size", "step_size", float, "Step size of the student, or its start.", 0.03),
+    ("learn-step-size", "learn_step_size", bool, "Learn the student's step size.", True),
+    ("step-size-learning-rate", "step_size_learning_rate", float,
+     "Step size of that one's logarithm.", 0.05),
+    ("max-loss", "max_loss", float, "Updates of a greater loss move nothing.", 1.0),
+    ("num-experts", "experts.num_experts", int, "Networks whose trajectories are matched.", 3),
+    ("expert-epochs", "experts.epochs", int, "Passes of each expert over the real images.",
+     None, "as many as show 60,000 images"),
+    ("snapshots-per-epoch", "experts.snapshots_per_epoch", int,
+     "How often an expert's weights are kept.", None, "10 times in all"),
+    ("expert-batch-size", "experts.batch_size", int, "Images per step of an expert.", 128),
+    ("expert-learning-rate", "experts.learning_rate", float, "Step size of an expert.", 0.01),
+    ("expert-augmentation", "experts.augmentation", str, f"{OPERATIONS}.", "auto"),
+    ("num-difficulty-networks", "experts.num_difficulty_networks", int,
+     "Networks that judge which images are easy (data scheduler).", 3),
+    ("difficulty-epochs", "experts.difficulty_epochs", int,
+     "Passes of each of them over the real images.", None, "as many as show 12,000 images"),
+    ("initial-ratio", "experts.initial_ratio", float,
+     "Share of the easiest images that it begins with (data scheduler).", 0.75),
+    ("addition-end", "experts.addition_end", float,
+     "When all have been added, as a share of the training (data scheduler).", 0.3),
+    ("expert-seed", "experts.seed", int,
+     "Of the experts, apart from --seed, so that runs can share them.", 0),
+)  # fmt: skip
+TRAJECTORY = [
+    Setting(f"--{flag}", f"distillation.trajectory.{field}", *rest)
+    for flag, field, *rest in _TRAJECTORY_ROWS
+]
 
 
 def set_training_settings(prefix: str) -> list[Setting]:
@@ -223,13 +284,17 @@ MACHINE = [
             "auto takes CUDA where there is one.", "auto"),
 ]  # fmt: skip
 
+_PAD_CIFAR10 = ("pad_cifar10_ipc1", "pad_cifar10_ipc10", "pad_cifar10_ipc50")
+LOOPS = ("amortised", "paper", "course", "course_pad", *_PAD_CIFAR10)
 LOOP = Option(
     ["--loop"],
-    type=click.Choice(["amortised", "paper", "course"]),
+    type=click.Choice(LOOPS),
+    metavar="NAME",
     default=None,
     heading="Distillation",
     help="Preset of the options below: amortised (ours, fast), paper (DataDAM's published code), "
-    "course (networks trained between updates); options given beside it win.  "
+    "course (networks trained between updates), course_pad (the same from easy images, deep layers "
+    "only), pad_cifar10_ipcN (PAD's table for CIFAR-10, for a GPU); options given beside it win.  "
     "[default: amortised]",
 )
 

@@ -19,6 +19,8 @@ from clbench.cli.options import (
     MEMORY,
     QUIET,
     STREAM,
+    TRAJECTORY,
+    TRAJECTORY_HEADING,
     Command,
     Option,
     Setting,
@@ -77,6 +79,7 @@ NO_CACHE = flag("--no-cache", "Distil anew instead of taking sets that were dist
 @under("Memory", MEMORY)
 @attach(LOOP)
 @under("Distillation", DISTILLATION)
+@under(TRAJECTORY_HEADING, TRAJECTORY)
 @under("Training on memory alone (*_gdumb)", set_training_settings("set"))
 @attach(OUTPUT, CONFIG, DATA_ROOT, TENSORBOARD, NO_CACHE, QUIET, JSON)
 def command(
@@ -103,6 +106,7 @@ def command(
       clbench run --benchmark split_mnist --data-root ~/data --seed 1
       clbench run --strategy dm_gdumb --network convnet --set-epochs 300
       clbench run --memory-bytes 15680 --packing 2 --baseline random_replay
+      clbench run --strategy pad_replay --memory-bytes 78400 --num-updates 100
       clbench run --config runs/split_mnist5k/dam_replay-seed0/config.json
     """
     from clbench.cli.build_config import build_config

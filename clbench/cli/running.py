@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from clbench import strategies
+from clbench import distillation, strategies
 from clbench.cli.display import ProgressLine
 from clbench.cli.group import Interrupted
 from clbench.cli.places import holds_no_work, new_directory
 from clbench.config import RunConfig
+from clbench.distillation import Update
 from clbench.report import RunReport
 from clbench.tracking import NullTracker, TensorBoardTracker, Tracker, Trackers
 from clbench.types import InputError
@@ -107,8 +108,14 @@ def _what_is_left(config: RunConfig, folder: Path, cache: bool) -> str:
     if not (folder / "partial.json").exists():
         return f"{config.strategy} had not learnt an experience yet"
     left = f"{folder / 'partial.json'} keeps what {config.strategy} had measured"
-    distilled = strategies.find_strategy(config.strategy).memory in ("dm", "datadam")
-    return f"{left}, the cache keeps the sets distilled so far" if cache and distilled else left
+    if cache and _distils(config):
+        return f"{left}, the cache keeps the sets distilled so far"
+    return left
+
+
+def _distils(config: RunConfig) -> bool:
+    memory = strategies.find_strategy(config.strategy).memory
+    return memory in distillation.names() and distillation.info(memory).needs_network
 
 
 def _how_to_go_on(chosen: Path | None) -> str:
@@ -132,8 +139,13 @@ class _OpenedAtStart(Trackers):
 class RunLine(NullTracker):
     """A run on one line: hears its progress (`RunProgress`) and, as a tracker, the losses."""
 
-    phases = {"train": "training", "distil": "distilling", "evaluate": "testing"}
-    units = {"train": "steps", "distil": "updates", "evaluate": "test sets"}
+    phases = {
+        "train": "training",
+        "experts": "training experts for",
+        "distil": "distilling",
+        "evaluate": "testing",
+    }
+    units = {"train": "steps", "experts": "updates", "distil": "updates", "evaluate": "test sets"}
 
     def __init__(self, line: ProgressLine, name: str, quiet: bool) -> None:
         """Draw on ``line`` under the strategy's ``name``; ``quiet`` keeps notes back."""
@@ -160,9 +172,10 @@ class RunLine(NullTracker):
         if time.monotonic() >= self._drawn + SECONDS_BETWEEN_DRAWINGS:
             self._draw()
 
-    def on_distillation_update(self, k: int, update: int, loss: float) -> None:
+    def on_distillation_update(self, k: int, update: Update) -> None:
         """The loss beside the count."""
-        self._detail = f"updates, loss {loss:.4g}"
+        if update.number:
+            self._detail = f"updates, loss {update.loss:.4g}"
 
     def note(self, text: str) -> None:
         """A line that stays."""

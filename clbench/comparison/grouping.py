@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clbench.comparison.readings import final_memory_bytes, used_networks
+from clbench.config import TrajectoryConfig
 from clbench.report import RunReport
 from clbench.types import InputError
 
@@ -63,7 +64,7 @@ def group_runs(named_reports: Sequence[tuple[str, RunReport]]) -> list[Cell]:
 
 
 def _identity(name: str, report: RunReport) -> tuple[str, int, Fields]:
-    fields = dict(_flatten(report.config))
+    fields = {**_later_defaults(report.config), **dict(_flatten(report.config))}
     strategy, seed = fields.pop("strategy", None), fields.pop("seed", None)
     if not isinstance(strategy, str) or not isinstance(seed, int):
         raise InputError(
@@ -76,6 +77,13 @@ def _identity(name: str, report: RunReport) -> tuple[str, int, Fields]:
     fields = {k: v for k, v in fields.items() if not k.startswith(idle)}
     fields["data.fingerprint"] = str(report.data.get("fingerprint"))
     return strategy, seed, fields
+
+
+def _later_defaults(config: Mapping[str, Any]) -> Fields:
+    """Settings that a report of before there were any does not hold: what they would have been."""
+    if "trajectory" in config.get("distillation", {"trajectory": None}):
+        return {}
+    return dict(_flatten(TrajectoryConfig().to_dict(), "distillation.trajectory."))
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from clbench import plugins
 from clbench.config import DistillationConfig
 from clbench.distillation.matching import Matching
-from clbench.distillation.protocol import Distiller, OnUpdate
+from clbench.distillation.pad import TrajectoryMatching
+from clbench.distillation.protocol import Distiller, OnUpdate, Update
 from clbench.distillation.selection import Herding, RandomSelection
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Distiller",
     "DistillerInfo",
     "OnUpdate",
+    "Update",
     "info",
     "make_distiller",
     "names",
@@ -25,11 +27,20 @@ __all__ = [
 
 @dataclass(frozen=True)
 class DistillerInfo:
-    """One entry of the table: how to make it, what it does, where it comes from."""
+    """One entry of the table.
+
+    Attributes:
+        make: the distiller of a configuration.
+        summary: what it does, one line.
+        source: where it comes from.
+        needs_network: it works with ``DistillationConfig.network``, which is therefore checked
+            before a run begins; such work is worth a cache.
+    """
 
     make: Callable[[DistillationConfig], Distiller]
     summary: str
     source: str
+    needs_network: bool = False
 
 
 DISTILLERS: dict[str, DistillerInfo] = {
@@ -41,23 +52,44 @@ DISTILLERS: dict[str, DistillerInfo] = {
         "real images whose mean follows the class mean",
         "Welling 2009; Rebuffi et al. 2017",
     ),
-    "dm": DistillerInfo(Matching, "distribution matching", "Zhao & Bilen 2023"),
-    "datadam": DistillerInfo(Matching, "distribution and attention matching", "Sajedi et al. 2023"),
+    "dm": DistillerInfo(Matching, "distribution matching", "Zhao & Bilen 2023", True),
+    "datadam": DistillerInfo(
+        Matching, "distribution and attention matching", "Sajedi et al. 2023", True
+    ),
+    "mtt": DistillerInfo(
+        TrajectoryMatching, "trajectory matching", "Cazenavette et al. 2022", True
+    ),
+    "datm": DistillerInfo(
+        TrajectoryMatching,
+        "trajectory matching, difficulty-aligned, with soft labels",
+        "Guo et al. 2024",
+        True,
+    ),
+    "pad": DistillerInfo(
+        TrajectoryMatching,
+        "trajectory matching, difficulty-aligned, data and depth prioritised",
+        "Li et al. 2024",
+        True,
+    ),
 }
 
 
 GROUP = "clbench.distillers"
 
 
-def make_distiller(config: DistillationConfig) -> Distiller:
+def make_distiller(config: DistillationConfig, *, keep: bool = True) -> Distiller:
     """The distiller that ``config.distiller`` names.
 
+    ``keep`` lets one that trains experts keep them in the user's cache, and take them from there.
     Third parties add a `DistillerInfo` through the entry-point group ``clbench.distillers``.
 
     Raises:
         InputError: no such distiller.
     """
-    return info(config.distiller).make(config)
+    made = info(config.distiller).make(config)
+    if isinstance(made, TrajectoryMatching):
+        return replace(made, keep=keep)
+    return made
 
 
 def info(name: str) -> DistillerInfo:

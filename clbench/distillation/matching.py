@@ -29,7 +29,9 @@ from clbench.config import DistillationConfig
 from clbench.cost import forward_flops
 from clbench.device import autocast
 from clbench.distillation.augmentation import Draw, draw, parse
-from clbench.distillation.protocol import OnUpdate, check_counts
+from clbench.distillation.difficulty import easiest
+from clbench.distillation.problem import Problem
+from clbench.distillation.protocol import OnUpdate, Update, check_counts
 from clbench.distillation.selection import herding_index, pack_selection, random_index
 from clbench.networks import Network
 from clbench.packing import unpack
@@ -57,11 +59,14 @@ def statistics(
     """Class means of the attention of every layer but the last, then of the embedding.
 
     The last layer's attention is left out as in the authors' code: the embedding speaks for it.
-    DM wants the embedding alone, so any network serves it.
+    "deep" leaves out the shallow half of the layers as well. DM wants the embedding alone, so any
+    network serves it.
     """
     if config.distiller == "datadam":
         maps, embedding = network.features(images_NCHW)
-        values = [*(attention(m, config.attention_power) for m in maps[:-1]), embedding.float()]
+        first = len(maps) // 2 if config.matched_layers == "deep" else 0
+        maps = maps[first:-1]
+        values = [*(attention(m, config.attention_power) for m in maps), embedding.float()]
     else:
         values = [network.embed(images_NCHW).float()]
     return [class_means(v, group, num) for v in values]
@@ -99,7 +104,7 @@ class Matching:
             for loss in job.use_network():
                 done += 1
                 if on_update is not None:
-                    on_update(done, total, loss)
+                    on_update(Update(done, total, loss))
         return job.result()
 
     def flops(self, spec: ImageSpec, *, num_real: int, num_classes: int, num_images: int) -> float:
@@ -143,6 +148,9 @@ class _Job:
         real, num = self.real, images_per_class * self.packing**2
         if self.config.initialisation == "herding":
             index = herding_index(real, self.spec, num)
+        elif self.config.initialisation == "easy":
+            problem = Problem.make(real, self.spec, None, self.device)
+            index = easiest(problem.images, problem.spec, self.config, num, self.device)
         else:
             index = random_index(real.hard_labels, num, self.generator).to(self.device)
         chosen = pack_selection(real, index, self.packing)

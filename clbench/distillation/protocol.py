@@ -2,19 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
 
 import torch
 
 from clbench.types import ImageSpec, InputError, LabelledImages
 
-OnUpdate = Callable[[int, int, float], None]
-"""Called after each update with its number (from 1), their total, and the loss."""
+
+@dataclass(frozen=True)
+class Update:
+    """What a distiller tells while it works.
+
+    Attributes:
+        number: of this update within its phase, from 1; 0 for one that tells a note alone.
+        total: updates of the phase.
+        loss: of this update.
+        phase: "distil" moves the images; "experts" trains the networks whose trajectories are
+            matched.
+        scalars: what else is worth a curve, by name (``step_size``, ``start_snapshot``).
+        images: the images as they are now, every so often; else None.
+        seconds_saved: wall time of the original work that a cache spared this distillation so far.
+        note: what the report must say of this distillation; mostly empty.
+    """
+
+    number: int
+    total: int
+    loss: float
+    phase: Literal["distil", "experts"] = "distil"
+    scalars: Mapping[str, float] = field(default_factory=dict)
+    images: LabelledImages | None = None
+    seconds_saved: float = 0.0
+    note: str = ""
+
+
+OnUpdate = Callable[[Update], None]
+"""Called after each update."""
 
 
 class Distiller(Protocol):
-    """A pure function of configuration, input and generator; knows no stream and no memory."""
+    """A pure function of configuration, input and generator; knows no stream and no memory.
+
+    A distiller that gives soft labels says so by an attribute ``soft_labels = True``. One that can
+    use what is already known of other classes says ``uses_known = True``; it is then also given
+    ``known``, `LabelledImages` of other classes (what memory holds), packed or not.
+    """
 
     def distill(
         self,

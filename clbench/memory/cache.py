@@ -13,7 +13,7 @@ import json
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ import torch
 
 import clbench
 from clbench.device import has_bfloat16
-from clbench.distillation import Distiller, OnUpdate
+from clbench.distillation import Distiller, OnUpdate, Update
+from clbench.distillation.updates import UpdateLog
 from clbench.types import ImageSpec, InputError, LabelledImages
 
 # Modules that take no part in distilling; a new one counts until it is listed here.
@@ -38,42 +39,68 @@ class DistillationRecord:
     """What condensing one experience took.
 
     Attributes:
-        losses: one per update; empty where nothing is optimised.
+        losses: one per update of the images; empty where nothing is optimised.
         flops: floating-point operations.
-        seconds: wall time; that of the original work where it came from the cache.
+        seconds: wall time; that of the original work where it, or part of it, came from a cache.
         from_cache: taken from disk.
+        scalars: other curves by name, one value per update that told it.
+        notes: what the report must say of it.
     """
 
     losses: tuple[float, ...] = ()
     flops: float = 0.0
     seconds: float = 0.0
     from_cache: bool = False
+    scalars: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @staticmethod
+    def of(log: UpdateLog, *, flops: float, seconds: float) -> DistillationRecord:
+        """The record of one distillation that took ``seconds`` of wall time here."""
+        scalars = {name: tuple(curve) for name, curve in log.scalars.items()}
+        return DistillationRecord(
+            tuple(log.losses),
+            flops,
+            seconds + log.seconds_saved,
+            scalars=scalars,
+            notes=tuple(log.notes),
+        )
 
     @staticmethod
     def total(records: Sequence[DistillationRecord]) -> DistillationRecord:
         """Several pieces of work as one; from the cache if all of them are."""
+        names = dict.fromkeys(name for record in records for name in record.scalars)
         return DistillationRecord(
             tuple(loss for record in records for loss in record.losses),
             sum(record.flops for record in records),
             sum(record.seconds for record in records),
             bool(records) and all(record.from_cache for record in records),
+            {name: tuple(v for r in records for v in r.scalars.get(name, ())) for name in names},
+            tuple(dict.fromkeys(note for record in records for note in record.notes)),
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary, ready for JSON."""
-        return {**asdict(self), "losses": list(self.losses)}
+        scalars = {name: list(curve) for name, curve in self.scalars.items()}
+        listed = {"losses": list(self.losses), "scalars": scalars, "notes": list(self.notes)}
+        return {**asdict(self), **listed}
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> DistillationRecord:
-        """Inverse of `to_dict`."""
-        return DistillationRecord(**{**values, "losses": tuple(values["losses"])})
+        """Inverse of `to_dict`; scalars and notes may be absent, as they once were."""
+        scalars = {name: tuple(curve) for name, curve in values.get("scalars", {}).items()}
+        losses, notes = tuple(values["losses"]), tuple(values.get("notes", ()))
+        return DistillationRecord(
+            **{**values, "losses": losses, "scalars": scalars, "notes": notes}
+        )
 
 
 class CachedDistiller:
     """A `Distiller` that looks on disk first.
 
-    On a hit the recorded losses are reported again and the generator is left where it was. A cache
-    that cannot be read or written costs a warning, never a run.
+    On a hit the recorded updates of the images are reported again, with loss, scalars and notes but
+    without images: how they looked on the way is not kept. The generator is left where it was. A
+    cache that cannot be read or written costs a warning, never a run.
     """
 
     def __init__(self, distiller: Distiller, identity: dict[str, Any], directory: Path) -> None:
@@ -86,6 +113,7 @@ class CachedDistiller:
         """
         self.distiller, self.identity, self.directory = distiller, identity, directory
         self.soft_labels = bool(getattr(distiller, "soft_labels", False))
+        self.uses_known = bool(getattr(distiller, "uses_known", False))
         self._hit: float | None = None
 
     def distill(
@@ -98,8 +126,10 @@ class CachedDistiller:
         generator: torch.Generator,
         device: torch.device,
         on_update: OnUpdate | None = None,
+        known: LabelledImages | None = None,
     ) -> LabelledImages:
-        """See `Distiller.distill`."""
+        """See `Distiller.distill`; ``known`` counts where the distiller can use it."""
+        extra: dict[str, Any] = {"known": known} if self.uses_known else {}
         work = {
             "distiller": self.identity,
             "spec": asdict(spec),
@@ -109,25 +139,19 @@ class CachedDistiller:
             "images": _digest(real.images),
             "labels": _digest(real.labels),
             "software": _software(device, type(self.distiller)),
+            **{name: _identity(images) for name, images in extra.items()},
         }
         name = hashlib.sha256(json.dumps(work, sort_keys=True).encode()).hexdigest()
         path = self.directory / f"{name}.safetensors"
         found = self._read(path)
         if found is not None:
             slots, metadata = found
-            losses = json.loads(metadata["losses"])
             self._hit = float(metadata["seconds"])
-            for update, loss in enumerate(losses, 1):
+            for values in json.loads(metadata["updates"]):
                 if on_update is not None:
-                    on_update(update, len(losses), loss)
+                    on_update(Update(**values))
             return slots
-        losses = []
-
-        def listen(update: int, total: int, loss: float) -> None:
-            losses.append(loss)
-            if on_update is not None:
-                on_update(update, total, loss)
-
+        log = UpdateLog(on_update)
         start = time.perf_counter()
         slots = self.distiller.distill(
             real,
@@ -136,13 +160,15 @@ class CachedDistiller:
             packing=packing,
             generator=generator,
             device=device,
-            on_update=listen,
+            on_update=log,
+            **extra,
         )
-        seconds = time.perf_counter() - start
+        seconds = time.perf_counter() - start + log.seconds_saved
         self._hit = None
-        if losses or seconds > _WORTH_KEEPING_SECONDS:
+        if log.losses or seconds > _WORTH_KEEPING_SECONDS:
+            updates = json.dumps([_told_again(update) for update in log.told])
             try:
-                slots.save(path, {"losses": json.dumps(losses), "seconds": repr(seconds)})
+                slots.save(path, {"updates": updates, "seconds": repr(seconds)})
             except OSError as error:
                 warnings.warn(f"distilled set not cached: {error}", stacklevel=2)
         return slots
@@ -167,6 +193,20 @@ class CachedDistiller:
         except InputError:
             warnings.warn(f"broken file in the cache of distilled sets: {path}", stacklevel=3)
             return None
+
+
+def _told_again(update: Update) -> dict[str, Any]:
+    """What is kept of an update: the arguments of one that tells the same."""
+    kept = {"number": update.number, "total": update.total, "loss": float(update.loss)}
+    scalars = {name: float(value) for name, value in update.scalars.items()}
+    more = {"scalars": scalars, "note": update.note}
+    return {**kept, **{name: value for name, value in more.items() if value}}
+
+
+def _identity(images: LabelledImages | None) -> list[Any] | None:
+    if images is None:
+        return None
+    return [_digest(images.images), _digest(images.labels), images.packing]
 
 
 def _digest(tensor: torch.Tensor) -> str:

@@ -10,6 +10,7 @@ import torch
 
 from clbench.config import DistillationConfig
 from clbench.distillation import Distiller, OnUpdate, make_distiller
+from clbench.distillation.updates import UpdateLog
 from clbench.files import cache_dir
 from clbench.memory.books import ImageMemory, Storage
 from clbench.memory.cache import CachedDistiller, DistillationRecord
@@ -44,7 +45,8 @@ class DistilledMemory(ImageMemory):
 
         Args:
             distiller: a `Distiller`, or the configuration of one. One that gives soft labels
-                declares it by an attribute ``soft_labels = True``.
+                declares it by an attribute ``soft_labels = True``; one that says ``uses_known =
+                True`` is given what memory holds of classes other than those to be distilled.
             spec: see `ImageMemory`.
             images_per_class: see `ImageMemory`.
             capacity_bytes: see `ImageMemory`.
@@ -54,14 +56,14 @@ class DistilledMemory(ImageMemory):
             device: where to distil.
             cache: keep distilled sets on disk and take them from there when the same work was done
                 before: True for the user's cache directory, or a directory. Needs a configuration.
-            on_update: called with update, total, loss while distilling.
+            on_update: called with every `Update` while distilling.
 
         Raises:
             InputError: as `ImageMemory`; an unknown distiller; a cache without a configuration.
         """
         made: Distiller
         if isinstance(distiller, DistillationConfig):
-            made = make_distiller(distiller)
+            made = make_distiller(distiller, keep=bool(cache))
             if cache:
                 directory = cache if isinstance(cache, Path) else cache_dir() / "distilled"
                 made = CachedDistiller(made, distiller.to_dict(), directory)
@@ -113,13 +115,9 @@ class DistilledMemory(ImageMemory):
     def _distil(
         self, real: LabelledImages, images_per_class: int
     ) -> tuple[LabelledImages, DistillationRecord]:
-        losses: list[float] = []
-
-        def listen(update: int, total: int, loss: float) -> None:
-            losses.append(loss)
-            if self.on_update is not None:
-                self.on_update(update, total, loss)
-
+        log, extra = UpdateLog(self.on_update), dict[str, Any]()
+        if getattr(self.distiller, "uses_known", False):
+            extra["known"] = self._known(real)
         start = time.perf_counter()
         slots = self.distiller.distill(
             real,
@@ -128,7 +126,8 @@ class DistilledMemory(ImageMemory):
             packing=self.packing,
             generator=generator(self.seed, "distillation", self.num_experiences),
             device=self.device,
-            on_update=listen,
+            on_update=log,
+            **extra,
         )
         seconds = time.perf_counter() - start
         flops = self.distiller.flops(
@@ -137,10 +136,15 @@ class DistilledMemory(ImageMemory):
             num_classes=len(real.classes),
             num_images=len(slots) * self.packing**2,
         )
-        record = DistillationRecord(tuple(losses), flops, seconds)
+        record = DistillationRecord.of(log, flops=flops, seconds=seconds)
         if isinstance(self.distiller, CachedDistiller):
             record = self.distiller.corrected(record)
         return slots, record
+
+    def _known(self, real: LabelledImages) -> LabelledImages | None:
+        """The slots held of classes that ``real`` has not; None where there are none."""
+        others = [c for c in self._held.classes if c not in real.classes]
+        return self._held.of_class(*others) if others else None
 
     def _shrunk(self) -> LabelledImages:
         held = self._held

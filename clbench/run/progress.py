@@ -12,7 +12,9 @@ class RunProgress(Protocol):
         """The stream is loaded and work begins."""
 
     def phase(self, name: str, total: int) -> None:
-        """A phase begins: "train", "distil" or "evaluate", of ``total`` steps.
+        """A phase begins, of ``total`` steps: "train", "experts", "distil" or "evaluate".
+
+        "experts" trains networks that a distiller learns from.
 
         A phase ends where the next one begins.
         """

@@ -11,14 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from clbench import benchmarks, networks, seeding, strategies
+from clbench import benchmarks, distillation, networks, seeding, strategies
 from clbench.allocator import keep_freed_memory
 from clbench.benchmarks import Benchmark, make_benchmark
 from clbench.config import RunConfig
 from clbench.cost import Stopwatch, environment, forward_flops, peak_memory_bytes
 from clbench.device import resolve_device
+from clbench.distillation import Update
 from clbench.distillation.augmentation import parse
-from clbench.memory import DistilledMemory, ImageMemory
+from clbench.memory import DistillationRecord, DistilledMemory, ImageMemory
 from clbench.metrics import all_metrics
 from clbench.report import RunReport
 from clbench.run.directory import RunDirectory
@@ -97,6 +98,7 @@ class _Session:
         self.spec = benchmark.spec
         self.class_names = benchmark.data.spec.class_names
         self.experience = 0
+        self._told: tuple[tuple[int, str], int] = ((-1, ""), 0)
         self.memory = strategies.make_memory(
             config, self.spec, device=device, cache=use_cache, on_update=self._distilling
         )
@@ -148,11 +150,23 @@ class _Session:
         )
         self.progress.note(text)
 
-    def _distilling(self, update: int, total: int, loss: float) -> None:
-        if update == 1:
-            self.progress.phase("distil", total)
-        self.progress.advance()
-        self.tracker.on_distillation_update(self.experience, update, loss)
+    def _distilling(self, update: Update) -> None:
+        if update.number:
+            self._show_progress(update)
+        if update.note:
+            self.progress.note(_of_experience(self.experience, update.note))
+        if update.images is not None:
+            update = dataclasses.replace(update, images=self._in_own_numbers(update.images))
+        self.tracker.on_distillation_update(self.experience, update)
+
+    def _show_progress(self, update: Update) -> None:
+        """Work that came from a cache is told in leaps, so that the first number may be any."""
+        under_way, done = self._told
+        if under_way != (self.experience, update.phase) or update.number <= done:
+            self.progress.phase(update.phase, update.total)
+            done = 0
+        self.progress.advance(update.number - done)
+        self._told = ((self.experience, update.phase), update.number)
 
     def _evaluate(self, parts: list[LabelledImages]) -> tuple[list[float], list[list[int]]]:
         """Accuracy on each part, and the confusion matrix of all in the data set's own numbers."""
@@ -171,9 +185,10 @@ class _Session:
 
     def remembered(self) -> LabelledImages | None:
         """The memory in the data set's own class numbers, ascending; None without memory."""
-        if self.memory is None:
-            return None
-        held, own = self.memory.contents(), torch.tensor(self.benchmark.class_order)
+        return None if self.memory is None else self._in_own_numbers(self.memory.contents())
+
+    def _in_own_numbers(self, held: LabelledImages) -> LabelledImages:
+        own = torch.tensor(self.benchmark.class_order)
         labels: Tensor = (
             own[held.labels] if held.labels.ndim == 1 else held.labels[:, own.argsort()]
         )
@@ -210,7 +225,7 @@ class _Session:
             confusion_matrix=self.confusion,
             metrics=all_metrics(self.matrix, self.untrained, self._num_test),
             memory=self._memory_records(),
-            distillation=[{"losses": list(d.losses), "flops": d.flops} for d in distillations],
+            distillation=[_curves(record) for record in distillations],
             validation_matrix=self.validation_matrix or None,
             flops=self._flops(),
             notes=_notes(self.config, self.memory),
@@ -263,18 +278,28 @@ def _resolved(config: RunConfig) -> RunConfig:
     return config.replace(learner=config.learner.replace(epochs=epochs))
 
 
-def _distillations(memory: ImageMemory | None) -> list[Any]:
+def _of_experience(k: int, text: str) -> str:
+    return f"experience {k + 1}: {text}"
+
+
+def _curves(record: DistillationRecord) -> dict[str, Any]:
+    values = record.to_dict()
+    return {name: values[name] for name in ("losses", "scalars", "flops")}
+
+
+def _distillations(memory: ImageMemory | None) -> list[DistillationRecord]:
     return memory.distillations if isinstance(memory, DistilledMemory) else []
 
 
 def _check(config: RunConfig, benchmark: Benchmark, memory: ImageMemory | None) -> None:
     """What can only be known once the data is there, before hours of work depend on it."""
-    spec = benchmark.spec
-    for operations in (config.distillation.augmentation, config.set_training.augmentation):
-        parse(operations, spec)
+    spec, experts = benchmark.spec, config.distillation.trajectory.experts
+    for part in (config.distillation, experts, config.set_training):
+        parse(part.augmentation, spec)
     if memory is None:
         return
-    if strategies.find_strategy(config.strategy).memory in ("dm", "datadam"):
+    filled_by = strategies.find_strategy(config.strategy).memory
+    if isinstance(memory, DistilledMemory) and distillation.info(str(filled_by)).needs_network:
         networks.build(config.distillation.network, spec, seed=0)
     labels = torch.cat([benchmark.tensors("train", k).labels for k in range(len(benchmark))])
     counts = labels.bincount(minlength=spec.num_classes)
@@ -314,4 +339,6 @@ def _notes(config: RunConfig, memory: ImageMemory | None) -> list[str]:
             "the reservoir is full from the first experience on, other memories grow with the "
             "classes; both hold the same bytes at the end"
         )
+    for k, record in enumerate(_distillations(memory)):
+        notes += [_of_experience(k, note) for note in record.notes]
     return notes

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any, Protocol
 
+from clbench.distillation import Update
 from clbench.metrics import Matrix, Vector
 from clbench.report import RunReport
 from clbench.types import LabelledImages
@@ -22,8 +23,11 @@ class Tracker(Protocol):
             class_groups: for each of the T experiences its classes.
         """
 
-    def on_distillation_update(self, k: int, update: int, loss: float) -> None:
-        """After update ``update`` (from 1) of the distillation of experience ``k`` (from 0)."""
+    def on_distillation_update(self, k: int, update: Update) -> None:
+        """After an update of the distillation of experience ``k`` (from 0).
+
+        Its images, if any, are in the data set's own class numbers.
+        """
 
     def on_experience_end(
         self,
@@ -60,7 +64,7 @@ class NullTracker:
     def on_start(self, config: dict[str, Any], class_groups: Sequence[Sequence[int]]) -> None:
         """Nothing."""
 
-    def on_distillation_update(self, k: int, update: int, loss: float) -> None:
+    def on_distillation_update(self, k: int, update: Update) -> None:
         """Nothing."""
 
     def on_experience_end(
@@ -94,10 +98,10 @@ class Trackers:
         for tracker in self._trackers:
             tracker.on_start(config, class_groups)
 
-    def on_distillation_update(self, k: int, update: int, loss: float) -> None:
+    def on_distillation_update(self, k: int, update: Update) -> None:
         """To all."""
         for tracker in self._trackers:
-            tracker.on_distillation_update(k, update, loss)
+            tracker.on_distillation_update(k, update)
 
     def on_experience_end(
         self,

@@ -2,8 +2,9 @@
 
 The x-axis (step) of every chart is the number of experiences learnt: 0 is the untrained network,
 1 the moment after the first experience; names count experiences from 1 likewise. The one exception
-is ``distillation/experience_k/loss``, whose step is the image update. The learner's metrics at
-step t are those of the stream's first t experiences.
+is ``distillation/experience_k/...``, whose step is the update: of the images for ``loss``,
+``images`` and the distiller's other curves, of the networks it learns from for ``expert_loss``. The
+learner's metrics at step t are those of the stream's first t experiences.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clbench import figures, metrics
+from clbench.distillation import Update
 from clbench.metrics import Matrix, Vector
 from clbench.report import RunReport
 from clbench.types import InputError, LabelledImages
@@ -111,10 +113,20 @@ class TensorBoardTracker:
         self._write_hparams(_metric_names(len(class_groups)), ended=False)
         writer.flush()
 
-    def on_distillation_update(self, k: int, update: int, loss: float) -> None:
-        """The loss, at the update."""
-        tag = f"distillation/experience_{k + 1}/loss"
-        self._open_writer.add_scalar(tag, float(loss), update)
+    def on_distillation_update(self, k: int, update: Update) -> None:
+        """Loss, other curves and images, at the update."""
+        if not update.number:
+            return
+        folder = f"distillation/experience_{k + 1}"
+        if update.phase == "experts":
+            self._scalar(f"{folder}/expert_loss", update.loss, update.number)
+            return
+        for name, value in {"loss": update.loss, **update.scalars}.items():
+            self._scalar(f"{folder}/{name}", value, update.number)
+        if update.images is not None and len(update.images):
+            title = f"Distilled images after update {update.number}"
+            figure = figures.memory_figure(update.images, title=title)
+            self._image(f"{folder}/images", figure, update.number)
 
     def on_experience_end(
         self,

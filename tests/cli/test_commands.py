@@ -11,8 +11,10 @@ import pytest
 
 from clbench import networks
 from clbench.cli import running
+from clbench.distillation import Update
 from clbench.report import RunReport
 from clbench.types import LabelledImages
+from tests import telling
 from tests.cli.conftest import SMALL_DISTILLATION, SMALL_EVALUATION, SMALL_STREAM, Invoke
 
 RUN = ["run", *SMALL_STREAM, "--images-per-class", "2", "--num-experiences", "2"]
@@ -115,6 +117,40 @@ def test_distill_writes_set_picture_and_result(invoke: Invoke):
     ]
 
 
+def test_distill_shows_and_keeps_the_curves(invoke: Invoke, monkeypatch: pytest.MonkeyPatch):
+    telling.register(monkeypatch)
+    shown: list[tuple[str, float, float, str]] = []
+    monkeypatch.setattr(
+        "clbench.cli.display.ProgressLine.show", lambda self, *what: shown.append(what)
+    )
+    arguments = ["distill", "--distiller", "telling", "--images-per-class", "2", "--no-evaluate"]
+    done = invoke(*arguments, "--tensorboard", "-o", "out/set.safetensors")
+    assert done.exit_code == 0, done.stderr
+    result = json.loads(Path("out/set.json").read_text())
+    assert result["losses"] == list(telling.LOSSES) and result["notes"] == []
+    assert result["scalars"] == {"step_size": [0.03, 0.015, 0.03 / 3]}
+    assert result["distil_seconds"] >= telling.SAVED
+    assert result["num_bytes"] == 20 * (784 + 4 * 10)
+    made, metadata = LabelledImages.load(Path("out/set.safetensors"))
+    assert made.labels.shape == (20, 10) and float(metadata["distil_seconds"]) >= telling.SAVED
+    phases = list(dict.fromkeys(what[0] for what in shown))
+    assert phases == ["training experts for mnist5k", "distilling mnist5k"]
+    assert [what[1:3] for what in shown] == [(1, 2), (2, 2), (1, 3), (2, 3), (3, 3)]
+    (events,) = Path("out/set.events").iterdir()
+    assert events.name.startswith("events.out.tfevents.") and "out/set.events" in done.stdout
+
+
+def test_distill_writes_no_events_unasked_and_never_among_others(invoke: Invoke):
+    arguments = ["distill", "--distiller", "random", "--images-per-class", "1", "--no-evaluate"]
+    assert invoke(*arguments, "-o", "a.safetensors").exit_code == 0
+    assert not list(Path().glob("*.events"))
+    Path("b.events").mkdir()
+    Path("b.events/theirs").touch()
+    done = invoke(*arguments, "--tensorboard", "-o", "b.safetensors")
+    assert done.exit_code == 0 and "b.events-2" in done.stdout
+    assert [path.name for path in Path("b.events").iterdir()] == ["theirs"]
+
+
 def test_float32_sets_are_charged_and_random_gets_the_same_bytes(invoke: Invoke):
     arguments = ["--distiller", "random", "--storage", "float32", "--images-per-class", "2"]
     done = invoke("distill", *arguments, *SMALL_EVALUATION, "--json", "-o", "s.safetensors")
@@ -205,13 +241,21 @@ def test_the_line_of_progress_names_phase_experience_and_loss(monkeypatch: pytes
     line.phase("train", 100)
     line.advance(3)
     line.phase("distil", 10)
-    line.on_distillation_update(0, 1, 0.25)
+    line.on_distillation_update(0, Update(1, 10, 0.25))
+    line.advance()
+    line.on_distillation_update(0, Update(0, 0, 0.0, note="told by the run"))
     line.advance()
     line.note("learnt")
     phases = [phase for phase, *_ in recorder.shown]
     assert phases[0] == "dam_replay: testing the untrained network"
     assert recorder.shown[2] == ("dam_replay: training experience 1 of 5", 3, 100, "steps")
     assert recorder.shown[-1] == (
-        "dam_replay: distilling experience 1 of 5", 1, 10, "updates, loss 0.25",
+        "dam_replay: distilling experience 1 of 5", 2, 10, "updates, loss 0.25",
     )  # fmt: skip
     assert recorder.written == ["dam_replay: learnt"]
+    line.phase("experts", 4)
+    line.on_distillation_update(0, Update(1, 4, 2.5, "experts"))
+    line.advance()
+    assert recorder.shown[-1] == (
+        "dam_replay: training experts for experience 1 of 5", 1, 4, "updates, loss 2.5",
+    )  # fmt: skip

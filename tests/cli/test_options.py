@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import typing
 from pathlib import Path
@@ -27,6 +28,7 @@ RUN = [
     *options.LEARNER,
     *options.MEMORY,
     *options.DISTILLATION,
+    *options.TRAJECTORY,
     *options.set_training_settings("set"),
     *options.MACHINE,
 ]
@@ -120,6 +122,28 @@ def test_the_course_preset_trains_networks_between_updates():
     assert (made.num_networks, made.updates_per_network, made.network_steps) == (100, 10, 50)
 
 
+def test_a_preset_of_the_loop_leaves_trajectory_matching_alone(tmp_path: Path):
+    file = tmp_path / "config.json"
+    experts = {"num_experts": 7, "epochs": 4}
+    trajectory = {"num_updates": 30, "mask_ratio": 0.5, "experts": experts}
+    file.write_text(json.dumps({"distillation": {"batch_real": 9, "trajectory": trajectory}}))
+    values = {"distillation__trajectory__experts__epochs": 3}
+    made = build_config(RunConfig(), values, file=file, loop="amortised").distillation
+    assert made.batch_real == RunConfig().distillation.batch_real
+    assert (made.trajectory.num_updates, made.trajectory.mask_ratio) == (30, 0.5)
+    assert (made.trajectory.experts.num_experts, made.trajectory.experts.epochs) == (7, 3)
+    assert made.trajectory.step_size == RunConfig().distillation.trajectory.step_size
+
+
+def test_what_a_method_decides_is_shown_as_its_own():
+    shown = {setting.flag: setting.option("any").help or "" for setting in options.TRAJECTORY}
+    for flag in ("--growing-start", "--data-scheduler", "--mask-ratio", "--soft-labels"):
+        assert shown[flag].endswith("[default: the method's own]")
+    assert shown["--learn-step-size"].endswith("[default: yes]")
+    given = {"distillation__trajectory__soft_labels": False}
+    assert build_config(RunConfig(), given).distillation.trajectory.soft_labels is False
+
+
 def test_images_per_class_on_the_command_line_replaces_bytes_in_the_file(tmp_path: Path):
     file = tmp_path / "config.json"
     file.write_text('{"memory": {"capacity_bytes": 7840}}')
@@ -158,9 +182,10 @@ def test_help_shows_headings_defaults_and_examples(command: str):
     assert "Examples:\n" in result.output and "\\b" not in result.output
     text = " ".join(result.output.split())
     assert text.count("[default:") >= 10
-    for heading in {"run": ["Stream", "Learner", "Memory"], "distill": ["Distillation"]}.get(
-        command, ["Evaluation"]
-    ):
+    trajectory = options.TRAJECTORY_HEADING
+    headings = {"run": ["Stream", "Learner", "Memory", trajectory]}
+    headings["distill"] = ["Distillation", trajectory]
+    for heading in headings.get(command, ["Evaluation"]):
         assert f"\n{heading}:\n" in result.output
 
 

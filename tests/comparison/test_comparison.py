@@ -421,3 +421,15 @@ def test_bad_paths_and_reports_are_refused(tmp_path):
     nameless = dataclasses.replace(make(), config={"seed": 0})
     with pytest.raises(InputError, match="report 1: expected a configuration with strategy"):
         compare([nameless])
+
+
+def test_runs_of_before_trajectory_matching_stand_with_later_ones():
+    reports = six_seeds()
+    for report in reports[::2]:
+        del report.config["distillation"]["trajectory"]
+    comparison = compare(reports)
+    assert labels(comparison) == ["dam_replay", "random_replay"]
+    assert group(comparison, "dam_replay").seeds == (0, 1, 2, 3, 4, 5)
+    other = make(seed=7, distillation__trajectory__num_updates=3)
+    del reports[0].config["distillation"]
+    assert len(labels(compare([*reports, other]))) == 3

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from clbench import networks
 from clbench.config import DistillationConfig, NetworkConfig
 from clbench.distillation import make_distiller
-from clbench.distillation.matching import attention, class_means
+from clbench.distillation.matching import attention, class_means, statistics
 from clbench.types import ImageSpec, LabelledImages
 from tests.distillation.reference import attention_map, plain_distill
 
@@ -100,7 +101,7 @@ def test_loss_falls(distiller: str, packing: int) -> None:
         augmentation="none",
         initialisation="noise",
     )
-    distil(c, packing=packing, seen=lambda update, total, loss: losses.append(loss))
+    distil(c, packing=packing, seen=lambda update: losses.append(update.loss))
     assert len(losses) == 60
     assert sum(losses[-10:]) < 0.5 * sum(losses[:10])
 
@@ -179,3 +180,34 @@ def test_flops_follow_the_loop() -> None:
     real_batch = 3 * 10
     assert paper / once == pytest.approx((5 * real_batch + 5 * 12) / (real_batch + 5 * 12))
     assert flops(num_networks=8) == 2 * flops(num_networks=4)
+
+
+def test_easy_images_are_those_of_low_el2n(monkeypatch) -> None:
+    import clbench.distillation.difficulty as difficulty
+
+    scores = torch.rand(len(blobs()), generator=torch.Generator().manual_seed(3))
+    monkeypatch.setattr(difficulty, "el2n", lambda *args, **options: scores)
+    made = distil(config(initialisation="easy", learning_rate=1e-9), num=3).quantised()
+    for c in range(3):
+        mine = (blobs().labels == c).nonzero().flatten()
+        easiest = mine[scores[mine].argsort()[:3]]
+        assert torch.equal(made.of_class(c).images, blobs().images[easiest])
+
+
+def test_easy_start_runs_and_draws_nothing() -> None:
+    one, other = (distil(config(initialisation="easy"), seed=s) for s in (0, 0))
+    assert torch.equal(one.images, other.images)
+    assert not torch.equal(one.images, distil(config(initialisation="real")).images)
+
+
+def test_deep_layers_only() -> None:
+    network = networks.build(config().network, SPEC, seed=0)
+    images = SPEC.normalise(blobs().images)
+    found = {}
+    for layers in ("all", "deep"):
+        c = config(matched_layers=layers)
+        found[layers] = statistics(network, images, blobs().labels, 3, c)
+    # Three layers: attention of the first two and the embedding; of these the first is shallow.
+    assert len(found["all"]) == 3
+    for of_deep, of_all in zip(found["deep"], found["all"][1:], strict=True):
+        torch.testing.assert_close(of_deep, of_all)

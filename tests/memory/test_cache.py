@@ -9,10 +9,12 @@ import pytest
 import torch
 
 from clbench.config import DistillationConfig, NetworkConfig
+from clbench.distillation import Update
 from clbench.memory import DistilledMemory, cache
 from clbench.memory.cache import DistillationRecord
 from clbench.types import LabelledImages
-from tests import tiny_stream
+from tests import telling, tiny_stream
+from tests.telling import ALONE, LOSSES, SAVED
 from tests.tiny_stream import SPEC
 
 DM = DistillationConfig(
@@ -25,12 +27,12 @@ DM = DistillationConfig(
 
 
 def distilled(directory: Path | bool, config: DistillationConfig = DM, **options: Any) -> Any:
-    heard: list[tuple[int, int, float]] = []
+    heard: list[Update] = []
     memory = DistilledMemory(
         config,
         SPEC,
         cache=directory,
-        on_update=lambda *update: heard.append(update),
+        on_update=heard.append,
         **{"images_per_class": 2, "seed": 4, **options},
     )
     memory.observe(tiny_stream.prototypes(10, 1).of_class(0, 1))
@@ -103,8 +105,69 @@ def test_choosing_real_images_is_not_worth_a_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.fixture
+def all_told(monkeypatch: pytest.MonkeyPatch) -> DistillationConfig:
+    telling.register(monkeypatch)
+    return DistillationConfig("telling")
+
+
+def test_a_hit_tells_curves_notes_and_all_seconds_again(
+    tmp_path: Path, all_told: DistillationConfig
+) -> None:
+    first, first_heard = distilled(tmp_path, all_told)
+    second, second_heard = distilled(tmp_path, all_told)
+    assert torch.equal(second.contents().labels, first.contents().labels)
+    assert second.contents().labels.ndim == 2
+    done, found = first.distillations[0], second.distillations[0]
+    assert (done.from_cache, found.from_cache) == (False, True)
+    assert found.losses == done.losses == LOSSES
+    assert found.scalars == done.scalars and len(found.scalars["step_size"]) == 3
+    (file,) = tmp_path.glob("*.safetensors")
+    assert SAVED <= found.seconds == float(LabelledImages.load(file)[1]["seconds"])
+    # Experts are not trained again, and how the images looked on the way is not kept.
+    told = [(u.number, u.total, u.loss, dict(u.scalars)) for u in first_heard[2:]]
+    assert [(u.number, u.total, u.loss, dict(u.scalars)) for u in second_heard] == told
+    assert all(u.phase == "distil" and u.images is None for u in second_heard)
+
+
+def test_a_note_comes_from_the_cache(
+    tmp_path: Path, all_told: DistillationConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "_WORTH_KEEPING_SECONDS", 0.0)
+    for from_cache in (False, True):
+        memory = DistilledMemory(all_told, SPEC, images_per_class=2, cache=tmp_path)
+        memory.observe(tiny_stream.prototypes(10, 1).of_class(0))
+        (record,) = memory.distillations
+        assert (record.from_cache, record.notes, record.losses) == (from_cache, (ALONE,), ())
+
+
+def test_other_knowledge_is_a_miss_where_it_is_used(
+    tmp_path: Path, all_told: DistillationConfig
+) -> None:
+    data = tiny_stream.prototypes(10, 1)
+
+    def second_from_cache(config: DistillationConfig, *before: int) -> bool:
+        memory = DistilledMemory(config, SPEC, images_per_class=2, seed=4, cache=tmp_path)
+        # Put there without distilling, so that nothing but what is held differs.
+        held = tiny_stream.prototypes(2, 1).of_class(*before)
+        labels = held.labels if config is DM else torch.eye(6)[held.labels]
+        memory._held = LabelledImages(held.images, labels)
+        memory.observe(data.of_class(0, 1))
+        return bool(memory.distillations[0].from_cache)
+
+    assert [second_from_cache(all_told, *b) for b in ((), (), (2,), (2,), (3,))] == [
+        False, True, False, True, False,
+    ]  # fmt: skip
+    assert [second_from_cache(DM, *b) for b in ((), (2,))] == [False, True]
+
+
 def test_records_add_up() -> None:
-    parts = [DistillationRecord((1.0,), 2.0, 3.0, True), DistillationRecord((4.0,), 5.0, 6.0)]
-    assert DistillationRecord.total(parts) == DistillationRecord((1.0, 4.0), 7.0, 9.0, False)
+    parts = [
+        DistillationRecord((1.0,), 2.0, 3.0, True, {"b": (0.1,)}, ("few",)),
+        DistillationRecord((4.0,), 5.0, 6.0, False, {"b": (0.2,), "c": (1.0,)}, ("few", "odd")),
+    ]
+    scalars = {"b": (0.1, 0.2), "c": (1.0,)}
+    expected = DistillationRecord((1.0, 4.0), 7.0, 9.0, False, scalars, ("few", "odd"))
+    assert DistillationRecord.total(parts) == expected
     assert DistillationRecord.total([]) == DistillationRecord()
     assert DistillationRecord.from_dict(parts[0].to_dict()) == parts[0]

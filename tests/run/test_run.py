@@ -13,6 +13,7 @@ from clbench import networks
 from clbench.config import BenchmarkConfig, MemoryConfig, NetworkConfig
 from clbench.cost import forward_flops
 from clbench.device import resolve_device
+from clbench.distillation import Update
 from clbench.report import RunReport
 from clbench.run import NullProgress, RunDirectory, run
 from clbench.tracking import NullTracker, TensorBoardTracker
@@ -35,8 +36,8 @@ class Listener(NullTracker):
     def on_start(self, config: Any, class_groups: Any) -> None:
         self.events.append(("start", class_groups))
 
-    def on_distillation_update(self, k: int, update: int, loss: float) -> None:
-        self.events.append(("update", k, update))
+    def on_distillation_update(self, k: int, update: Update) -> None:
+        self.events.append(("update", k, update.number))
 
     def on_experience_end(self, k: int, R_so_far: Any, *rest: Any) -> None:
         memory = rest[3]

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.speed import distillation, learner
+from tests.speed import distillation, learner, trajectories
 
 
 def test_distillation(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -32,3 +32,12 @@ def test_bare_loop_and_ours_train_on_the_same_images() -> None:
 
     benchmark = make_benchmark(BenchmarkConfig("split_mnist5k", train_per_class=70), None, 0)
     assert learner.bare(benchmark)[0] == learner.ours(benchmark)[0] == 4 * (140 + 3 * 64)
+
+
+def test_trajectories(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--steps", "1", "2", "--unrolled", "2", "--width", "2", "--num-images", "2"]
+    monkeypatch.setattr(sys, "argv", ["trajectories", *arguments])
+    trajectories.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 5
+    assert lines[-1].startswith("full unrolling over adjoint, N = 2")

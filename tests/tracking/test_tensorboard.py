@@ -16,6 +16,7 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from clbench import metrics
+from clbench.distillation import Update
 from clbench.report import RunReport
 from clbench.tracking import NullTracker, TensorBoardTracker, Trackers
 from clbench.types import InputError, LabelledImages
@@ -60,7 +61,7 @@ def run(directory, **changes) -> EventAccumulator:
     tracker.on_start(CONFIG, GROUPS)
     for k in range(3):
         for update in (1, 2):
-            tracker.on_distillation_update(k, update, np.float32(k + 1 / update))
+            tracker.on_distillation_update(k, Update(update, 2, np.float32(k + 1 / update)))
         learn(tracker, k)
     tracker.on_end(report(**changes))
     tracker.close()
@@ -119,6 +120,30 @@ def test_what_only_the_report_measures_is_added_at_the_end(tmp_path):
 
 def test_distillation_loss_over_updates(events):
     assert scalars(events, "distillation/experience_2/loss") == close_to({1: 2.0, 2: 1.5})
+
+
+def test_other_curves_experts_and_images_of_a_distillation(tmp_path):
+    tracker = TensorBoardTracker(tmp_path)
+    made = LabelledImages(torch.rand(4, 1, 8, 8), torch.eye(2).repeat(2, 1))
+    for number in (1, 2):
+        tracker.on_distillation_update(1, Update(number, 2, 3.0 / number, "experts"))
+    for number in (1, 2, 3):
+        images = made if number > 1 else None
+        more = {"step_size": np.float32(0.5 / number)}
+        tracker.on_distillation_update(1, Update(number, 3, 1.0, scalars=more, images=images))
+    tracker.on_distillation_update(1, Update(0, 0, 0.0, note="a note alone has no place in charts"))
+    tracker.close()
+    events, folder = read(tmp_path), "distillation/experience_2"
+    tags = set(events.Tags()["scalars"])
+    assert tags == {f"{folder}/{n}" for n in ("loss", "step_size", "expert_loss")}
+    assert scalars(events, f"{folder}/expert_loss") == close_to({1: 3.0, 2: 1.5})
+    assert scalars(events, f"{folder}/step_size") == close_to({1: 0.5, 2: 0.25, 3: 0.5 / 3})
+    assert scalars(events, f"{folder}/loss") == {1: 1.0, 2: 1.0, 3: 1.0}
+    assert events.Tags()["images"] == [f"{folder}/images"]
+    shown = events.Images(f"{folder}/images")
+    assert [image.step for image in shown] == [2, 3]
+    with Image.open(io.BytesIO(shown[0].encoded_image_string)) as image:
+        assert np.asarray(image).std() > 1
 
 
 def test_images_at_every_step(events):
@@ -230,7 +255,7 @@ def test_closing_ends_the_thread_and_may_be_repeated(tmp_path):
     tracker.close()
     assert threading.active_count() == before
     with pytest.raises(RuntimeError, match="closed"):
-        tracker.on_distillation_update(0, 1, 0.5)
+        tracker.on_distillation_update(0, Update(1, 1, 0.5))
 
 
 def test_a_folder_that_cannot_be_written_is_told_in_one_line(tmp_path):
@@ -247,10 +272,11 @@ def test_process_exits_even_unclosed_and_tensorflow_stays_out(tmp_path):
 import sys
 sys.path.insert(0, {str(tmp_path / "fake")!r})
 from pathlib import Path
+from clbench.distillation import Update
 from clbench.tracking import TensorBoardTracker
 tracker = TensorBoardTracker(Path({str(tmp_path / "run")!r}))
 tracker.on_start({CONFIG!r}, {GROUPS!r})
-tracker.on_distillation_update(0, 1, 0.5)
+tracker.on_distillation_update(0, Update(1, 1, 0.5))
 assert "tensorflow" not in sys.modules
 assert "matplotlib.pyplot" not in sys.modules
 """
@@ -270,8 +296,8 @@ class Recorder(NullTracker):
     def on_start(self, config, class_groups):
         self.heard.append(("start", config, class_groups))
 
-    def on_distillation_update(self, k, update, loss):
-        self.heard.append(("update", k, update, loss))
+    def on_distillation_update(self, k, update):
+        self.heard.append(("update", k, update))
 
     def on_experience_end(self, k, *rest):
         self.heard.append(("experience", k, len(rest)))
@@ -290,7 +316,7 @@ def test_several_trackers_hear_everything_and_are_all_closed():
     trackers = Trackers(first, NullTracker(), second)
     final = report()
     trackers.on_start(CONFIG, GROUPS)
-    trackers.on_distillation_update(0, 1, 0.5)
+    trackers.on_distillation_update(0, Update(1, 1, 0.5))
     learn(trackers, 0)
     trackers.on_end(final)
     with pytest.raises(OSError, match="disk full"):

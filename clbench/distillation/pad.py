@@ -1,0 +1,379 @@
+"""Trajectory matching: MTT, DATM and PAD, three settings of one thing.
+
+MTT: Cazenavette et al., "Dataset Distillation by Matching Training Trajectories", CVPR 2022.
+DATM: Guo et al., "Towards Lossless Dataset Distillation via Difficulty-Aligned Trajectory
+Matching", ICLR 2024. PAD: Li et al., "Prioritize Alignment in Dataset Distillation", 2024,
+arXiv 2408.03360.
+
+A student that learns N steps from the synthetic images, starting at an expert's snapshot t, is to
+arrive where the expert was M snapshots later (MTT, eq. 2):
+
+    L = |mask (w_N - w*_{t+M})|^2 / |mask (w*_t - w*_{t+M})|^2
+
+DATM draws t from a window that grows over the run and learns soft labels; PAD also orders the
+experts' data by difficulty (`clbench.distillation.difficulty`) and masks the shallow parameters.
+The gradient is exact (`clbench.distillation.adjoint`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from clbench import networks
+from clbench.config import DistillationConfig
+from clbench.cost import forward_flops
+from clbench.device import autocast
+from clbench.distillation.adjoint import StepLoss, matching_gradient
+from clbench.distillation.augmentation import draw, parse
+from clbench.distillation.difficulty import easiest
+from clbench.distillation.flat import FlatNetwork
+from clbench.distillation.problem import Problem
+from clbench.distillation.protocol import OnUpdate, Update, check_counts
+from clbench.distillation.selection import Herding, herding_index, pack_selection, random_index
+from clbench.distillation.trajectories import Trajectories, make_trajectories
+from clbench.files import cache_dir
+from clbench.packing import unpack
+from clbench.types import ImageSpec, LabelledImages
+
+NO_NEGATIVES = (
+    "one class and no memory of others: a classifier has nothing to learn, images were selected "
+    "by herding"
+)
+IMAGES_SHOWN = 10  # times that the images are handed to the listener
+MOST_CHANGE = math.log(2)  # of log b in one update (ours): b at most doubles or halves
+DIVERGED = 1e9  # the loss told of a student whose weights are no numbers any more
+FORWARDS_PER_STEP = 12.0  # forward and backward on the way there; both and their derivative back
+
+
+@dataclass(frozen=True)
+class Method:
+    """What sets MTT, DATM and PAD apart; see `TrajectoryConfig`."""
+
+    data_scheduler: bool
+    growing_start: bool
+    mask_ratio: float
+    soft_labels: bool
+
+
+METHODS: dict[str, Method] = {
+    "mtt": Method(data_scheduler=False, growing_start=False, mask_ratio=0.0, soft_labels=False),
+    "datm": Method(data_scheduler=False, growing_start=True, mask_ratio=0.0, soft_labels=True),
+    "pad": Method(data_scheduler=True, growing_start=True, mask_ratio=0.25, soft_labels=True),
+}
+
+
+def method_of(config: DistillationConfig) -> Method:
+    """The method that ``config.distiller`` names, with the parts that the user switched."""
+    chosen = {
+        field.name: getattr(config.trajectory, field.name)
+        for field in dataclasses.fields(Method)
+        if getattr(config.trajectory, field.name) is not None
+    }
+    return dataclasses.replace(METHODS[config.distiller], **chosen)
+
+
+@dataclass(frozen=True)
+class TrajectoryMatching:
+    """MTT, DATM or PAD (``config.distiller``), see `TrajectoryConfig`.
+
+    Attributes:
+        keep: experts stay on disk, in `clbench.files.cache_dir`, and are taken from there.
+        uses_known: an experience of one class learns against what memory holds of others.
+    """
+
+    config: DistillationConfig
+    keep: bool = True
+    uses_known = True
+
+    @property
+    def soft_labels(self) -> bool:
+        """Slots carry soft labels."""
+        return method_of(self.config).soft_labels
+
+    def distill(
+        self,
+        real: LabelledImages,
+        spec: ImageSpec,
+        *,
+        images_per_class: int,
+        packing: int,
+        generator: torch.Generator,
+        device: torch.device,
+        on_update: OnUpdate | None = None,
+        known: LabelledImages | None = None,
+    ) -> LabelledImages:
+        """See `Distiller.distill`; float32 images on the 0..1 scale.
+
+        Experts are shared by all distillations of the same data.
+        """
+        check_counts(real, images_per_class, packing)
+        if len(real.classes) == 1 and known is None:
+            if on_update is not None:
+                on_update(Update(0, 0, 0.0, note=NO_NEGATIVES))
+            return self._herded(real, spec, images_per_class, packing, generator, device)
+        problem = Problem.make(real, spec, known if len(real.classes) == 1 else None, device)
+        config = self.config
+        config.trajectory.check_snapshots(
+            config.trajectory.experts.num_snapshots(len(problem.images))
+        )
+        flat = FlatNetwork(config.network, problem.spec, device)
+        experts = make_trajectories(
+            problem.images,
+            problem.spec,
+            config.network,
+            config.trajectory.experts,
+            data_scheduler=method_of(config).data_scheduler,
+            precision=config.precision,
+            device=device,
+            directory=cache_dir() / "trajectories" if self.keep else None,
+            on_update=on_update,
+        )
+        job = _Job(config, problem, flat, experts, images_per_class, packing, generator)
+        every = max(1, config.trajectory.num_updates // IMAGES_SHOWN)
+        for number, (loss, scalars) in enumerate(job.updates(), 1):
+            if on_update is None:
+                continue
+            last = number == config.trajectory.num_updates
+            shown = job.result() if number % every == 0 or last else None
+            on_update(
+                Update(
+                    number,
+                    config.trajectory.num_updates,
+                    loss,
+                    scalars=scalars,
+                    images=shown,
+                    seconds_saved=experts.seconds_saved,
+                )
+            )
+        return job.result()
+
+    def _herded(
+        self,
+        real: LabelledImages,
+        spec: ImageSpec,
+        images_per_class: int,
+        packing: int,
+        generator: torch.Generator,
+        device: torch.device,
+    ) -> LabelledImages:
+        slots = Herding().distill(
+            real,
+            spec,
+            images_per_class=images_per_class,
+            packing=packing,
+            generator=generator,
+            device=device,
+        )
+        if not self.soft_labels:
+            return slots
+        soft = F.one_hot(slots.labels, spec.num_classes).float()
+        return LabelledImages(slots.images, soft, packing)
+
+    def flops(self, spec: ImageSpec, *, num_real: int, num_classes: int, num_images: int) -> float:
+        """Training of the experts and all student steps there and back."""
+        c = self.config.trajectory
+        one = forward_flops(networks.build(self.config.network, spec, seed=0), spec.shape)
+        trained = c.experts.num_experts * c.experts.num_epochs(num_real)
+        if method_of(self.config).data_scheduler:
+            trained += c.experts.num_difficulty_networks
+        batch = min(c.batch_synthetic or num_images, num_images)
+        steps = c.num_updates * c.student_steps
+        return one * (3.0 * trained * num_real + FORWARDS_PER_STEP * steps * batch)
+
+
+class _Job:
+    """One distillation under way: the images, labels and step size that are learnt."""
+
+    def __init__(
+        self,
+        config: DistillationConfig,
+        problem: Problem,
+        network: FlatNetwork,
+        experts: Trajectories,
+        images_per_class: int,
+        packing: int,
+        generator: torch.Generator,
+    ) -> None:
+        self.config, self.problem, self.network = config, problem, network
+        self.experts, self.packing, self.generator = experts, packing, generator
+        self.method, self.settings = method_of(config), config.trajectory
+        self.device = problem.images.images.device
+        self.operations = parse(config.augmentation, problem.spec)
+        self.first_parameter = int(self.method.mask_ratio * network.num_parameters)
+        self.log_step = math.log(self.settings.step_size)
+        self._start(images_per_class)
+        self.image_optimizer = torch.optim.SGD(
+            [self.slots], lr=self.settings.learning_rate, momentum=self.settings.momentum
+        )
+        self.label_optimizer = torch.optim.SGD(
+            [self.logits],
+            lr=self.settings.label_learning_rate,
+            momentum=self.settings.label_momentum,
+        )
+
+    def _start(self, images_per_class: int) -> None:
+        """Initial slots and logits (DATM: of images that an expert has learnt)."""
+        real, per_class = self.problem.real, images_per_class * self.packing**2
+        if self.config.initialisation == "herding":
+            index = herding_index(real, self.problem.spec, per_class)
+        elif self.config.initialisation == "easy":
+            index = easiest(real, self.problem.spec, self.config, per_class, self.device)
+        else:
+            index = self._learnt_first(per_class)
+        chosen = pack_selection(real, index, self.packing)
+        self.labels = chosen.hard_labels
+        images = self.problem.spec.normalise(chosen.images)
+        if self.config.initialisation == "noise":
+            images = torch.randn(images.shape, generator=self.generator).to(self.device)
+        self.slots = images.to(self.device).requires_grad_()
+        self.logits = self._expert_logits(real.select(index)).requires_grad_()
+
+    def _learnt_first(self, per_class: int) -> Tensor:
+        """Random images of every class, those that the first expert has learnt before others."""
+        real = self.problem.real
+        order = random_index(real.hard_labels, len(real), self.generator).to(self.device)
+        if not self.method.soft_labels:
+            wrong = torch.zeros(len(order), dtype=torch.bool, device=self.device)
+        else:
+            last = self.experts.weights[0, -1].to(self.device)
+            wrong = self._predict(last, real)[order].argmax(1) != real.hard_labels[order]
+        parts = []
+        for label in real.classes:
+            mine = real.hard_labels[order] == label
+            parts.append(torch.cat([order[mine & ~wrong], order[mine & wrong]])[:per_class])
+        return torch.cat(parts)
+
+    @torch.no_grad()
+    def _predict(self, weights_P: Tensor, data: LabelledImages) -> Tensor:
+        """Logits (N, K) in float32."""
+        parts = []
+        for images in data.images.split(500):
+            with autocast(self.config.precision, self.device):
+                logits = self.network(weights_P, self.problem.spec.normalise(images))
+            parts.append(logits.float())
+        return torch.cat(parts)
+
+    def _expert_logits(self, chosen: LabelledImages) -> Tensor:
+        """(slots, K): mean logits of the experts that are right, over a slot's images (DATM)."""
+        ends = [self._predict(w.to(self.device), chosen) for w in self.experts.weights[:, -1]]
+        logits = torch.stack(ends)
+        right = (logits.argmax(2) == chosen.hard_labels).float()
+        # Where no expert is right, all speak.
+        right = torch.where(right.sum(0) > 0, right, torch.ones_like(right))
+        mean = (logits * right[:, :, None]).sum(0) / right.sum(0)[:, None]
+        mean = mean.view(-1, self.packing**2, mean.shape[1]).mean(1)
+        return _keep_class(mean, self.labels)
+
+    def updates(self) -> Iterator[tuple[float, dict[str, float]]]:
+        """All updates; yields each one's loss and curves."""
+        for done in range(self.settings.num_updates):
+            yield self._update(done / self.settings.num_updates)
+
+    def _update(self, progress: float) -> tuple[float, dict[str, float]]:
+        settings, rng = self.settings, self.generator
+        expert = int(torch.randint(len(self.experts.weights), (1,), generator=rng))
+        start = self._draw_start(progress)
+        trajectory = self.experts.weights[expert]
+        result = matching_gradient(
+            self._step_loss(),
+            [self.slots, self.logits],
+            start_P=trajectory[start].to(self.device),
+            target_P=trajectory[start + settings.expert_snapshots].to(self.device),
+            step_size=math.exp(self.log_step),
+            num_steps=settings.student_steps,
+            first_parameter=self.first_parameter,
+        )
+        scalars = {"step_size": math.exp(self.log_step), "start_snapshot": float(start)}
+        images, logits = result.inputs
+        self._apply(result.loss, images, logits, math.exp(self.log_step) * result.step_size)
+        return min(result.loss, DIVERGED) if math.isfinite(result.loss) else DIVERGED, scalars
+
+    def _draw_start(self, progress: float) -> int:
+        s = self.settings
+        upper = s.last_start
+        if self.method.growing_start:
+            grown = s.initial_last_start + (s.last_start - s.initial_last_start) * progress
+            upper = min(s.last_start, math.ceil(grown + 1e-9))
+        width = max(1, upper - s.first_start)
+        return s.first_start + int(torch.randint(width, (1,), generator=self.generator))
+
+    def _step_loss(self) -> StepLoss:
+        """The student's loss at each step: batch and augmentation are drawn here, once."""
+        problem, repeat = self.problem, self.packing**2
+        num = len(self.slots) * repeat
+        others = len(problem.negatives) if problem.negatives is not None else 0
+        size = min(self.settings.batch_synthetic or num, num)
+        shape = (problem.spec.height, problem.spec.width)
+        batches = []
+        order = torch.empty(0, dtype=torch.int64)
+        for _ in range(self.settings.student_steps):
+            if len(order) < size:
+                order = torch.randperm(num, generator=self.generator)
+            index, order = order[:size].to(self.device), order[size:]
+            batches.append((index, draw(self.operations, size + others, shape, self.generator)))
+
+        def loss(step: int, weights_P: Tensor) -> Tensor:
+            index, augmentation = batches[step]
+            images = unpack(self.slots, self.packing)[index]
+            targets = self._targets().repeat_interleave(repeat, 0)[index]
+            if problem.negatives is not None:
+                fixed = problem.negatives
+                images = torch.cat([images, problem.spec.normalise(fixed.images)])
+                hard = F.one_hot(fixed.labels, targets.shape[1]).to(targets)
+                targets = torch.cat([targets, hard])
+            with autocast(self.config.precision, self.device):
+                logits = self.network(weights_P, augmentation(images))
+            return F.cross_entropy(logits.float(), targets)
+
+        return loss
+
+    def _targets(self) -> Tensor:
+        """(slots, K) probabilities that students learn."""
+        if self.method.soft_labels:
+            return self.logits.softmax(1)
+        return F.one_hot(self.labels, self.logits.shape[1]).to(self.logits)
+
+    @torch.no_grad()
+    def _apply(self, loss: float, images: Tensor, logits: Tensor, log_step: float) -> None:
+        if self.settings.learn_step_size:
+            change = self.settings.step_size_learning_rate * log_step
+            # A student that diverged has no gradient, and one step size less.
+            change = change if math.isfinite(change) else MOST_CHANGE
+            self.log_step -= min(max(change, -MOST_CHANGE), MOST_CHANGE)
+        if not loss <= self.settings.max_loss:
+            return
+        self.slots.grad = images
+        self.image_optimizer.step()
+        spec = self.problem.spec
+        low = spec.normalise(torch.zeros(1, spec.channels, 1, 1, device=self.device))
+        high = spec.normalise(torch.ones(1, spec.channels, 1, 1, device=self.device))
+        self.slots.clamp_(low, high)
+        if self.method.soft_labels:
+            self.logits.grad = logits
+            self.label_optimizer.step()
+            self.logits.copy_(_keep_class(self.logits, self.labels))
+
+    def result(self) -> LabelledImages:
+        """What has been distilled so far, on the CPU, in the classes of the outside world."""
+        problem = self.problem
+        images = problem.spec.denormalise(self.slots.detach()).clamp(0, 1).cpu()
+        classes = torch.tensor(problem.classes)
+        if not self.method.soft_labels:
+            return LabelledImages(images, classes[self.labels.cpu()], self.packing)
+        soft = torch.zeros(len(images), problem.outside)
+        soft[:, classes] = self._targets().detach().float().cpu()
+        return LabelledImages(images, soft, self.packing)
+
+
+def _keep_class(logits_NK: Tensor, labels_N: Tensor) -> Tensor:
+    """The own class stays the likeliest: memory counts slots by it."""
+    own = labels_N[:, None]
+    others = logits_NK.scatter(1, own, -math.inf).amax(1, keepdim=True)
+    return logits_NK.scatter(1, own, torch.maximum(logits_NK.gather(1, own), others + 0.01))

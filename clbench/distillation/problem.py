@@ -1,0 +1,51 @@
+"""The classification that an experience poses to those who learn it alone."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import torch
+
+from clbench.types import ImageSpec, LabelledImages
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The classification that experts and students learn; labels 0 to K - 1 of its own.
+
+    Attributes:
+        images: what experts train on: all real images, and negatives repeated to equal number.
+        real: the part of it that is to be distilled.
+        negatives: decoded images of other classes that students see beside the synthetic ones.
+        spec: with the number of classes at hand.
+        classes: class of the outside world at each label.
+        outside: number of classes of the outside world.
+    """
+
+    images: LabelledImages
+    real: LabelledImages
+    negatives: LabelledImages | None
+    spec: ImageSpec
+    classes: tuple[int, ...]
+    outside: int
+
+    @staticmethod
+    def make(
+        real: LabelledImages, spec: ImageSpec, known: LabelledImages | None, device: torch.device
+    ) -> Problem:
+        """The problem of an experience, and of what is known of other classes where it is given."""
+        classes = tuple(sorted({*real.classes, *(known.classes if known is not None else ())}))
+        own = dataclasses.replace(spec, num_classes=len(classes), class_names=())
+        here = _relabelled(real, classes).to(device)
+        if known is None:
+            return Problem(here, here, None, own, classes, spec.num_classes)
+        negatives = _relabelled(known.decoded().quantised(), classes).to(device)
+        times = max(1, len(here) // len(negatives))
+        images = LabelledImages.concatenate([here.quantised(), *[negatives] * times])
+        return Problem(images, here, negatives, own, classes, spec.num_classes)
+
+
+def _relabelled(data: LabelledImages, classes: tuple[int, ...]) -> LabelledImages:
+    wanted = torch.tensor(classes, device=data.labels.device)
+    return LabelledImages(data.images, torch.searchsorted(wanted, data.hard_labels))

@@ -1,0 +1,52 @@
+"""What a distiller told, gathered for a report."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from clbench.distillation.protocol import OnUpdate, Update
+
+
+class UpdateLog:
+    """Listens to one distillation, keeps what is to be remembered of it, and passes all on.
+
+    Attributes:
+        told: the updates of phase "distil" without their images; a note of another phase stands
+            among them as an update of number 0.
+        seconds_saved: wall time of the original work that a cache spared the distillation.
+    """
+
+    def __init__(self, on_update: OnUpdate | None = None) -> None:
+        """Pass every update on to ``on_update``."""
+        self.on_update = on_update
+        self.told: list[Update] = []
+        self.seconds_saved = 0.0
+
+    def __call__(self, update: Update) -> None:
+        """Hear one update."""
+        self.seconds_saved = max(self.seconds_saved, update.seconds_saved)
+        if update.phase == "distil":
+            self.told.append(replace(update, images=None))
+        elif update.note:
+            self.told.append(Update(0, 0, 0.0, note=update.note))
+        if self.on_update is not None:
+            self.on_update(update)
+
+    @property
+    def losses(self) -> list[float]:
+        """One per update of the images."""
+        return [update.loss for update in self.told if update.number]
+
+    @property
+    def scalars(self) -> dict[str, list[float]]:
+        """The other curves by name: one value per update that told it."""
+        curves: dict[str, list[float]] = {}
+        for update in self.told:
+            for name, value in update.scalars.items():
+                curves.setdefault(name, []).append(float(value))
+        return curves
+
+    @property
+    def notes(self) -> list[str]:
+        """What the report must say, each once."""
+        return list(dict.fromkeys(update.note for update in self.told if update.note))
