@@ -11,5 +11,10 @@ make() {
         --no-evaluate --distill-width 64 --output "$output/$name.safetensors" "$@"
 }
 make datadam
+make longer --num-networks 320
+make longest --num-networks 1280
+make herded --initialisation herding --num-networks 320
 make noise --initialisation noise --num-networks 240
-clbench evaluate "$output"/{datadam,noise}.safetensors --data-root "$data"
+make dm --distiller dm
+make batch --distill-norm batch
+clbench evaluate "$output"/{datadam,longer,longest,herded,noise,dm,batch}.safetensors --data-root "$data"
