@@ -17,4 +17,6 @@ make herded --initialisation herding --num-networks 320
 make noise --initialisation noise --num-networks 240
 make dm --distiller dm
 make batch --distill-norm batch
+make packed --packing 2
 clbench evaluate "$output"/{datadam,longer,longest,herded,noise,dm,batch}.safetensors --data-root "$data"
+clbench evaluate "$output/packed.safetensors" --data-root "$data" --num-networks-evaluated 2
