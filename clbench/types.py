@@ -5,6 +5,7 @@ Legend of shape suffixes: N images (or slots), C channels, H height, W width, K 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from dataclasses import dataclass
@@ -18,6 +19,13 @@ from clbench.packing import unpack
 
 class InputError(ValueError):
     """Something the user can put right; says what was expected, what was found, what to do."""
+
+
+def digest(tensor: Tensor) -> str:
+    """SHA-256 (hex) of type, shape and values: a name for what a cache keeps."""
+    values = tensor.cpu().contiguous()
+    header = f"{values.dtype}{tuple(values.shape)}".encode()
+    return hashlib.sha256(header + values.numpy().tobytes()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -182,7 +182,8 @@ class TrajectoryMatching:
         one = forward_flops(networks.build(self.config.network, spec, seed=0), spec.shape)
         trained = c.experts.num_experts * c.experts.num_epochs(num_real)
         if method_of(self.config).data_scheduler:
-            trained += c.experts.num_difficulty_networks
+            epochs = c.experts.num_difficulty_epochs(num_real)
+            trained += c.experts.num_difficulty_networks * epochs
         batch = min(c.batch_synthetic or num_images, num_images)
         steps = c.num_updates * c.student_steps
         return one * (3.0 * trained * num_real + FORWARDS_PER_STEP * steps * batch)

@@ -34,7 +34,7 @@ from clbench.distillation.expert import Expert
 from clbench.distillation.flat import FlatNetwork
 from clbench.distillation.protocol import OnUpdate, Update
 from clbench.files import write_bytes
-from clbench.types import ImageSpec, InputError, LabelledImages
+from clbench.types import ImageSpec, InputError, LabelledImages, digest
 
 # What computes an expert, besides networks/: changed code never meets its old results.
 SOURCES = (
@@ -189,17 +189,20 @@ def fingerprint(
     Arguments as in `make_trajectories`.
     """
     apart = _APART if data_scheduler else _APART | _SCHEDULER
+    num = len(real)
     with autocast(precision, device):
         bfloat16 = torch.is_autocast_enabled(device.type)
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
     work = {
         "network": asdict(network),
         "config": {name: v for name, v in asdict(config).items() if name not in apart},
+        "snapshots": [config.num_epochs(num), config.num_snapshots(num)],
+        "difficulty_epochs": config.num_difficulty_epochs(num) if data_scheduler else None,
         "augmentation": parse(config.augmentation, spec),
         "data_scheduler": data_scheduler,
         "spec": [spec.shape, spec.mean, spec.std, spec.num_classes],
-        "images": _digest(real.images),
-        "labels": _digest(real.labels),
+        "images": digest(real.images),
+        "labels": digest(real.labels),
         "bfloat16": bfloat16,
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
@@ -264,12 +267,6 @@ class _Shelf:
             write_bytes(self._directory / f"{name}.safetensors", content)
         except OSError as error:
             warnings.warn(f"expert not cached: {error}", stacklevel=3)
-
-
-def _digest(tensor: Tensor) -> str:
-    values = tensor.cpu().contiguous()
-    header = f"{values.dtype}{tuple(values.shape)}".encode()
-    return hashlib.sha256(header + values.numpy().tobytes()).hexdigest()
 
 
 @cache

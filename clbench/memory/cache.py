@@ -24,7 +24,7 @@ import clbench
 from clbench.device import has_bfloat16
 from clbench.distillation import Distiller, OnUpdate, Update
 from clbench.distillation.updates import UpdateLog
-from clbench.types import ImageSpec, InputError, LabelledImages
+from clbench.types import ImageSpec, InputError, LabelledImages, digest
 
 # Modules that take no part in distilling; a new one counts until it is listed here.
 _APART = {"__init__", "__main__", "compat", "cost", "files", "metrics", "plugins", "report"}
@@ -135,9 +135,9 @@ class CachedDistiller:
             "spec": asdict(spec),
             "images_per_class": images_per_class,
             "packing": packing,
-            "generator": _digest(generator.get_state()),
-            "images": _digest(real.images),
-            "labels": _digest(real.labels),
+            "generator": digest(generator.get_state()),
+            "images": digest(real.images),
+            "labels": digest(real.labels),
             "software": _software(device, type(self.distiller)),
             **{name: _identity(images) for name, images in extra.items()},
         }
@@ -206,13 +206,7 @@ def _told_again(update: Update) -> dict[str, Any]:
 def _identity(images: LabelledImages | None) -> list[Any] | None:
     if images is None:
         return None
-    return [_digest(images.images), _digest(images.labels), images.packing]
-
-
-def _digest(tensor: torch.Tensor) -> str:
-    values = tensor.cpu().contiguous()
-    header = f"{values.dtype}{tuple(values.shape)}".encode()
-    return hashlib.sha256(header + values.numpy().tobytes()).hexdigest()
+    return [digest(images.images), digest(images.labels), images.packing]
 
 
 def _software(device: torch.device, distiller: type) -> dict[str, str | int]:

@@ -305,3 +305,6 @@ def test_work_grows_with_steps_and_experts():
 
     assert flops(student_steps=6) > flops() > 0
     assert flops(experts={"num_experts": 3}) > flops() > flops(data_scheduler=False)
+    # One network of one epoch judges difficulty: as much work as one expert's epoch.
+    judged = flops() - flops(data_scheduler=False)
+    assert flops(experts={"difficulty_epochs": 3}) - flops() == pytest.approx(2 * judged)
