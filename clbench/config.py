@@ -166,7 +166,7 @@ class ExpertConfig(Config):
     epochs: int | None = None
     snapshots_per_epoch: int | None = None
     batch_size: int = 128
-    learning_rate: float = 0.01
+    learning_rate: float = 0.05
     augmentation: str = "auto"
     num_difficulty_networks: int = 3
     difficulty_epochs: int | None = None
@@ -216,33 +216,41 @@ class TrajectoryConfig(Config):
         data_scheduler: experts see easy images first, and the easiest no more in the end (PAD).
         mask_ratio: share of the parameters, from the shallow end, left out of the distance (PAD).
         soft_labels: labels are learnt logits (DATM).
-        learning_rate, momentum: of the images (MTT: 100 to 1000, 0.5).
+        learning_rate, momentum: of the images (MTT: 100 to 1000, 0.5). None is 5 per decoded image,
+            since the more images there are, the less each of them moves the student (ours).
         label_learning_rate, label_momentum: of the logits (DATM: 2 to 10, 0.9).
+        decay: how the step sizes of images, labels and log b fall over the run; "cosine" ends at 0
+            (ours: fewer updates than the papers', of which the last ones would remain as noise).
         step_size: b, with which the student learns (the initial one where it is learnt).
         learn_step_size: b follows its gradient (MTT); log b is what moves, so b stays positive.
         step_size_learning_rate: on log b.
         max_loss: an update whose loss is above moves neither images nor labels.
+        matched_start: what makes the images to start from out of the initial ones: a distribution
+            matching by the fields of `DistillationConfig`, or nothing (the papers; ours else: it
+            costs seconds where trajectories cost minutes).
     """
 
-    num_updates: int = 200
+    num_updates: int = 160
     student_steps: int = 10
-    expert_snapshots: int = 1
-    batch_synthetic: int | None = None
-    first_start: int = 0
-    initial_last_start: int = 1
-    last_start: int = 4
+    expert_snapshots: int = 2
+    batch_synthetic: int | None = 100
+    first_start: int = 1
+    initial_last_start: int = 4
+    last_start: int = 8
     growing_start: bool | None = None
     data_scheduler: bool | None = None
     mask_ratio: float | None = None
     soft_labels: bool | None = None
-    learning_rate: float = 100.0
+    learning_rate: float | None = None
     momentum: float = 0.5
     label_learning_rate: float = 5.0
     label_momentum: float = 0.9
-    step_size: float = 0.03
+    decay: Literal["none", "cosine"] = "cosine"
+    step_size: float = 0.08
     learn_step_size: bool = True
     step_size_learning_rate: float = 0.05
     max_loss: float = 1.0
+    matched_start: Literal["none", "dm", "datadam"] = "datadam"
     experts: ExpertConfig = field(default_factory=ExpertConfig)
 
     def _validate(self) -> None:

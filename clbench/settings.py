@@ -27,7 +27,8 @@ def at_least(config: object, low: float, *names: str) -> None:
 def above_zero(config: object, *names: str) -> None:
     """Every field of ``names`` is above 0."""
     for name in names:
-        check(getattr(config, name) > 0, name, "a number above 0", getattr(config, name))
+        value = getattr(config, name)
+        check(value is None or value > 0, name, "a number above 0", value)
 
 
 class Config:

@@ -100,6 +100,8 @@ def config(strategy: str, **changes: object) -> RunConfig:
             trajectory=TrajectoryConfig(
                 num_updates=10,
                 student_steps=3,
+                expert_snapshots=1,
+                first_start=0,
                 last_start=3,
                 step_size=0.1,
                 learning_rate=1.0,

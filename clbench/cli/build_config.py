@@ -39,11 +39,15 @@ def _pad_cifar10(start: int, last_start: int, mask_ratio: float) -> dict[str, An
     """PAD's table for CIFAR-10 (Li et al. 2024): 100 experts of 100 epochs, days of one GPU."""
     return {
         "network": {"name": "convnet", "width": 128, "depth": 3, "norm": "instance"},
-        "learning_rate": 1000.0,
         "trajectory": {
+            "matched_start": "none",
+            "learning_rate": 1000.0,
+            "decay": "none",
             "num_updates": 10000,
             "student_steps": 80,
             "expert_snapshots": 2,
+            "batch_synthetic": None,
+            "first_start": 0,
             "initial_last_start": start,
             "last_start": last_start,
             "mask_ratio": mask_ratio,

@@ -142,10 +142,17 @@ class RunLine(NullTracker):
     phases = {
         "train": "training",
         "experts": "training experts for",
+        "start": "matching distributions for",
         "distil": "distilling",
         "evaluate": "testing",
     }
-    units = {"train": "steps", "experts": "updates", "distil": "updates", "evaluate": "test sets"}
+    units = {
+        "train": "steps",
+        "experts": "updates",
+        "start": "updates",
+        "distil": "updates",
+        "evaluate": "test sets",
+    }
 
     def __init__(self, line: ProgressLine, name: str, quiet: bool) -> None:
         """Draw on ``line`` under the strategy's ``name``; ``quiet`` keeps notes back."""

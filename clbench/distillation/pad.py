@@ -34,6 +34,7 @@ from clbench.distillation.adjoint import StepLoss, matching_gradient
 from clbench.distillation.augmentation import draw, parse
 from clbench.distillation.difficulty import easiest
 from clbench.distillation.flat import FlatNetwork
+from clbench.distillation.matching import Matching
 from clbench.distillation.problem import Problem
 from clbench.distillation.protocol import OnUpdate, Update, check_counts
 from clbench.distillation.selection import Herding, herding_index, pack_selection, random_index
@@ -47,6 +48,7 @@ NO_NEGATIVES = (
     "by herding"
 )
 IMAGES_SHOWN = 10  # times that the images are handed to the listener
+RATE_PER_IMAGE = 5.0  # `TrajectoryConfig.learning_rate` None
 MOST_CHANGE = math.log(2)  # of log b in one update (ours): b at most doubles or halves
 DIVERGED = 1e9  # the loss told of a student whose weights are no numbers any more
 FORWARDS_PER_STEP = 12.0  # forward and backward on the way there; both and their derivative back
@@ -135,7 +137,20 @@ class TrajectoryMatching:
             directory=cache_dir() / "trajectories" if self.keep else None,
             on_update=on_update,
         )
-        job = _Job(config, problem, flat, experts, images_per_class, packing, generator)
+        matching, start = self._matching(), None
+        if matching is not None:
+            start = matching.distill(
+                problem.real,
+                problem.spec,
+                images_per_class=images_per_class,
+                packing=packing,
+                generator=generator,
+                device=device,
+                on_update=None
+                if on_update is None
+                else _as_start(on_update, experts.seconds_saved),
+            )
+        job = _Job(config, problem, flat, experts, start, images_per_class, packing, generator)
         every = max(1, config.trajectory.num_updates // IMAGES_SHOWN)
         for number, (loss, scalars) in enumerate(job.updates(), 1):
             if on_update is None:
@@ -177,7 +192,7 @@ class TrajectoryMatching:
         return LabelledImages(slots.images, soft, packing)
 
     def flops(self, spec: ImageSpec, *, num_real: int, num_classes: int, num_images: int) -> float:
-        """Training of the experts and all student steps there and back."""
+        """Training of the experts, the matched start, all student steps there and back."""
         c = self.config.trajectory
         one = forward_flops(networks.build(self.config.network, spec, seed=0), spec.shape)
         trained = c.experts.num_experts * c.experts.num_epochs(num_real)
@@ -186,7 +201,17 @@ class TrajectoryMatching:
             trained += c.experts.num_difficulty_networks * epochs
         batch = min(c.batch_synthetic or num_images, num_images)
         steps = c.num_updates * c.student_steps
-        return one * (3.0 * trained * num_real + FORWARDS_PER_STEP * steps * batch)
+        total = one * (3.0 * trained * num_real + FORWARDS_PER_STEP * steps * batch)
+        matching = self._matching()
+        if matching is None:
+            return total
+        counts = {"num_real": num_real, "num_classes": num_classes, "num_images": num_images}
+        return total + matching.flops(spec, **counts)
+
+    def _matching(self) -> Matching | None:
+        """What makes the images that the trajectories start from, of initial ones."""
+        name = self.config.trajectory.matched_start
+        return None if name == "none" else Matching(self.config.replace(distiller=name))
 
 
 class _Job:
@@ -198,6 +223,7 @@ class _Job:
         problem: Problem,
         network: FlatNetwork,
         experts: Trajectories,
+        start: LabelledImages | None,
         images_per_class: int,
         packing: int,
         generator: torch.Generator,
@@ -209,9 +235,20 @@ class _Job:
         self.operations = parse(config.augmentation, problem.spec)
         self.first_parameter = int(self.method.mask_ratio * network.num_parameters)
         self.log_step = math.log(self.settings.step_size)
-        self._start(images_per_class)
+        if start is None:
+            start, seen = self._initial(images_per_class)
+        else:
+            seen = start.decoded()
+        start = start.to(self.device)
+        self.labels = start.hard_labels
+        self.slots = problem.spec.normalise(start.images).requires_grad_()
+        self.logits = self._expert_logits(seen.to(self.device)).requires_grad_()
+        self.decay = 1.0  # of all step sizes, now
+        rate = self.settings.learning_rate
+        if rate is None:
+            rate = RATE_PER_IMAGE * len(self.slots) * packing**2
         self.image_optimizer = torch.optim.SGD(
-            [self.slots], lr=self.settings.learning_rate, momentum=self.settings.momentum
+            [self.slots], lr=rate, momentum=self.settings.momentum
         )
         self.label_optimizer = torch.optim.SGD(
             [self.logits],
@@ -219,8 +256,8 @@ class _Job:
             momentum=self.settings.label_momentum,
         )
 
-    def _start(self, images_per_class: int) -> None:
-        """Initial slots and logits (DATM: of images that an expert has learnt)."""
+    def _initial(self, images_per_class: int) -> tuple[LabelledImages, LabelledImages]:
+        """Slots of real images (DATM: of those that an expert has learnt), and these unpacked."""
         real, per_class = self.problem.real, images_per_class * self.packing**2
         if self.config.initialisation == "herding":
             index = herding_index(real, self.problem.spec, per_class)
@@ -228,13 +265,13 @@ class _Job:
             index = easiest(real, self.problem.spec, self.config, per_class, self.device)
         else:
             index = self._learnt_first(per_class)
-        chosen = pack_selection(real, index, self.packing)
-        self.labels = chosen.hard_labels
-        images = self.problem.spec.normalise(chosen.images)
+        seen = real.select(index)
+        slots = pack_selection(real, index, self.packing)
         if self.config.initialisation == "noise":
-            images = torch.randn(images.shape, generator=self.generator).to(self.device)
-        self.slots = images.to(self.device).requires_grad_()
-        self.logits = self._expert_logits(real.select(index)).requires_grad_()
+            noise = torch.randn(slots.images.shape, generator=self.generator)
+            images = self.problem.spec.denormalise(noise.to(self.device))
+            slots = LabelledImages(images, slots.labels, self.packing)
+        return slots, seen
 
     def _learnt_first(self, per_class: int) -> Tensor:
         """Random images of every class, those that the first expert has learnt before others."""
@@ -274,8 +311,15 @@ class _Job:
 
     def updates(self) -> Iterator[tuple[float, dict[str, float]]]:
         """All updates; yields each one's loss and curves."""
+        optimizers = (self.image_optimizer, self.label_optimizer)
+        full = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
         for done in range(self.settings.num_updates):
-            yield self._update(done / self.settings.num_updates)
+            progress = done / self.settings.num_updates
+            if self.settings.decay == "cosine":
+                self.decay = (1 + math.cos(math.pi * progress)) / 2
+                for optimizer, rate in zip(optimizers, full, strict=True):
+                    optimizer.param_groups[0]["lr"] = rate * self.decay
+            yield self._update(progress)
 
     def _update(self, progress: float) -> tuple[float, dict[str, float]]:
         settings, rng = self.settings, self.generator
@@ -344,7 +388,7 @@ class _Job:
     @torch.no_grad()
     def _apply(self, loss: float, images: Tensor, logits: Tensor, log_step: float) -> None:
         if self.settings.learn_step_size:
-            change = self.settings.step_size_learning_rate * log_step
+            change = self.settings.step_size_learning_rate * self.decay * log_step
             # A student that diverged has no gradient, and one step size less.
             change = change if math.isfinite(change) else MOST_CHANGE
             self.log_step -= min(max(change, -MOST_CHANGE), MOST_CHANGE)
@@ -371,6 +415,15 @@ class _Job:
         soft = torch.zeros(len(images), problem.outside)
         soft[:, classes] = self._targets().detach().float().cpu()
         return LabelledImages(images, soft, self.packing)
+
+
+def _as_start(on_update: OnUpdate, seconds_saved: float) -> OnUpdate:
+    """Tells ``on_update`` of another distiller's updates as of those before the first."""
+
+    def tell(update: Update) -> None:
+        on_update(dataclasses.replace(update, phase="start", seconds_saved=seconds_saved))
+
+    return tell
 
 
 def _keep_class(logits_NK: Tensor, labels_N: Tensor) -> Tensor:

@@ -12,9 +12,10 @@ class RunProgress(Protocol):
         """The stream is loaded and work begins."""
 
     def phase(self, name: str, total: int) -> None:
-        """A phase begins, of ``total`` steps: "train", "experts", "distil" or "evaluate".
+        """A phase begins, of ``total`` steps: "train", "experts", "start", "distil" or "evaluate".
 
-        "experts" trains networks that a distiller learns from.
+        "experts" trains networks that a distiller learns from, "start" makes the images that it
+        starts from.
 
         A phase ends where the next one begins.
         """

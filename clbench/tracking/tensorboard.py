@@ -118,8 +118,9 @@ class TensorBoardTracker:
         if not update.number:
             return
         folder = f"distillation/experience_{k + 1}"
-        if update.phase == "experts":
-            self._scalar(f"{folder}/expert_loss", update.loss, update.number)
+        if update.phase != "distil":
+            name = {"experts": "expert_loss", "start": "start_loss"}[update.phase]
+            self._scalar(f"{folder}/{name}", update.loss, update.number)
             return
         for name, value in {"loss": update.loss, **update.scalars}.items():
             self._scalar(f"{folder}/{name}", value, update.number)

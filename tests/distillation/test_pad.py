@@ -8,6 +8,7 @@ import torch
 from clbench.config import DistillationConfig, ExpertConfig, NetworkConfig, TrajectoryConfig
 from clbench.distillation import Update, make_distiller
 from clbench.distillation.adjoint import matching_gradient
+from clbench.distillation.flat import FlatNetwork
 from clbench.distillation.pad import METHODS, NO_NEGATIVES, Method, _Job, method_of
 from clbench.distillation.problem import Problem
 from clbench.distillation.selection import Herding
@@ -41,7 +42,20 @@ def config(distiller: str = "pad", *, experts: dict | None = None, **changes) ->
         "num_difficulty_networks": 1,
         "difficulty_epochs": 1,
     }
-    settings = {"num_updates": 6, "student_steps": 3, "last_start": 4, "max_loss": 100.0}
+    settings = {
+        "num_updates": 6,
+        "student_steps": 3,
+        "expert_snapshots": 1,
+        "batch_synthetic": None,
+        "first_start": 0,
+        "initial_last_start": 1,
+        "last_start": 4,
+        "learning_rate": 100.0,
+        "decay": "none",
+        "step_size": 0.03,
+        "max_loss": 100.0,
+        "matched_start": "none",
+    }
     return DistillationConfig(
         distiller,
         **{
@@ -277,6 +291,48 @@ def test_easy_and_herded_images_can_be_the_start():
     assert not {image.numpy().tobytes() for image in noise.images} & known
 
 
+@pytest.mark.parametrize("packing", [1, 2])
+@pytest.mark.parametrize("matching", ["dm", "datadam"])
+def test_matched_images_can_be_the_start(matching, packing):
+    c = config("mtt", matched_start=matching, learning_rate=1e-9, num_networks=2)
+    made, heard = distil(c, packing=packing)
+    generator = torch.Generator().manual_seed(0)
+    expected = make_distiller(c.replace(distiller=matching)).distill(
+        blobs(0, 2, 5), SPEC, images_per_class=2, packing=packing, generator=generator, device=CPU
+    )
+    assert torch.equal(made.quantised().images, expected.quantised().images)
+    assert made.labels.tolist() == [0, 0, 2, 2, 5, 5]
+    assert [u.phase for u in heard if u.phase != "experts"] == ["start"] * 10 + ["distil"] * 6
+    moved, _ = distil(c.replace(trajectory=c.trajectory.replace(learning_rate=100.0)))
+    assert not torch.equal(moved.images, made.images)
+
+
+def test_step_sizes_of_images_labels_and_student_can_fall_to_nothing():
+    def images_told(decay: str) -> list[LabelledImages]:
+        heard = distil(config(decay=decay, num_updates=10, student_steps=1))[1]
+        return [u.images for u in heard if u.images is not None]
+
+    def last_move(decay: str, what: str) -> float:
+        *_, before, last = [getattr(told, what) for told in images_told(decay)]
+        return float((last - before).norm())
+
+    for what in ("images", "labels"):
+        assert last_move("cosine", what) < 0.5 * last_move("none", what)
+
+
+def test_the_images_step_size_follows_their_number():
+    seen = []
+    for images_per_class, packing in ((2, 1), (4, 1), (2, 2)):
+        problem = Problem.make(blobs(0, 2), SPEC, None, CPU)
+        c = config(learning_rate=None)
+        flat = FlatNetwork(c.network, problem.spec, CPU)
+        experts = Trajectories(flat.initial(0)[None, None], 0.0)
+        rng = torch.Generator().manual_seed(0)
+        job = _Job(c, problem, flat, experts, None, images_per_class, packing, rng)
+        seen.append(job.image_optimizer.param_groups[0]["lr"])
+    assert seen == [20.0, 40.0, 80.0]
+
+
 def test_the_mask_leaves_out_the_shallow_end(monkeypatch):
     import clbench.distillation.pad as pad
 
@@ -304,6 +360,7 @@ def test_work_grows_with_steps_and_experts():
         return made.flops(SPEC, num_real=100, num_classes=3, num_images=6)
 
     assert flops(student_steps=6) > flops() > 0
+    assert flops(matched_start="datadam") > flops()
     assert flops(experts={"num_experts": 3}) > flops() > flops(data_scheduler=False)
     # One network of one epoch judges difficulty: as much work as one expert's epoch.
     judged = flops() - flops(data_scheduler=False)

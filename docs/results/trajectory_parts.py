@@ -1,0 +1,102 @@
+"""What each part of PAD is worth: the sets behind a table of docs/results/README.md.
+
+    python docs/results/trajectory_parts.py --data-root DIR --output OUT
+
+MNIST, matched in ConvNet-3 of width 32; each set trains two networks of the same architecture from
+scratch, scored on the whole test set. All seeds share the experts, as runs do. A finished set is
+never made again, so the command can be stopped and started again, or started several times at once
+for different seeds (one thread each).
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from clbench import data
+from clbench.allocator import keep_freed_memory
+from clbench.config import DistillationConfig, SetTrainingConfig, TrajectoryConfig
+from clbench.distillation import make_distiller
+from clbench.distillation.updates import UpdateLog
+from clbench.evaluation import evaluate_set
+from clbench.files import write_json
+from clbench.seeding import generator
+
+# Distiller and changed fields of `TrajectoryConfig`, by the row's name.
+ROWS: dict[str, tuple[str, dict[str, Any]]] = {
+    "datadam": ("datadam", {}),
+    "pad": ("pad", {}),
+    "pad, hard labels": ("pad", {"soft_labels": False}),
+    "pad, no data scheduler": ("pad", {"data_scheduler": False}),
+    "pad, no mask": ("pad", {"mask_ratio": 0.0}),
+    "pad, starts not growing": ("pad", {"growing_start": False}),
+    "pad, step size not learnt": ("pad", {"learn_step_size": False}),
+    "pad, step sizes not falling": ("pad", {"decay": "none"}),
+    "pad, from real images": ("pad", {"matched_start": "none"}),
+    "datm": ("datm", {}),
+    "mtt": ("mtt", {}),
+    "mtt, from real images": ("mtt", {"matched_start": "none"}),
+}
+
+
+def main() -> None:
+    """Make and score what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data-root", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--images-per-class", type=int, default=10)
+    parser.add_argument("--seeds", type=int, nargs="+", default=range(3))
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    device = torch.device("cpu")
+    images = data.load("mnist", arguments.data_root)
+    for seed in arguments.seeds:
+        for row in arguments.rows:
+            name = f"{row.replace(', ', '-').replace(' ', '_')}-ipc{arguments.images_per_class}"
+            place = arguments.output / f"{name}-seed{seed}.json"
+            if place.exists():
+                continue
+            distiller, changes = ROWS[row]
+            config = DistillationConfig(distiller, trajectory=TrajectoryConfig(**changes))
+            log, clock = UpdateLog(), time.perf_counter()
+            made = (
+                make_distiller(config)
+                .distill(
+                    images.train,
+                    images.spec,
+                    images_per_class=arguments.images_per_class,
+                    packing=1,
+                    generator=generator(seed, "distillation"),
+                    device=device,
+                    on_update=log,
+                )
+                .quantised()
+            )
+            seconds = time.perf_counter() - clock + log.seconds_saved
+            made.save(place.with_suffix(".safetensors"), {})
+            scores = evaluate_set(
+                made,
+                images.test,
+                images.spec,
+                config.network,
+                SetTrainingConfig(),
+                seeds=range(2),
+                device=device,
+            )
+            accuracies = [100 * value for value in scores.values]
+            write_json(
+                place,
+                {"row": row, "seed": seed, "accuracies": accuracies, "seconds": seconds,
+                 "losses": log.losses, **log.scalars},
+            )  # fmt: skip
+            print(f"{name} seed {seed}: {accuracies} in {seconds:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
