@@ -209,15 +209,16 @@ class TrajectoryConfig(Config):
         num_updates: image updates.
         student_steps: N.
         expert_snapshots: M.
-        batch_synthetic: images per student step; None takes all of them.
+        batch_synthetic: images per student step, of those learnt against too; None takes all.
         first_start, last_start: T- and T+; start snapshots are drawn from T- to UB - 1, UB is T+.
         initial_last_start: T; where UB grows, it does so from T to T+ over the run.
         growing_start: UB grows, easy knowledge first (DATM).
         data_scheduler: experts see easy images first, and the easiest no more in the end (PAD).
         mask_ratio: share of the parameters, from the shallow end, left out of the distance (PAD).
         soft_labels: labels are learnt logits (DATM).
-        learning_rate, momentum: of the images (MTT: 100 to 1000, 0.5). None is 5 per decoded image,
-            since the more images there are, the less each of them moves the student (ours).
+        learning_rate, momentum: of the images (MTT: 100 to 1000, 0.5). None is 0.5 per image and
+            class that students see: each of many images moves them less, and the fewer the classes
+            the shorter the way, by whose length the loss is divided (ours).
         label_learning_rate, label_momentum: of the logits (DATM: 2 to 10, 0.9).
         decay: how the step sizes of images, labels and log b fall over the run; "cosine" ends at 0
             (ours: fewer updates than the papers', of which the last ones would remain as noise).
@@ -228,6 +229,9 @@ class TrajectoryConfig(Config):
         matched_start: what makes the images to start from out of the initial ones: a distribution
             matching by the fields of `DistillationConfig`, or nothing (the papers; ours else: it
             costs seconds where trajectories cost minutes).
+        against_memory: experts and students of an experience of several classes, too, learn what
+            memory holds of other classes (ours: images that tell two classes apart are no memory
+            for a network that is to tell ten). One of a single class always does.
     """
 
     num_updates: int = 160
@@ -251,6 +255,7 @@ class TrajectoryConfig(Config):
     step_size_learning_rate: float = 0.05
     max_loss: float = 1.0
     matched_start: Literal["none", "dm", "datadam"] = "datadam"
+    against_memory: bool = True
     experts: ExpertConfig = field(default_factory=ExpertConfig)
 
     def _validate(self) -> None:

@@ -210,6 +210,8 @@ TRAJECTORY_HEADING = "Trajectory matching (pad, datm, mtt)"
 _TRAJECTORY_ROWS: tuple[tuple[Any, ...], ...] = (
     ("matched-start", "matched_start", ("none", "dm", "datadam"),
      "Distribution matching that the images go through first.", "datadam"),
+    ("against-memory", "against_memory", bool,
+     "Learn against what memory holds of other classes.", True),
     ("num-updates", "num_updates", int, "Image updates.", 160),
     ("student-steps", "student_steps", int,
      "N: steps of the student on the distilled images.", 10),
@@ -231,7 +233,7 @@ _TRAJECTORY_ROWS: tuple[tuple[Any, ...], ...] = (
      "Learn soft labels; memory is charged 4 bytes per class and slot for them.", None,
      METHODS_OWN),
     ("trajectory-learning-rate", "learning_rate", float, "Step size of the images.", None,
-     "5 per decoded image"),
+     "0.5 per image and class"),
     ("trajectory-momentum", "momentum", float, "Momentum of the images.", 0.5),
     ("label-learning-rate", "label_learning_rate", float, "Step size of the soft labels.", 5.0),
     ("label-momentum", "label_momentum", float, "Momentum of the soft labels.", 0.9),

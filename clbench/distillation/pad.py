@@ -48,7 +48,7 @@ NO_NEGATIVES = (
     "by herding"
 )
 IMAGES_SHOWN = 10  # times that the images are handed to the listener
-RATE_PER_IMAGE = 5.0  # `TrajectoryConfig.learning_rate` None
+RATE_PER_IMAGE_AND_CLASS = 0.5  # `TrajectoryConfig.learning_rate` None
 MOST_CHANGE = math.log(2)  # of log b in one update (ours): b at most doubles or halves
 DIVERGED = 1e9  # the loss told of a student whose weights are no numbers any more
 FORWARDS_PER_STEP = 12.0  # forward and backward on the way there; both and their derivative back
@@ -87,7 +87,7 @@ class TrajectoryMatching:
 
     Attributes:
         keep: experts stay on disk, in `clbench.files.cache_dir`, and are taken from there.
-        uses_known: an experience of one class learns against what memory holds of others.
+        uses_known: experts and students also see what memory holds of other classes.
     """
 
     config: DistillationConfig
@@ -120,8 +120,9 @@ class TrajectoryMatching:
             if on_update is not None:
                 on_update(Update(0, 0, 0.0, note=NO_NEGATIVES))
             return self._herded(real, spec, images_per_class, packing, generator, device)
-        problem = Problem.make(real, spec, known if len(real.classes) == 1 else None, device)
         config = self.config
+        wanted = config.trajectory.against_memory or len(real.classes) == 1
+        problem = Problem.make(real, spec, known if wanted else None, device)
         config.trajectory.check_snapshots(
             config.trajectory.experts.num_snapshots(len(problem.images))
         )
@@ -246,7 +247,7 @@ class _Job:
         self.decay = 1.0  # of all step sizes, now
         rate = self.settings.learning_rate
         if rate is None:
-            rate = RATE_PER_IMAGE * len(self.slots) * packing**2
+            rate = RATE_PER_IMAGE_AND_CLASS * self._num_seen() * problem.spec.num_classes
         self.image_optimizer = torch.optim.SGD(
             [self.slots], lr=rate, momentum=self.settings.momentum
         )
@@ -255,6 +256,11 @@ class _Job:
             lr=self.settings.label_learning_rate,
             momentum=self.settings.label_momentum,
         )
+
+    def _num_seen(self) -> int:
+        """Images that students learn: the synthetic ones and those of other classes."""
+        others = 0 if self.problem.negatives is None else len(self.problem.negatives)
+        return len(self.slots) * self.packing**2 + others
 
     def _initial(self, images_per_class: int) -> tuple[LabelledImages, LabelledImages]:
         """Slots of real images (DATM: of those that an expert has learnt), and these unpacked."""
@@ -352,8 +358,7 @@ class _Job:
     def _step_loss(self) -> StepLoss:
         """The student's loss at each step: batch and augmentation are drawn here, once."""
         problem, repeat = self.problem, self.packing**2
-        num = len(self.slots) * repeat
-        others = len(problem.negatives) if problem.negatives is not None else 0
+        num = self._num_seen()
         size = min(self.settings.batch_synthetic or num, num)
         shape = (problem.spec.height, problem.spec.width)
         batches = []
@@ -362,20 +367,19 @@ class _Job:
             if len(order) < size:
                 order = torch.randperm(num, generator=self.generator)
             index, order = order[:size].to(self.device), order[size:]
-            batches.append((index, draw(self.operations, size + others, shape, self.generator)))
+            batches.append((index, draw(self.operations, size, shape, self.generator)))
 
         def loss(step: int, weights_P: Tensor) -> Tensor:
             index, augmentation = batches[step]
-            images = unpack(self.slots, self.packing)[index]
-            targets = self._targets().repeat_interleave(repeat, 0)[index]
+            images = unpack(self.slots, self.packing)
+            targets = self._targets().repeat_interleave(repeat, 0)
             if problem.negatives is not None:
-                fixed = problem.negatives
-                images = torch.cat([images, problem.spec.normalise(fixed.images)])
-                hard = F.one_hot(fixed.labels, targets.shape[1]).to(targets)
+                images = torch.cat([images, problem.spec.normalise(problem.negatives.images)])
+                hard = F.one_hot(problem.negatives.labels, targets.shape[1]).to(targets)
                 targets = torch.cat([targets, hard])
             with autocast(self.config.precision, self.device):
-                logits = self.network(weights_P, augmentation(images))
-            return F.cross_entropy(logits.float(), targets)
+                logits = self.network(weights_P, augmentation(images[index]))
+            return F.cross_entropy(logits.float(), targets[index])
 
         return loss
 

@@ -15,9 +15,10 @@ class Problem:
     """The classification that experts and students learn; labels 0 to K - 1 of its own.
 
     Attributes:
-        images: what experts train on: all real images, and negatives repeated to equal number.
+        images: what experts train on: all real images, and negatives repeated until a class of them
+            has as many as a real one.
         real: the part of it that is to be distilled.
-        negatives: decoded images of other classes that students see beside the synthetic ones.
+        negatives: decoded images of other classes that students learn beside the synthetic ones.
         spec: with the number of classes at hand.
         classes: class of the outside world at each label.
         outside: number of classes of the outside world.
@@ -41,7 +42,8 @@ class Problem:
         if known is None:
             return Problem(here, here, None, own, classes, spec.num_classes)
         negatives = _relabelled(known.decoded().quantised(), classes).to(device)
-        times = max(1, len(here) // len(negatives))
+        per_class = len(here) / len(here.classes)
+        times = max(1, round(per_class * len(negatives.classes) / len(negatives)))
         images = LabelledImages.concatenate([here.quantised(), *[negatives] * times])
         return Problem(images, here, negatives, own, classes, spec.num_classes)
 

@@ -22,19 +22,23 @@ from clbench.config import (
     MemoryConfig,
     NetworkConfig,
     RunConfig,
+    SetTrainingConfig,
 )
 from clbench.run import run
 
 LEARNERS = {
     "mlp": NetworkConfig("mlp", width=400, depth=2),
     "convnet": NetworkConfig("convnet", width=32, depth=3, norm="instance"),
+    "lenet": NetworkConfig("lenet"),
     "convnet128": NetworkConfig("convnet", width=128, depth=3, norm="instance"),
 }
 MATCHING = NetworkConfig("convnet", width=32, depth=3, norm="instance")
 MEMORIES = ("random", "herding", "dm", "dam")
 
 
-def configuration(learner: str, strategy: str, packing: int, seed: int) -> RunConfig:
+def configuration(
+    learner: str, strategy: str, packing: int, seed: int, images_per_class: int, set_epochs: int
+) -> RunConfig:
     """Everything but the memory is the same for all."""
     return RunConfig(
         strategy=strategy,
@@ -42,8 +46,9 @@ def configuration(learner: str, strategy: str, packing: int, seed: int) -> RunCo
         device="cpu",
         benchmark=BenchmarkConfig("split_mnist"),
         learner=LearnerConfig(network=LEARNERS[learner]),
-        memory=MemoryConfig(images_per_class=10, packing=packing),
+        memory=MemoryConfig(images_per_class=images_per_class, packing=packing),
         distillation=DistillationConfig(network=MATCHING),
+        set_training=SetTrainingConfig(epochs=set_epochs),
     )
 
 
@@ -58,6 +63,8 @@ def main() -> None:
     parser.add_argument("--memory", nargs="+", default=MEMORIES)
     parser.add_argument("--training", nargs="+", default=["replay", "gdumb"])
     parser.add_argument("--packing", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--images-per-class", type=int, default=10)
+    parser.add_argument("--set-epochs", type=int, default=300, help="of *_gdumb")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     rows = [
@@ -73,7 +80,8 @@ def main() -> None:
             place = arguments.output / arguments.learner / name
             if (place / "report.json").exists():
                 continue
-            config = configuration(arguments.learner, strategy, packing, seed)
+            sizes = (arguments.images_per_class, arguments.set_epochs)
+            config = configuration(arguments.learner, strategy, packing, seed, *sizes)
             report = run(config, data_root=arguments.data_root, output=place)
             accuracy = 100 * report.metrics["average_accuracy"]
             print(f"{arguments.learner} {name}: average accuracy {accuracy:.2f} %", flush=True)

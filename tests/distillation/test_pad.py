@@ -8,6 +8,7 @@ import torch
 from clbench.config import DistillationConfig, ExpertConfig, NetworkConfig, TrajectoryConfig
 from clbench.distillation import Update, make_distiller
 from clbench.distillation.adjoint import matching_gradient
+from clbench.distillation.augmentation import draw
 from clbench.distillation.flat import FlatNetwork
 from clbench.distillation.pad import METHODS, NO_NEGATIVES, Method, _Job, method_of
 from clbench.distillation.problem import Problem
@@ -243,19 +244,41 @@ def test_one_class_learns_against_what_is_known(packing):
     assert not torch.equal(made.images, start.images)
 
 
-def test_negatives_are_as_many_as_the_real_images():
+def test_a_class_of_negatives_is_shown_as_often_as_a_real_one():
     known = blobs(0, 5, num=3)
     problem = Problem.make(blobs(2), SPEC, known, CPU)
     counts = problem.images.labels.bincount().tolist()
-    assert counts == [12, 24, 12]
+    assert counts == [24, 24, 24]
     assert problem.classes == (0, 2, 5)
     assert problem.spec.num_classes == 3
 
 
-def test_several_classes_need_no_help():
-    alone, _ = distil(config(), real=blobs(0, 2))
-    helped, _ = distil(config(), real=blobs(0, 2), known=blobs(5))
-    assert torch.equal(alone.images, helped.images)
+def test_several_classes_learn_against_what_is_known_if_told_to():
+    real, known = blobs(0, 2), blobs(5, num=2)
+    alone, _ = distil(config(), real=real)
+    helped, _ = distil(config(against_memory=True), real=real, known=known)
+    left, _ = distil(config(against_memory=False), real=real, known=known)
+    assert torch.equal(alone.images, left.images)
+    assert not torch.equal(alone.images, helped.images)
+    assert helped.hard_labels.tolist() == [0, 0, 2, 2]
+    assert (helped.labels[:, 5] > 0).all()
+    assert not left.labels[:, 5].any()
+
+
+def test_students_see_no_more_images_at_once_than_they_are_told(monkeypatch):
+    import clbench.distillation.pad as pad
+
+    sizes = []
+
+    def watched(operations, num, *rest):
+        sizes.append(num)
+        return draw(operations, num, *rest)
+
+    monkeypatch.setattr(pad, "draw", watched)
+    known = blobs(0, 5, num=3)
+    distil(config(batch_synthetic=5, num_updates=2), real=blobs(2), known=known)
+    distil(config(batch_synthetic=None, num_updates=2), real=blobs(2), known=known)
+    assert sizes == [5] * 6 + [8] * 6
 
 
 def test_images_start_where_the_expert_is_right(monkeypatch):
@@ -320,7 +343,7 @@ def test_step_sizes_of_images_labels_and_student_can_fall_to_nothing():
         assert last_move("cosine", what) < 0.5 * last_move("none", what)
 
 
-def test_the_images_step_size_follows_their_number():
+def test_the_images_step_size_follows_their_number_and_the_classes():
     seen = []
     for images_per_class, packing in ((2, 1), (4, 1), (2, 2)):
         problem = Problem.make(blobs(0, 2), SPEC, None, CPU)
@@ -330,7 +353,7 @@ def test_the_images_step_size_follows_their_number():
         rng = torch.Generator().manual_seed(0)
         job = _Job(c, problem, flat, experts, None, images_per_class, packing, rng)
         seen.append(job.image_optimizer.param_groups[0]["lr"])
-    assert seen == [20.0, 40.0, 80.0]
+    assert seen == [4.0, 8.0, 16.0]
 
 
 def test_the_mask_leaves_out_the_shallow_end(monkeypatch):
