@@ -50,6 +50,7 @@ NO_NEGATIVES = (
 IMAGES_SHOWN = 10  # times that the images are handed to the listener
 RATE_PER_IMAGE_AND_CLASS = 0.5  # `TrajectoryConfig.learning_rate` None
 MOST_CHANGE = math.log(2)  # of log b in one update (ours): b at most doubles or halves
+OWN_CLASS = 0.9  # at least, of a soft label: experts are weaker than the label is sure (ours)
 DIVERGED = 1e9  # the loss told of a student whose weights are no numbers any more
 FORWARDS_PER_STEP = 12.0  # forward and backward on the way there; both and their derivative back
 
@@ -431,7 +432,8 @@ def _as_start(on_update: OnUpdate, seconds_saved: float) -> OnUpdate:
 
 
 def _keep_class(logits_NK: Tensor, labels_N: Tensor) -> Tensor:
-    """The own class stays the likeliest: memory counts slots by it."""
+    """The own class keeps a probability of ``OWN_CLASS`` at least: memory counts slots by it."""
     own = labels_N[:, None]
-    others = logits_NK.scatter(1, own, -math.inf).amax(1, keepdim=True)
-    return logits_NK.scatter(1, own, torch.maximum(logits_NK.gather(1, own), others + 0.01))
+    others = logits_NK.scatter(1, own, -math.inf).logsumexp(1, keepdim=True)
+    least = others + math.log(OWN_CLASS / (1 - OWN_CLASS))
+    return logits_NK.scatter(1, own, torch.maximum(logits_NK.gather(1, own), least))

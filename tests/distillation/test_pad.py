@@ -133,8 +133,11 @@ def test_soft_labels_speak_of_the_classes_present():
     assert hard.labels.tolist() == [2, 2, 5, 5]
 
 
-def test_own_class_stays_the_likeliest_whatever_the_labels_step():
-    made, _ = distil(config(label_learning_rate=1e6))
+@pytest.mark.parametrize("step", [1e-9, 1e6])
+def test_own_class_keeps_its_probability_whatever_the_labels_step(step):
+    made, _ = distil(config(label_learning_rate=step))
+    own = made.labels.gather(1, torch.tensor([0, 0, 2, 2, 5, 5])[:, None])
+    assert own.min() > 0.9 - 1e-6
     assert made.hard_labels.tolist() == [0, 0, 2, 2, 5, 5]
 
 
