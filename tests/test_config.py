@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from clbench import config
+from clbench.cli.build_config import build_config
 from clbench.config import (
     BenchmarkConfig,
     DistillationConfig,
@@ -171,3 +172,14 @@ def test_replacing_checks_anew() -> None:
         MemoryConfig().replace(packing=0)
     with pytest.raises(dataclasses.FrozenInstanceError):
         MemoryConfig().packing = 2  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("images_per_class", [1, 10, 50])
+def test_cifar10_presets_are_the_papers_loop(images_per_class: int) -> None:
+    config = build_config(
+        RunConfig(strategy="pad_replay"), {}, loop=f"pad_cifar10_ipc{images_per_class}"
+    )
+    t = config.distillation.trajectory
+    assert (t.learning_rate, t.decay, t.matched_start) == (1000.0, "none", "none")
+    assert (t.student_steps, t.expert_snapshots, t.batch_synthetic) == (80, 2, None)
+    assert (t.first_start, t.num_updates) == (0, 10000)
