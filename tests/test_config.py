@@ -183,3 +183,4 @@ def test_cifar10_presets_are_the_papers_loop(images_per_class: int) -> None:
     assert (t.learning_rate, t.decay, t.matched_start) == (1000.0, "none", "none")
     assert (t.student_steps, t.expert_snapshots, t.batch_synthetic) == (80, 2, None)
     assert (t.first_start, t.num_updates) == (0, 10000)
+    assert (t.experts.learning_rate, t.experts.num_experts, t.experts.epochs) == (0.01, 100, 100)

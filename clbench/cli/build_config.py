@@ -57,6 +57,7 @@ def _pad_cifar10(start: int, last_start: int, mask_ratio: float) -> dict[str, An
                 "epochs": 100,
                 "snapshots_per_epoch": 1,
                 "batch_size": 256,
+                "learning_rate": 0.01,
                 "num_difficulty_networks": 10,
                 "addition_end": 0.2,
             },

@@ -14,6 +14,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+# What a progress line says of the phases of a distillation.
+DISTILLATION_PHASES = {
+    "experts": "training experts for",
+    "start": "matching distributions for",
+    "distil": "distilling",
+}
 PLAIN_WIDTH = 140  # files and pipes have no width; tables must not be cut there
 
 

@@ -193,15 +193,10 @@ def _distil(
     return _stored(made, config.memory.storage), log, seconds
 
 
-_PHASES = {
-    "experts": "training experts for",
-    "start": "matching distributions for",
-    "distil": "distilling",
-}
-
-
 def _show(line: ProgressLine, name: str, update: Update) -> None:
-    what = _PHASES[update.phase]
+    from clbench.cli.display import DISTILLATION_PHASES
+
+    what = DISTILLATION_PHASES[update.phase]
     if update.number:
         detail = f"updates, loss {update.loss:.4g}"
         line.show(f"{what} {name}", update.number, update.total, detail)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from clbench import distillation, strategies
-from clbench.cli.display import ProgressLine
+from clbench.cli.display import DISTILLATION_PHASES, ProgressLine
 from clbench.cli.group import Interrupted
 from clbench.cli.places import holds_no_work, new_directory
 from clbench.config import RunConfig
@@ -141,9 +141,7 @@ class RunLine(NullTracker):
 
     phases = {
         "train": "training",
-        "experts": "training experts for",
-        "start": "matching distributions for",
-        "distil": "distilling",
+        **DISTILLATION_PHASES,
         "evaluate": "testing",
     }
     units = {

@@ -148,9 +148,7 @@ class TrajectoryMatching:
                 packing=packing,
                 generator=generator,
                 device=device,
-                on_update=None
-                if on_update is None
-                else _as_start(on_update, experts.seconds_saved),
+                on_update=_as_start(on_update, experts.seconds_saved),
             )
         job = _Job(config, problem, flat, experts, start, images_per_class, packing, generator)
         every = max(1, config.trajectory.num_updates // IMAGES_SHOWN)
@@ -422,8 +420,10 @@ class _Job:
         return LabelledImages(images, soft, self.packing)
 
 
-def _as_start(on_update: OnUpdate, seconds_saved: float) -> OnUpdate:
+def _as_start(on_update: OnUpdate | None, seconds_saved: float) -> OnUpdate | None:
     """Tells ``on_update`` of another distiller's updates as of those before the first."""
+    if on_update is None:
+        return None
 
     def tell(update: Update) -> None:
         on_update(dataclasses.replace(update, phase="start", seconds_saved=seconds_saved))

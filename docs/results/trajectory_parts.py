@@ -1,4 +1,4 @@
-"""What each part of PAD is worth: the sets behind a table of docs/results/README.md.
+"""What each part of PAD is worth: sets with one part switched at a time.
 
     python docs/results/trajectory_parts.py --data-root DIR --output OUT
 
