@@ -148,8 +148,8 @@ class ExpertConfig(Config):
 
     Attributes:
         num_experts: trajectories; each starts from weights of its own.
-        epochs: passes over the real images; None shows at least 60,000 images, so that a small
-            experience is learnt as well as all of MNIST, for which one pass will do.
+        epochs: passes over the real images; None shows at least 30,000 images, so that a small
+            experience is learnt too; one pass over all of MNIST will do.
         snapshots_per_epoch: None keeps ten in all. PAD takes 100 experts of 100 epochs with one
             snapshot each; digits are learnt sooner, so they are looked at more often (ours).
         batch_size, learning_rate: of plain SGD, no momentum, no weight decay (MTT, appendix).
@@ -184,7 +184,7 @@ class ExpertConfig(Config):
 
     def num_epochs(self, num_images: int) -> int:
         """Passes over so many images."""
-        return self.epochs or max(1, math.ceil(60_000 / num_images))
+        return self.epochs or max(1, math.ceil(30_000 / num_images))
 
     def num_difficulty_epochs(self, num_images: int) -> int:
         """Passes of the networks that judge difficulty."""
@@ -234,7 +234,7 @@ class TrajectoryConfig(Config):
             for a network that is to tell ten). One of a single class always does.
     """
 
-    num_updates: int = 160
+    num_updates: int = 100
     student_steps: int = 10
     expert_snapshots: int = 2
     batch_synthetic: int | None = 100

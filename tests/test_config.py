@@ -159,7 +159,7 @@ def test_the_last_start_leaves_the_expert_snapshots_to_come() -> None:
 
 def test_small_experiences_are_shown_as_often_as_large_ones() -> None:
     experts = ExpertConfig()
-    assert [experts.num_epochs(n) for n in (60_000, 12_000, 800, 10**6)] == [1, 5, 75, 1]
+    assert [experts.num_epochs(n) for n in (60_000, 12_000, 800, 10**6)] == [1, 3, 38, 1]
     assert [experts.num_difficulty_epochs(n) for n in (60_000, 12_000, 800)] == [1, 1, 15]
     assert {experts.num_snapshots(n) for n in (60_000, 800)} == {10}
     assert ExpertConfig(epochs=4, snapshots_per_epoch=3).num_snapshots(60_000) == 12
