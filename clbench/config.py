@@ -61,6 +61,7 @@ class NetworkConfig(Config):
         width: channels (convolutional) or hidden units (MLP) of each layer.
         depth: number of convolution blocks, or of hidden layers.
         norm, activation, pooling: variants as in the DC/DM family's networks.
+        hidden: units of the hidden layer behind the convolutions (cnn).
     """
 
     name: str = "mlp"
@@ -69,6 +70,7 @@ class NetworkConfig(Config):
     norm: Norm | None = None
     activation: Activation | None = None
     pooling: Pooling | None = None
+    hidden: int | None = None
 
     def _validate(self) -> None:
         hints = {"norm": Norm, "activation": Activation, "pooling": Pooling}
@@ -76,7 +78,7 @@ class NetworkConfig(Config):
             value = getattr(self, name)
             options = typing.get_args(hint)
             check(value in (None, *options), name, "one of " + ", ".join(options), value)
-        at_least(self, 1, "width", "depth")
+        at_least(self, 1, "width", "depth", "hidden")
 
 
 @dataclass(frozen=True)
@@ -117,13 +119,17 @@ class LearnerConfig(Config):
 
 @dataclass(frozen=True)
 class SetTrainingConfig(Config):
-    """How a fresh network is trained on a small set alone.
+    """How a fresh network is trained on one set alone, small or whole.
 
     Defaults: the protocol of the DC/DSA/DM family (Zhao & Bilen 2021, 2023): SGD lr 0.01, momentum
     0.9, weight decay 5e-4, batch 256, DSA, 300-1000 epochs, lr x 0.1 after half of them; the last
     epoch counts.
 
     Attributes:
+        schedule: of the learning rate. "step": a tenth after half of the epochs; "cosine": to 0
+            (Loshchilov & Hutter, SGDR, 2017, without restarts); "one_cycle": linearly from 0 over
+            the first fifth, then as a cosine to 0 (after Smith & Topin, 2018); "constant".
+        label_smoothing: share of a label spread over all classes (Szegedy et al., 2016).
         augmentation: DSA operations joined by ``_``, "none", or "auto" for the data's own.
     """
 
@@ -132,11 +138,14 @@ class SetTrainingConfig(Config):
     learning_rate: float = 0.01
     momentum: float = 0.9
     weight_decay: float = 5e-4
+    schedule: Literal["step", "cosine", "one_cycle", "constant"] = "step"
+    label_smoothing: float = 0.0
     augmentation: str = "auto"
 
     def _validate(self) -> None:
         above_zero(self, "learning_rate")
-        at_least(self, 0, "momentum", "weight_decay")
+        at_least(self, 0, "momentum", "weight_decay", "label_smoothing")
+        check(self.label_smoothing < 1, "label_smoothing", "below 1", self.label_smoothing)
         at_least(self, 1, "epochs", "batch_size")
 
 
@@ -216,9 +225,9 @@ class TrajectoryConfig(Config):
         data_scheduler: experts see easy images first, and the easiest no more in the end (PAD).
         mask_ratio: share of the parameters, from the shallow end, left out of the distance (PAD).
         soft_labels: labels are learnt logits (DATM).
-        learning_rate, momentum: of the images (MTT: 100 to 1000, 0.5). None is 0.5 per image and
-            class that students see: each of many images moves them less, and the fewer the classes
-            the shorter the way, by whose length the loss is divided (ours).
+        learning_rate, momentum: of the images (MTT: 100 to 1000, 0.5). None is 0.5 per distilled
+            image and class of theirs (ours): 500 for ten images of each of ten classes; the two
+            classes of an experience bear 20 and are ruined by 100.
         label_learning_rate, label_momentum: of the logits (DATM: 2 to 10, 0.9).
         decay: how the step sizes of images, labels and log b fall over the run; "cosine" ends at 0
             (ours: fewer updates than the papers', of which the last ones would remain as noise).
@@ -345,11 +354,42 @@ class MemoryConfig(Config):
 
 
 @dataclass(frozen=True)
+class EvaluationConfig(Config):
+    """What is made of a run's last memory beyond the run itself.
+
+    Networks are trained on it as `RunConfig.set_training` says.
+
+    Attributes:
+        cross_architecture: train several networks on it, and on random images of equal bytes.
+        architecture_search: rank a space of architectures by it.
+        networks: names of these, joined by commas.
+        num_networks: fresh ones of each, per set.
+        space: key of `clbench.evaluation.SPACES`.
+        num_candidates: so many of the space, drawn by the seed; None takes all.
+        full_epochs: of each candidate on all training images, for the true ranking; 0 trains none.
+    """
+
+    cross_architecture: bool = False
+    architecture_search: bool = False
+    networks: str = "mlp,convnet,lenet,alexnet,vgg11,resnet18"
+    num_networks: int = 3
+    space: str = "cnn54"
+    num_candidates: int | None = None
+    full_epochs: int = 0
+
+    def _validate(self) -> None:
+        at_least(self, 1, "num_networks")
+        at_least(self, 2, "num_candidates")
+        at_least(self, 0, "full_epochs")
+
+
+@dataclass(frozen=True)
 class RunConfig(Config):
     """One run: a strategy on a benchmark under one seed.
 
     Attributes:
         set_training: how `*_gdumb` strategies train on memory alone.
+        evaluation: what else is made of the last memory.
         device: "auto" takes CUDA where there is one.
     """
 
@@ -361,6 +401,7 @@ class RunConfig(Config):
     memory: MemoryConfig = field(default_factory=MemoryConfig)
     distillation: DistillationConfig = field(default_factory=DistillationConfig)
     set_training: SetTrainingConfig = field(default_factory=SetTrainingConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 
     def _validate(self) -> None:
         check(0 <= self.seed < 2**63, "seed", "0 to 2**63 - 1", self.seed)

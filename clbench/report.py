@@ -35,6 +35,8 @@ class RunReport:
         distillation: one entry per experience: losses (per update), scalars (name -> curve; absent
             from reports of before there were any), flops; empty without distiller.
         flops: name -> floating-point operations of train, distil, evaluate.
+        evaluations: name -> outcome of what else was made of the last memory (see
+            `clbench.config.EvaluationConfig`).
         notes: what a reader must know (a fallback taken, a subset used), one sentence each.
         measured: seconds (train, distil, evaluate, total), peak_memory_bytes, from_cache; the only
             part that differs between two runs of one command.
@@ -53,6 +55,7 @@ class RunReport:
     distillation: list[dict[str, Any]] = field(default_factory=list)
     validation_matrix: list[list[float]] | None = None
     flops: dict[str, float] = field(default_factory=dict)
+    evaluations: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     measured: dict[str, Any] = field(default_factory=dict)
     schema: int = SCHEMA

@@ -1,8 +1,10 @@
-"""The one supervised loop for a network and a small set of labelled images."""
+"""The one supervised loop for a network and one set of labelled images, small or whole."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +14,137 @@ from clbench.config import SetTrainingConfig
 from clbench.device import autocast
 from clbench.distillation.augmentation import augment, parse
 from clbench.types import ImageSpec, LabelledImages
+
+# Part of a one-cycle training in which the learning rate rises.
+WARM_UP = 0.2
+
+
+def learning_rate(config: SetTrainingConfig, progress: float) -> float:
+    """The learning rate when ``progress`` (0 up to but not 1) of the training is done.
+
+    By steps; only "step" waits for an epoch's end, see `Training`.
+    """
+    if config.schedule == "cosine":
+        return config.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+    if config.schedule == "one_cycle":
+        if progress < WARM_UP:
+            return config.learning_rate * progress / WARM_UP
+        falling = (progress - WARM_UP) / (1 - WARM_UP)
+        return config.learning_rate * 0.5 * (1 + math.cos(math.pi * falling))
+    late = config.schedule == "step" and progress >= 0.5
+    return config.learning_rate * (0.1 if late else 1.0)
+
+
+class Epoch(NamedTuple):
+    """One pass over the set, as it was seen while training.
+
+    Attributes:
+        loss: mean cross-entropy.
+        accuracy: share of (augmented) images that were right when they came, 0..1.
+    """
+
+    loss: float
+    accuracy: float
+
+
+class Training:
+    """A training under way; `state_dict` after an epoch is all that is needed to go on.
+
+    SGD, always to the last epoch; bf16 where the device has it.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        data: LabelledImages,
+        spec: ImageSpec,
+        config: SetTrainingConfig,
+        *,
+        generator: torch.Generator,
+        device: torch.device,
+    ) -> None:
+        """Nothing is trained yet.
+
+        Args:
+            network: trained in place; moved to ``device``.
+            data: hard or soft labels; packed slots are decoded.
+            spec: normalisation and the data's own augmentation.
+            config: epochs, optimiser, schedule, augmentation.
+            generator: order of the images and augmentation.
+            device: where to train.
+        """
+        self.network, self.spec, self.config, self.device = network, spec, config, device
+        self._data = data.decoded().to(device)
+        self._generator = generator
+        self._operations = parse(config.augmentation, spec)
+        network.to(device).train()
+        self._optimizer = torch.optim.SGD(
+            network.parameters(),
+            lr=config.learning_rate,
+            momentum=config.momentum,
+            weight_decay=config.weight_decay,
+        )
+        self.num_epochs = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether every epoch is over."""
+        return self.num_epochs >= self.config.epochs
+
+    def epoch(self) -> Epoch:
+        """One more pass over all images."""
+        self.network.train()
+        order = torch.randperm(len(self._data), generator=self._generator).to(self.device)
+        batches = order.split(self.config.batch_size)
+        loss, right = 0.0, 0.0
+        for i, index in enumerate(batches):
+            self._set_rate(i / len(batches))
+            step = self._step(index)
+            loss += step.loss * len(index)
+            right += step.accuracy * len(index)
+        self.num_epochs += 1
+        return Epoch(loss / len(order), right / len(order))
+
+    def _set_rate(self, part: float) -> None:
+        # The step falls between epochs: as many whole ones before it as half of them, rounded down.
+        config = self.config
+        if config.schedule == "step":
+            progress = 0.5 if self.num_epochs >= config.epochs // 2 else 0.0
+        else:
+            progress = (self.num_epochs + part) / config.epochs
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate(config, progress)
+
+    def _step(self, index: Tensor) -> Epoch:
+        labels = self._data.labels[index]
+        images = self.spec.normalise(self._data.images[index])
+        batch = augment(images, self._operations, self._generator)
+        with autocast("auto", self.device):
+            logits = self.network(batch)
+        logits = logits.float()
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self._optimizer.step()
+        hard = labels if labels.ndim == 1 else labels.argmax(1)
+        right = (logits.detach().argmax(1) == hard).float().mean()
+        return Epoch(float(loss.detach()), float(right))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Weights, optimiser, generator and epochs done."""
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "generator": self._generator.get_state(),
+            "num_epochs": self.num_epochs,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where `state_dict` was taken."""
+        self.network.load_state_dict(state["network"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._generator.set_state(state["generator"])
+        self.num_epochs = state["num_epochs"]
 
 
 def train_on_set(
@@ -26,69 +159,44 @@ def train_on_set(
 ) -> list[float]:
     """Train ``network`` in place on ``data`` alone; the last epoch counts.
 
-    The learning rate falls to a tenth after half of the epochs, as in the evaluation of the
-    DC/DSA/DM family. bf16 where the device has it.
-
-    Args:
-        network: moved to ``device``.
-        data: hard or soft labels; packed slots are decoded first.
-        spec: normalisation and the data's own augmentation.
-        config: epochs, optimiser, augmentation.
-        generator: order of the images and augmentation.
-        device: where to train.
-        on_epoch: called with the number of epochs done and the mean loss.
+    Arguments as of `Training`, and ``on_epoch``: called with the number of epochs done and the
+    mean loss.
 
     Returns:
         Mean loss of each epoch.
     """
-    decoded = data.decoded().to(device)
-    images, labels = spec.normalise(decoded.images), decoded.labels
-    operations = parse(config.augmentation, spec)
-    network.to(device).train()
-    optimizer = torch.optim.SGD(
-        network.parameters(),
-        lr=config.learning_rate,
-        momentum=config.momentum,
-        weight_decay=config.weight_decay,
-    )
-    losses = []
-    for epoch in range(config.epochs):
-        if epoch == config.epochs // 2:
-            for group in optimizer.param_groups:
-                group["lr"] = config.learning_rate * 0.1
-        order = torch.randperm(len(images), generator=generator).to(device)
-        total = 0.0
-        for index in order.split(config.batch_size):
-            batch = augment(images[index], operations, generator)
-            with autocast("auto", device):
-                logits = network(batch)
-            loss = F.cross_entropy(logits.float(), labels[index])
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            total += float(loss.detach()) * len(index)
-        losses.append(total / len(images))
+    training = Training(network, data, spec, config, generator=generator, device=device)
+    losses: list[float] = []
+    while not training.done:
+        losses.append(training.epoch().loss)
         if on_epoch is not None:
-            on_epoch(epoch + 1, losses[-1])
+            on_epoch(len(losses), losses[-1])
     return losses
 
 
 @torch.no_grad()
-def predict(
+def predict_logits(
     network: nn.Module,
     data: LabelledImages,
     spec: ImageSpec,
     device: torch.device,
     batch_size: int = 500,
 ) -> Tensor:
-    """Predicted class of every image, (N,) int64 on the CPU; the network is left in eval mode."""
+    """Logits of every image, (N, K) float32 on the CPU; the network is left in eval mode."""
     network.to(device).eval()
     parts = []
     for images in data.decoded().images.split(batch_size):
         with autocast("auto", device):
             logits = network(spec.normalise(images.to(device)))
-        parts.append(logits.float().argmax(1).cpu())
+        parts.append(logits.float().cpu())
     return torch.cat(parts)
+
+
+def predict(
+    network: nn.Module, data: LabelledImages, spec: ImageSpec, device: torch.device
+) -> Tensor:
+    """Predicted class of every image, (N,) int64 on the CPU; the network is left in eval mode."""
+    return predict_logits(network, data, spec, device).argmax(1)
 
 
 def accuracy(

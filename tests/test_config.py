@@ -44,7 +44,7 @@ CHANGED = RunConfig(
 
 
 def test_all_configurations_are_known_here() -> None:
-    assert len(ALL) == 9
+    assert len(ALL) == 10
 
 
 @pytest.mark.parametrize("kind", ALL)
@@ -163,7 +163,7 @@ def test_small_experiences_are_shown_as_often_as_large_ones() -> None:
     assert [experts.num_difficulty_epochs(n) for n in (60_000, 12_000, 800)] == [1, 1, 15]
     assert {experts.num_snapshots(n) for n in (60_000, 800)} == {10}
     assert ExpertConfig(epochs=4, snapshots_per_epoch=3).num_snapshots(60_000) == 12
-    assert ExpertConfig(snapshots_per_epoch=3).num_snapshots(30_000) == 6
+    assert ExpertConfig(snapshots_per_epoch=3).num_snapshots(15_000) == 6
 
 
 def test_replacing_checks_anew() -> None:

@@ -6,13 +6,16 @@ import json
 import math
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import click
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from clbench.types import Scores
 
 # What a progress line says of the phases of a distillation.
 DISTILLATION_PHASES = {
@@ -56,6 +59,13 @@ def print_json(content: Any) -> None:
 def per_cent(value: float) -> str:
     """0..1 as per cent with one decimal."""
     return "-" if math.isnan(value) else f"{100 * value:.1f}"
+
+
+def mean_and_deviation(scores: Scores) -> str:
+    """Accuracies as per cent: mean and deviation, or the one there is."""
+    if scores.num == 1:
+        return per_cent(scores.mean)
+    return f"{per_cent(scores.mean)} ± {per_cent(scores.std)}"
 
 
 def points(value: float) -> str:

@@ -1,27 +1,60 @@
-"""``clbench evaluate``."""
+"""``clbench evaluate``: the score of a set, and what stands around it."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from clbench.cli.evaluate_cross_architecture import cross_architecture
+from clbench.cli.evaluate_offline import offline
+from clbench.cli.evaluate_search import architecture_search
+from clbench.cli.group import Group
 from clbench.cli.options import DATA_ROOT, JSON, MACHINE, QUIET, Command, attach, under
 from clbench.cli.sets import NUM_NETWORKS, evaluation_options
 
-if TYPE_CHECKING:
-    from clbench.data import ImageData
-    from clbench.types import LabelledImages
+SCORE = "set"
 
 
-@click.command(cls=Command)
+class _Evaluations(Group):
+    """What is no subcommand's name is a set to be scored."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        asks_for_help = bool(args) and args[0] in ("-h", "--help")
+        return super().parse_args(ctx, args if asks_for_help else self._named(args))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        return super().resolve_command(ctx, self._named(args))
+
+    def _named(self, args: list[str]) -> list[str]:
+        return args if args and args[0] in self.commands else [SCORE, *args]
+
+
+@click.group(cls=_Evaluations)
+def command() -> None:
+    r"""Score a distilled set, train on full data, search architectures.
+
+    Without a subcommand's name, `clbench evaluate SET...` is `clbench evaluate set SET...`.
+
+    \b
+    Examples:
+      clbench evaluate sets/mnist5k-datadam-ipc10-seed0.safetensors
+      clbench evaluate offline --data-set mnist5k --recipe modern
+      clbench evaluate cross-architecture sets/*.safetensors
+      clbench evaluate architecture-search sets/datadam.safetensors --space cnn54
+    """
+
+
+@command.command(SCORE, cls=Command)
 @click.argument("sets", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SET...")
 @attach(NUM_NETWORKS)
 @evaluation_options
 @under("Evaluation", MACHINE)
 @attach(DATA_ROOT, QUIET, JSON)
-def command(
+def score(
     sets: tuple[Path, ...],
     num_networks_evaluated: int,
     data_root: Path | None,
@@ -31,31 +64,30 @@ def command(
 ) -> None:
     r"""Score a distilled set with fresh networks.
 
-    Takes sets that `clbench distill` wrote, all of one data set; random real images of equal bytes
-    stand beside them. Networks other than the one that a set was distilled with show whether it
-    serves them too.
+    Takes sets that `clbench distill` wrote, or run directories, whose last memory is the set; all
+    of one data set. Random real images of equal bytes stand beside them.
 
     \b
     Examples:
       clbench evaluate sets/mnist5k-datadam-ipc10-seed0.safetensors
       clbench evaluate dm.safetensors datadam.safetensors --evaluation-network mlp
+      clbench evaluate runs/split_mnist5k/dam_replay-seed0
     """
     from clbench.cli.build_config import build_config
     from clbench.cli.display import ProgressLine, print_json
+    from clbench.cli.evaluations import load_sets
     from clbench.cli.sets import base_config, make_judge, print_scores
     from clbench.device import resolve_device
+    from clbench.evaluation.rivals import sizes
 
     config = build_config(base_config(), values)
     device = resolve_device(config.device)
-    loaded, images = _load(sets, data_root)
-    sizes = sorted({(made.num_bytes, f) for made, _ in loaded for f in (1, made.packing)})
+    loaded, images = load_sets(sets, data_root)
     with ProgressLine(not quiet) as line:
         judge = make_judge(images, config, num_networks_evaluated, device, line.show)
-        rows = [
-            judge.score(path.stem, made, seconds)
-            for path, (made, seconds) in zip(sets, loaded, strict=True)
-        ]
-        rows += [judge.score_random(size, packing) for size, packing in sizes]
+        rows = [judge.score(name, one.images, one.distil_seconds) for name, one in loaded.items()]
+        beside = sizes([one.images for one in loaded.values()])
+        rows += [judge.score_random(size, packing) for size, packing in beside]
     if json:
         return print_json([row.to_dict() for row in rows])
     if not quiet:
@@ -64,24 +96,6 @@ def command(
     return None
 
 
-def _load(
-    paths: tuple[Path, ...], data_root: Path | None
-) -> tuple[list[tuple[LabelledImages, float]], ImageData]:
-    from clbench import data
-    from clbench.types import InputError, LabelledImages
-
-    read = [LabelledImages.load(path) for path in paths]
-    origins = {(meta.get("data", ""), meta.get("fingerprint", "")) for _, meta in read}
-    if len(origins) > 1 or not all(next(iter(origins))):
-        found = ", ".join(sorted(f"{name or 'no data set'} {mark[:8]}" for name, mark in origins))
-        raise InputError(
-            f"expected sets that `clbench distill` made of one data set, found {found}"
-        )
-    name, fingerprint = origins.pop()
-    images = data.load(name, data_root)
-    if images.fingerprint != fingerprint:
-        raise InputError(
-            f"{paths[0]}: distilled from {name} with fingerprint {fingerprint[:8]}, but the data "
-            f"here have {images.fingerprint[:8]}; choose their folder with --data-root"
-        )
-    return [(made, float(meta["distil_seconds"])) for made, meta in read], images
+command.add_command(offline)
+command.add_command(cross_architecture)
+command.add_command(architecture_search)

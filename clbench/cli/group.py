@@ -18,7 +18,7 @@ from clbench import __version__
 COMMANDS = {
     "run": "Run a strategy on a stream and measure what it forgets.",
     "distill": "Distil a data set into a few images and score them.",
-    "evaluate": "Score a distilled set with fresh networks.",
+    "evaluate": "Score a distilled set, train on full data, search architectures.",
     "compare": "Compare finished runs: one table, one figure.",
     "list": "Show strategies, benchmarks, networks, distillers and data sets.",
     "data": "List, fetch and verify data sets.",

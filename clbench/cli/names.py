@@ -18,7 +18,7 @@ STRATEGIES = (
     *(f"{memory}_{training}" for memory in _MEMORIES for training in ("replay", "gdumb")),
 )
 BENCHMARKS = ("split_mnist5k", "split_mnist", "split_fashion_mnist", "split_kmnist")
-NETWORKS = ("convnet", "mlp", "lenet", "alexnet", "vgg11", "resnet18")
+NETWORKS = ("convnet", "mlp", "lenet", "alexnet", "vgg11", "resnet18", "cnn")
 DISTILLERS = ("random", "herding", "dm", "datadam", "mtt", "datm", "pad")
 DATASETS = ("mnist5k", "mnist", "fashion_mnist", "kmnist")
 

@@ -7,7 +7,7 @@ help must not; a test compares every one with the configuration's own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +114,7 @@ def network_settings(
         ("norm", "norm", NORMS, "Normalisation."),
         ("activation", "activation", ACTIVATIONS, "Non-linearity."),
         ("pooling", "pooling", POOLINGS, "Pooling."),
+        ("hidden", "hidden", int, "Units of the hidden layer behind the convolutions (cnn)."),
     ]
     return [
         Setting(
@@ -233,7 +234,7 @@ _TRAJECTORY_ROWS: tuple[tuple[Any, ...], ...] = (
      "Learn soft labels; memory is charged 4 bytes per class and slot for them.", None,
      METHODS_OWN),
     ("trajectory-learning-rate", "learning_rate", float, "Step size of the images.", None,
-     "0.5 per image and class"),
+     "0.5 per distilled image and class"),
     ("trajectory-momentum", "momentum", float, "Momentum of the images.", 0.5),
     ("label-learning-rate", "label_learning_rate", float, "Step size of the soft labels.", 5.0),
     ("label-momentum", "label_momentum", float, "Momentum of the soft labels.", 0.9),
@@ -269,19 +270,33 @@ TRAJECTORY = [
 ]
 
 
-def set_training_settings(prefix: str) -> list[Setting]:
-    """Options of the training of a network on a small set alone."""
-    return [
-        Setting(f"--{prefix}-epochs", "set_training.epochs", int, "Passes over the set.", 300),
-        Setting(f"--{prefix}-batch-size", "set_training.batch_size", int, "Images per step.", 256),
-        Setting(f"--{prefix}-learning-rate", "set_training.learning_rate", float,
-                "Step size of SGD, a tenth after half of the epochs.", 0.01),
-        Setting(f"--{prefix}-momentum", "set_training.momentum", float, "Its momentum.", 0.9),
-        Setting(f"--{prefix}-weight-decay", "set_training.weight_decay", float,
+def set_training_settings(prefix: str, *, of_recipe: bool = False) -> list[Setting]:
+    """Options of the training of a network on one set alone.
+
+    Args:
+        prefix: of the flags; "" for none.
+        of_recipe: their defaults are those of the recipe that is chosen.
+    """
+    start = f"--{prefix}-" if prefix else "--"
+    rows = [
+        Setting(f"{start}epochs", "set_training.epochs", int, "Passes over the set.", 300),
+        Setting(f"{start}batch-size", "set_training.batch_size", int, "Images per step.", 256),
+        Setting(f"{start}learning-rate", "set_training.learning_rate", float,
+                "Step size of SGD.", 0.01),
+        Setting(f"{start}momentum", "set_training.momentum", float, "Its momentum.", 0.9),
+        Setting(f"{start}weight-decay", "set_training.weight_decay", float,
                 "Its weight decay.", 5e-4),
-        Setting(f"--{prefix}-augmentation", "set_training.augmentation", str,
+        Setting(f"{start}schedule", "set_training.schedule",
+                ("step", "cosine", "one_cycle", "constant"),
+                "How the step size falls; step: to a tenth after half of the epochs.", "step"),
+        Setting(f"{start}label-smoothing", "set_training.label_smoothing", float,
+                "Share of a label that is spread over all classes.", 0.0),
+        Setting(f"{start}augmentation", "set_training.augmentation", str,
                 f"{OPERATIONS}.", "auto"),
     ]  # fmt: skip
+    if of_recipe:
+        return [replace(row, default=None, none="the recipe's") for row in rows]
+    return rows
 
 
 MACHINE = [

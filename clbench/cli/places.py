@@ -61,6 +61,33 @@ def new_directory(chosen: Path | None, default: Path) -> Path:
     return path
 
 
+def resumable_directory(chosen: Path | None, default: Path) -> Path:
+    """``chosen``, or the first of default, default-2, ... that holds no report.
+
+    What an interrupted command left there is gone on with.
+
+    Raises:
+        InputError: ``chosen`` is a file, holds a report or the work of something else, or the
+            place cannot be written.
+    """
+    numbered = (default.with_name(f"{default.name}-{n}") for n in count(2))
+    path = chosen or next(p for p in chain([default], numbered) if _goes_on(p))
+    if path.exists() and not _goes_on(path):
+        found = _content(path) if path.is_dir() else "a file"
+        raise InputError(
+            f"--output {path}: expected a new directory or one with a checkpoint, found {found}; "
+            "remove it or choose another name"
+        )
+    _check_writable(path)
+    return path
+
+
+def _goes_on(directory: Path) -> bool:
+    if not directory.is_dir():
+        return not directory.exists()
+    return all(path.name == "checkpoint.pt" for path in directory.iterdir())
+
+
 def holds_no_work(directory: Path) -> bool:
     """Absent, empty, or nothing but runs that ended before they had learnt an experience."""
     if not directory.is_dir():

@@ -26,6 +26,8 @@ def print_reports(reports: Sequence[RunReport], folders: Sequence[Path]) -> None
     print_table(title, _experiences(reports, names))
     out.print(_summary(reports, names))
     for report, name in zip(reports, names, strict=True):
+        _evaluations(report, name)
+    for report, name in zip(reports, names, strict=True):
         cached = report.measured.get("from_cache")
         if cached:
             sets = "1 distilled set" if cached == 1 else f"{cached} distilled sets"
@@ -33,6 +35,27 @@ def print_reports(reports: Sequence[RunReport], folders: Sequence[Path]) -> None
             out.print(f"Note ({name}): {text}", markup=False)
         for note in report.notes:
             out.print(f"Note ({name}): {note}", markup=False)
+
+
+def _evaluations(report: RunReport, name: str) -> None:
+    """What else was made of the last memory."""
+    crossed = report.evaluations.get("cross_architecture")
+    if crossed:
+        made = table(("trained on", *crossed["networks"]))
+        for row, cells in crossed["scores"].items():
+            found = [cells.get(network) for network in crossed["networks"]]
+            made.add_row(row, *("-" if c is None else per_cent(c["accuracy_mean"]) for c in found))
+        print_table(f"{name}: accuracy % of networks trained on memory alone", made)
+    searched = report.evaluations.get("architecture_search")
+    if searched:
+        made = table(("ranked by", "accuracy % of its best", "Spearman", "best"), left=1)
+        for proxy in searched["proxies"]:
+            quality = proxy["quality"]
+            value = quality and quality["spearman"]["value"]
+            shown = "-" if value is None else f"{value:.2f}"
+            made.add_row(proxy["name"], per_cent(proxy["chosen_accuracy"]), shown, proxy["chosen"])
+        num = len(searched["candidates"])
+        print_table(f"{name}: {num} architectures of {searched['space']}", made)
 
 
 def _experiences(reports: Sequence[RunReport], names: Sequence[str]) -> Table:

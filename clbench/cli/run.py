@@ -46,6 +46,26 @@ BASELINE = Option(
     help="Run this strategy too, under the same seed and settings, and show both side by side; "
     "may be given several times.  [default: none]",
 )
+EVALUATE = Option(
+    ["--evaluate"],
+    default=None,
+    metavar="NAME,...",
+    heading="Evaluation of the last memory",
+    help="cross-architecture, architecture-search, or both with a comma: see clbench evaluate.  "
+    "[default: none]",
+)
+EVALUATION = [
+    Setting("--networks-evaluated", "evaluation.networks", str,
+            "Networks for cross-architecture, joined by commas.",
+            "mlp,convnet,lenet,alexnet,vgg11,resnet18"),
+    Setting("--num-networks-evaluated", "evaluation.num_networks", int,
+            "Fresh ones of each, per set.", 3),
+    Setting("--search-space", "evaluation.space", str, "cnn54 or convnet720.", "cnn54"),
+    Setting("--search-candidates", "evaluation.num_candidates", int,
+            "So many architectures, drawn by the seed.", None, "all"),
+    Setting("--search-full-epochs", "evaluation.full_epochs", int,
+            "Epochs of each on all training images, for the true ranking; 0 leaves it out.", 0),
+]  # fmt: skip
 OUTPUT = Option(
     ["--output", "-o"],
     type=click.Path(path_type=Path),
@@ -81,10 +101,13 @@ NO_CACHE = flag("--no-cache", "Distil anew instead of taking sets that were dist
 @under("Distillation", DISTILLATION)
 @under(TRAJECTORY_HEADING, TRAJECTORY)
 @under("Training on memory alone (*_gdumb)", set_training_settings("set"))
+@attach(EVALUATE)
+@under("Evaluation of the last memory", EVALUATION)
 @attach(OUTPUT, CONFIG, DATA_ROOT, TENSORBOARD, NO_CACHE, QUIET, JSON)
 def command(
     baseline: tuple[str, ...],
     loop: str | None,
+    evaluate: str | None,
     output: Path | None,
     config: Path | None,
     data_root: Path | None,
@@ -107,6 +130,7 @@ def command(
       clbench run --strategy dm_gdumb --network convnet --set-epochs 300
       clbench run --memory-bytes 15680 --packing 2 --baseline random_replay
       clbench run --strategy pad_replay --memory-bytes 78400 --num-updates 100
+      clbench run --evaluate cross-architecture --set-epochs 100
       clbench run --config runs/split_mnist5k/dam_replay-seed0/config.json
     """
     from clbench.cli.build_config import build_config
@@ -115,6 +139,7 @@ def command(
     from clbench.cli.running import places, run_all
     from clbench.config import RunConfig
 
+    values |= {f"evaluation__{name}": True for name in _asked(evaluate)}
     first = build_config(RunConfig(), values, file=config, loop=loop)
     configs = [first, *(first.replace(strategy=name) for name in baseline)]
     folder, folders = places(configs, output)
@@ -136,6 +161,17 @@ def command(
         print_reports(reports, folders)
         _hints(folder, folders, tensorboard)
     return None
+
+
+def _asked(evaluate: str | None) -> list[str]:
+    from clbench.types import InputError
+
+    offered = ("cross-architecture", "architecture-search")
+    names = [name.strip() for name in (evaluate or "").split(",") if name.strip()]
+    for name in names:
+        if name not in offered:
+            raise InputError(f"--evaluate: expected {' or '.join(offered)}, found {name!r}")
+    return [name.replace("-", "_") for name in names]
 
 
 def _write_side_by_side(reports: list[RunReport], folder: Path) -> None:

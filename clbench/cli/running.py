@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import time
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from clbench import distillation, strategies
 from clbench.cli.display import DISTILLATION_PHASES, ProgressLine
 from clbench.cli.group import Interrupted
 from clbench.cli.places import holds_no_work, new_directory
+from clbench.cli.stopping import terminable
 from clbench.config import RunConfig
 from clbench.distillation import Update
 from clbench.report import RunReport
@@ -69,7 +68,7 @@ def run_all(
 
     reports = []
     for config, folder in zip(configs, folders, strict=True):
-        with ProgressLine(not quiet) as line, _terminable():
+        with ProgressLine(not quiet) as line, terminable():
             watch = RunLine(line, config.strategy, quiet)
             trackers: list[Tracker] = [watch]
             if tensorboard:
@@ -88,20 +87,6 @@ def run_all(
                 raise Interrupted(f"interrupted; {kept}; {again}") from None
         reports.append(report)
     return reports
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """A cluster's scheduler ends a job by SIGTERM: leave the same state as Ctrl-C does."""
-
-    def interrupt(signum: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _what_is_left(config: RunConfig, folder: Path, cache: bool) -> str:
@@ -143,6 +128,8 @@ class RunLine(NullTracker):
         "train": "training",
         **DISTILLATION_PHASES,
         "evaluate": "testing",
+        "cross_architecture": "training networks on the memory of",
+        "architecture_search": "searching architectures by the memory of",
     }
     units = {
         "train": "steps",
@@ -150,6 +137,8 @@ class RunLine(NullTracker):
         "start": "updates",
         "distil": "updates",
         "evaluate": "test sets",
+        "cross_architecture": "networks",
+        "architecture_search": "networks",
     }
 
     def __init__(self, line: ProgressLine, name: str, quiet: bool) -> None:

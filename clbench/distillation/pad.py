@@ -246,7 +246,8 @@ class _Job:
         self.decay = 1.0  # of all step sizes, now
         rate = self.settings.learning_rate
         if rate is None:
-            rate = RATE_PER_IMAGE_AND_CLASS * self._num_seen() * problem.spec.num_classes
+            own = len(start.decoded()), len(start.classes)
+            rate = RATE_PER_IMAGE_AND_CLASS * own[0] * own[1]
         self.image_optimizer = torch.optim.SGD(
             [self.slots], lr=rate, momentum=self.settings.momentum
         )

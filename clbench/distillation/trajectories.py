@@ -8,7 +8,6 @@ Guo et al. (PAD), 2024, section 3.
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import json
 import math
@@ -16,7 +15,6 @@ import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 
 import torch
@@ -24,7 +22,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-import clbench
 from clbench import networks
 from clbench.config import ExpertConfig, NetworkConfig
 from clbench.device import autocast
@@ -34,9 +31,10 @@ from clbench.distillation.expert import Expert
 from clbench.distillation.flat import FlatNetwork
 from clbench.distillation.protocol import OnUpdate, Update
 from clbench.files import write_bytes
-from clbench.types import ImageSpec, InputError, LabelledImages, digest
+from clbench.fingerprint import identity, name_of, software
+from clbench.types import ImageSpec, InputError, LabelledImages
 
-# What computes an expert, besides networks/: changed code never meets its old results.
+# What computes an expert: changed code never meets its old results.
 SOURCES = (
     "device",
     "seeding",
@@ -46,6 +44,7 @@ SOURCES = (
     "distillation/expert",
     "distillation/flat",
     "distillation/trajectories",
+    "networks/*",
 )
 
 # Asking for more experts adds to those there are; augmentation counts as what it stands for.
@@ -192,7 +191,7 @@ def fingerprint(
     num = len(real)
     with autocast(precision, device):
         bfloat16 = torch.is_autocast_enabled(device.type)
-    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+    built = type(networks.build(network, spec, seed=0))
     work = {
         "network": asdict(network),
         "config": {name: v for name, v in asdict(config).items() if name not in apart},
@@ -201,16 +200,11 @@ def fingerprint(
         "augmentation": parse(config.augmentation, spec),
         "data_scheduler": data_scheduler,
         "spec": [spec.shape, spec.mean, spec.std, spec.num_classes],
-        "images": digest(real.images),
-        "labels": digest(real.labels),
+        "real": identity(real),
         "bfloat16": bfloat16,
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-        "device": device.type,
-        "hardware": gpu or torch.backends.cpu.get_cpu_capability(),
-        "sources": _sources(inspect.getsourcefile(type(networks.build(network, spec, seed=0)))),
+        "software": software(device, SOURCES, inspect.getsourcefile(built)),
     }
-    return hashlib.sha256(json.dumps(work, sort_keys=True).encode()).hexdigest()
+    return name_of(work)
 
 
 def _scores(
@@ -267,12 +261,3 @@ class _Shelf:
             write_bytes(self._directory / f"{name}.safetensors", content)
         except OSError as error:
             warnings.warn(f"expert not cached: {error}", stacklevel=3)
-
-
-@cache
-def _sources(network: str | None) -> str:
-    root = Path(clbench.__file__).parent
-    files = [root / f"{name}.py" for name in SOURCES] + sorted(root.glob("networks/*.py"))
-    if network is not None:
-        files.append(Path(network))
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

@@ -1,5 +1,27 @@
 """Protocols that turn a set of images into scores."""
 
+from clbench.evaluation.architecture_search import ArchitectureSearch, architecture_search
+from clbench.evaluation.cross_architecture import CrossArchitecture, cross_architecture, named
 from clbench.evaluation.fresh_networks import evaluate_set
+from clbench.evaluation.offline import RECIPES, Offline, train_offline
+from clbench.evaluation.spaces import SPACES, Space
+from clbench.evaluation.trials import Laboratory, Outcome, Trial
+from clbench.training import Epoch
 
-__all__ = ["evaluate_set"]
+__all__ = [
+    "RECIPES",
+    "SPACES",
+    "ArchitectureSearch",
+    "CrossArchitecture",
+    "Epoch",
+    "Laboratory",
+    "Offline",
+    "Outcome",
+    "Space",
+    "Trial",
+    "architecture_search",
+    "cross_architecture",
+    "evaluate_set",
+    "named",
+    "train_offline",
+]

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from clbench.config import DistillationConfig, NetworkConfig, SetTrainingConfig
-from clbench.distillation import make_distiller
+from clbench.config import NetworkConfig, SetTrainingConfig
+from clbench.evaluation import rivals
 from clbench.evaluation.fresh_networks import evaluate_set
-from clbench.seeding import derive, generator
+from clbench.seeding import derive
 from clbench.types import ImageSpec, InputError, LabelledImages, Scores
 
 OnNetwork = Callable[[str, int, int], None]
@@ -95,26 +95,19 @@ class Judge:
         So the spread holds the luck of the draw, not only that of the weights. Where the data set
         has fewer images than fit, all are taken.
         """
-        real, spec = self.real, self.spec
-        classes = real.classes
-        fits = num_bytes // (len(classes) * spec.image_bytes)
-        available = min(int((real.labels == c).sum()) for c in classes) // packing**2
-        per_class = max(1, min(fits, available))
-        chooser = make_distiller(DistillationConfig(distiller="random"))
 
         def draw(network: int) -> LabelledImages:
-            rng = generator(self.seed, "random_set", packing, network)
-            return chooser.distill(
-                real,
-                spec,
-                images_per_class=per_class,
+            return rivals.real_set(
+                self.real,
+                self.spec,
+                method="random",
+                num_bytes=num_bytes,
                 packing=packing,
-                generator=rng,
-                device=self.device,
+                seed=self.seed,
+                draw=network,
             )
 
-        packed = f", {packing} x {packing} per slot" if packing > 1 else ""
-        return self._score(f"random real{packed}", draw, 0.0)
+        return self._score(rivals.title("random", packing), draw, 0.0)
 
     def _score(
         self, name: str, data: Callable[[int], LabelledImages], distil_seconds: float

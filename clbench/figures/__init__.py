@@ -7,6 +7,11 @@ cent.
 """
 
 from clbench.figures.classes import confusion_figure, memory_figure
+from clbench.figures.evaluations import (
+    cross_architecture_figure,
+    offline_figure,
+    search_figure,
+)
 from clbench.figures.groups import comparison_bars_figure, comparison_curves_figure
 from clbench.figures.stream import (
     accuracy_matrix_figure,
@@ -20,9 +25,12 @@ __all__ = [
     "comparison_bars_figure",
     "comparison_curves_figure",
     "confusion_figure",
+    "cross_architecture_figure",
     "distillation_figure",
     "figure_to_array",
     "forgetting_curves_figure",
     "memory_figure",
+    "offline_figure",
     "save_figure",
+    "search_figure",
 ]

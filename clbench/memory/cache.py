@@ -7,23 +7,21 @@ software that computed, name the file.
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import json
 import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
 import clbench
-from clbench.device import has_bfloat16
 from clbench.distillation import Distiller, OnUpdate, Update
 from clbench.distillation.updates import UpdateLog
+from clbench.fingerprint import identity, name_of, software
 from clbench.types import ImageSpec, InputError, LabelledImages, digest
 
 # Modules that take no part in distilling; a new one counts until it is listed here.
@@ -136,13 +134,11 @@ class CachedDistiller:
             "images_per_class": images_per_class,
             "packing": packing,
             "generator": digest(generator.get_state()),
-            "images": digest(real.images),
-            "labels": digest(real.labels),
+            "real": identity(real),
             "software": _software(device, type(self.distiller)),
-            **{name: _identity(images) for name, images in extra.items()},
+            **{name: identity(images) for name, images in extra.items()},
         }
-        name = hashlib.sha256(json.dumps(work, sort_keys=True).encode()).hexdigest()
-        path = self.directory / f"{name}.safetensors"
+        path = self.directory / f"{name_of(work)}.safetensors"
         found = self._read(path)
         if found is not None:
             slots, metadata = found
@@ -203,34 +199,9 @@ def _told_again(update: Update) -> dict[str, Any]:
     return {**kept, **{name: value for name, value in more.items() if value}}
 
 
-def _identity(images: LabelledImages | None) -> list[Any] | None:
-    if images is None:
-        return None
-    return [digest(images.images), digest(images.labels), images.packing]
-
-
-def _software(device: torch.device, distiller: type) -> dict[str, str | int]:
-    """What may change the numbers although configuration and data are the same."""
-    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
-    return {
-        "clbench": clbench.__version__,
-        "sources": _sources(distiller),
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-        "device": device.type,
-        "hardware": gpu or torch.backends.cpu.get_cpu_capability(),
-        "bfloat16": has_bfloat16(device.type),
-    }
-
-
-@cache
-def _sources(distiller: type) -> str:
-    """Digest of the code that distils: a changed distiller never meets its old results."""
-    root = Path(clbench.__file__).parent
-    files = [file for file in root.glob("*.py") if file.stem not in _APART]
-    files += [*root.glob("distillation/*.py"), *root.glob("networks/*.py")]
-    files.sort()
-    own = inspect.getsourcefile(distiller)
-    if own is not None:
-        files.append(Path(own))
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+def _software(device: torch.device, distiller: type) -> dict[str, Any]:
+    """Every module that may take part in distilling counts, a new one too."""
+    here = Path(clbench.__file__).parent
+    parts = [path.stem for path in here.glob("*.py") if path.stem not in _APART]
+    modules = [*sorted(parts), "distillation/*", "networks/*"]
+    return software(device, modules, inspect.getsourcefile(distiller))

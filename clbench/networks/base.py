@@ -27,6 +27,7 @@ class Architecture:
         width: channels of the (first) convolution or hidden units; 0 where it is fixed.
         depth: blocks or hidden layers; 0 where it is fixed.
         norm, activation, pooling: the chosen variants.
+        hidden: units of the hidden layer behind convolutions; 0 where there is none to choose.
     """
 
     width: int
@@ -34,6 +35,7 @@ class Architecture:
     norm: Norm
     activation: Activation
     pooling: Pooling
+    hidden: int = 0
 
 
 class Builder(Protocol):

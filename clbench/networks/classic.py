@@ -1,4 +1,4 @@
-"""LeNet, AlexNet and VGG11, cut to small images as in the dataset-condensation family."""
+"""A basic CNN, and LeNet, AlexNet and VGG11 cut to small images as condensation papers do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,43 @@ from clbench.networks.base import (
     make_pooling,
     map_size,
 )
+from clbench.networks.fast_cpu import ThinConv2d
 from clbench.types import ImageSpec
+
+
+class CNN(Network):
+    """``depth`` x (3x3 convolution - activation - 2x2 max pooling), ``hidden`` units, linear.
+
+    No norm; images are taken at their own size.
+    """
+
+    def __init__(self, spec: ImageSpec, architecture: Architecture) -> None:
+        super().__init__()
+        advice = "use fewer layers"
+        check_size("cnn", 2**architecture.depth, (spec.height, spec.width), advice)
+        layers: list[nn.Module] = []
+        channels = spec.channels
+        for _ in range(architecture.depth):
+            layers += [
+                (ThinConv2d if channels < 4 else nn.Conv2d)(
+                    channels, architecture.width, 3, padding=1
+                ),
+                make_activation(architecture.activation),
+                nn.MaxPool2d(2),
+            ]
+            channels = architecture.width
+        self.maps = nn.Sequential(*layers)
+        height, width = (side >> architecture.depth for side in (spec.height, spec.width))
+        self.hidden = nn.Sequential(
+            nn.Linear(channels * height * width, architecture.hidden),
+            make_activation(architecture.activation),
+        )
+        self.classifier = nn.Linear(architecture.hidden, spec.num_classes)
+
+    def embed(self, images_NCHW: Tensor) -> Tensor:
+        """(N, hidden)."""
+        hidden: Tensor = self.hidden(self.maps(images_NCHW).flatten(1))
+        return hidden
 
 
 class LeNet(Network):

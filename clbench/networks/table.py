@@ -13,7 +13,7 @@ from torch import nn
 from clbench import plugins
 from clbench.config import Activation, NetworkConfig, Norm, Pooling
 from clbench.networks.base import Architecture, Builder, Network
-from clbench.networks.classic import VGG11, AlexNet, LeNet
+from clbench.networks.classic import CNN, VGG11, AlexNet, LeNet
 from clbench.networks.convnet import ConvNet
 from clbench.networks.mlp import MLP
 from clbench.networks.resnet import ResNet18
@@ -36,6 +36,7 @@ class NetworkInfo:
         source: where the architecture comes from.
         width, depth: defaults; None where the network has no such option.
         norms, activations, poolings: what may be chosen, the default first.
+        hidden: default units of the hidden layer behind convolutions; None without the option.
     """
 
     name: str
@@ -47,6 +48,10 @@ class NetworkInfo:
     norms: tuple[Norm, ...]
     activations: tuple[Activation, ...]
     poolings: tuple[Pooling, ...]
+    hidden: int | None = None
+
+
+SIZES = ("width", "depth", "hidden")
 
 
 def _norms(default: Norm) -> tuple[Norm, ...]:
@@ -80,6 +85,11 @@ _ROWS = (
         "resnet18", ResNet18, "four stages of two residual blocks, one linear layer",
         "He et al., 2016", 64, None, _norms("instance"), ACTIVATIONS, ("none",),
     ),
+    NetworkInfo(
+        "cnn", CNN, "depth x (conv3x3 - activation - max pool2), one hidden layer, linear",
+        "the basic CNN of architecture searches", 32, 2, ("none",), ("relu", "leaky_relu"),
+        ("max",), 128,
+    ),
 )  # fmt: skip
 
 NETWORKS: dict[str, NetworkInfo] = {row.name: row for row in _ROWS}
@@ -101,7 +111,7 @@ def build(config: NetworkConfig, spec: ImageSpec, *, seed: int) -> Network:
 
 
 def _resolve(info: NetworkInfo, config: NetworkConfig) -> Architecture:
-    for option in ("width", "depth"):
+    for option in SIZES:
         if getattr(config, option) is not None and getattr(info, option) is None:
             raise InputError(f"{option}: {info.name} has no such option; it has {options(info)}")
     return Architecture(
@@ -110,6 +120,7 @@ def _resolve(info: NetworkInfo, config: NetworkConfig) -> Architecture:
         norm=_choose(info, "norm", config.norm, info.norms),
         activation=_choose(info, "activation", config.activation, info.activations),
         pooling=_choose(info, "pooling", config.pooling, info.poolings),
+        hidden=config.hidden or info.hidden or 0,
     )
 
 
@@ -124,7 +135,7 @@ def _choose(info: NetworkInfo, option: str, wanted: Any, offered: tuple[Any, ...
 
 def options(info: NetworkInfo) -> str:
     """The options that a network has, joined by commas."""
-    names = [name for name in ("width", "depth") if getattr(info, name) is not None]
+    names = [name for name in SIZES if getattr(info, name) is not None]
     choices = {"norm": info.norms, "activation": info.activations, "pooling": info.poolings}
     names += [name for name, offered in choices.items() if len(offered) > 1]
     return ", ".join(names) or "none"

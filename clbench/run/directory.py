@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clbench.files import write_bytes, write_json
 from clbench.report import RunReport
 from clbench.types import InputError, LabelledImages
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class RunDirectory:
@@ -74,18 +77,26 @@ class RunDirectory:
             contents.save(path, {"experience": str(k)})
 
     def report(
-        self, report: RunReport, memory: LabelledImages | None, class_names: Sequence[str]
+        self,
+        report: RunReport,
+        memory: LabelledImages | None,
+        class_names: Sequence[str],
+        more: Mapping[str, Figure],
     ) -> None:
         """Write the figures, then the report, which takes the place of ``partial.json``."""
         if self.path is None:
             return
-        self._figures(self.path / "figures", report, memory, class_names)
+        self._figures(self.path / "figures", report, memory, class_names, more)
         report.save(self.path / "report.json")
         (self.path / "partial.json").unlink(missing_ok=True)
 
     @staticmethod
     def _figures(
-        folder: Path, report: RunReport, memory: LabelledImages | None, class_names: Sequence[str]
+        folder: Path,
+        report: RunReport,
+        memory: LabelledImages | None,
+        class_names: Sequence[str],
+        more: Mapping[str, Figure],
     ) -> None:
         from clbench import figures
 
@@ -100,7 +111,7 @@ class RunDirectory:
         losses = [entry["losses"] for entry in report.distillation]
         if any(losses):
             drawn["distillation"] = figures.distillation_figure(losses)
-        for name, figure in drawn.items():
+        for name, figure in (drawn | dict(more)).items():
             figures.save_figure(figure, folder / f"{name}.png")
 
     def _end(self, status: str, error: str) -> None:

@@ -19,10 +19,13 @@ from clbench.cost import Stopwatch, environment, forward_flops, peak_memory_byte
 from clbench.device import resolve_device
 from clbench.distillation import Update
 from clbench.distillation.augmentation import parse
+from clbench.evaluation.trials import OnTrial
 from clbench.memory import DistillationRecord, DistilledMemory, ImageMemory
 from clbench.metrics import all_metrics
 from clbench.report import RunReport
+from clbench.run import evaluations
 from clbench.run.directory import RunDirectory
+from clbench.run.evaluations import Evaluations
 from clbench.run.progress import NullProgress, RunProgress
 from clbench.run.watch import TrainingWatch
 from clbench.tracking import Tracker, Trackers
@@ -73,8 +76,12 @@ def run(
             watcher = progress or NullProgress()
             session = _Session(config, benchmark, device, watcher, tracker, directory, use_cache)
             session.learn()
+            session.evaluate_memory(use_cache)
             report = session.report(surroundings)
-            directory.report(report, session.remembered(), session.class_names)
+            found = session.evaluations
+            directory.report(report, session.remembered(), session.class_names, found.figures)
+            for name, figure in found.figures.items():
+                tracker.on_evaluation(name, figure)
             tracker.on_end(report)
     return report
 
@@ -116,6 +123,7 @@ class _Session:
         self.num_evaluated = 0
         self.untrained: list[float] = []
         self.confusion: list[list[int]] = []
+        self.evaluations = Evaluations()
 
     def learn(self) -> None:
         """Go through the stream; test on everything after each experience."""
@@ -134,6 +142,37 @@ class _Session:
             if self.validation:
                 self.validation_matrix.append(self._evaluate(self.validation)[0])
             self._publish(k)
+
+    def evaluate_memory(self, use_cache: bool | Path) -> None:
+        """What else the configuration wants to know of the last memory."""
+        memory = self.remembered()
+        if memory is None:
+            return
+        experiences = range(len(self.benchmark))
+        train = [self.benchmark.tensors("train", k) for k in experiences]
+
+        def phase(name: str) -> OnTrial:
+            return lambda done, total, trial, outcome: self._tried(name, done, total)
+
+        with self.clock.phase("memory"):
+            self.evaluations = evaluations.evaluate_memory(
+                memory,
+                self._in_own_numbers(LabelledImages.concatenate(train)),
+                self._in_own_numbers(LabelledImages.concatenate(self.test)),
+                self.benchmark.data.spec,
+                self.config,
+                device=self.device,
+                use_cache=use_cache,
+                on_phase=phase,
+            )
+
+    def _tried(self, name: str, done: int, total: int) -> None:
+        told, before = self._told
+        if told != (-1, name):
+            self.progress.phase(name, total)
+            before = 0
+        self.progress.advance(done - before)
+        self._told = ((-1, name), done)
 
     def _publish(self, k: int) -> None:
         row, memory = self.matrix[k], self.remembered()
@@ -228,6 +267,7 @@ class _Session:
             distillation=[_curves(record) for record in distillations],
             validation_matrix=self.validation_matrix or None,
             flops=self._flops(),
+            evaluations=self.evaluations.results,
             notes=_notes(self.config, self.memory),
             measured=self._measured(),
         )
@@ -267,6 +307,7 @@ class _Session:
             "seconds": seconds,
             "peak_memory_bytes": peak_memory_bytes(self.device),
             "from_cache": sum(d.from_cache for d in distillations),
+            **({"evaluations": self.evaluations.measured} if self.evaluations.measured else {}),
         }
 
 
@@ -296,6 +337,7 @@ def _check(config: RunConfig, benchmark: Benchmark, memory: ImageMemory | None) 
     spec, experts = benchmark.spec, config.distillation.trajectory.experts
     for part in (config.distillation, experts, config.set_training):
         parse(part.augmentation, spec)
+    evaluations.check(config, spec, memory is not None)
     if memory is None:
         return
     filled_by = strategies.find_strategy(config.strategy).memory

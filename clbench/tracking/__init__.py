@@ -1,6 +1,7 @@
 """Who listens to a run while it goes on: a protocol, nobody, TensorBoard, several at once."""
 
+from clbench.tracking.evaluations import write_evaluation
 from clbench.tracking.protocol import NullTracker, Tracker, Trackers
 from clbench.tracking.tensorboard import TensorBoardTracker
 
-__all__ = ["NullTracker", "TensorBoardTracker", "Tracker", "Trackers"]
+__all__ = ["NullTracker", "TensorBoardTracker", "Tracker", "Trackers", "write_evaluation"]

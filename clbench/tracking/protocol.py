@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from clbench.distillation import Update
 from clbench.metrics import Matrix, Vector
 from clbench.report import RunReport
 from clbench.types import LabelledImages
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class Tracker(Protocol):
@@ -51,6 +54,9 @@ class Tracker(Protocol):
             class_names: name of label i (of ``memory`` and ``confusion``) at position i, or empty.
         """
 
+    def on_evaluation(self, name: str, figure: Figure) -> None:
+        """After the last experience, for everything else that was made of the last memory."""
+
     def on_end(self, report: RunReport) -> None:
         """After the last experience, with the finished report."""
 
@@ -77,6 +83,9 @@ class NullTracker:
         memory: LabelledImages | None,
         class_names: Sequence[str],
     ) -> None:
+        """Nothing."""
+
+    def on_evaluation(self, name: str, figure: Figure) -> None:
         """Nothing."""
 
     def on_end(self, report: RunReport) -> None:
@@ -118,6 +127,11 @@ class Trackers:
             tracker.on_experience_end(
                 k, R_so_far, untrained, num_test, confusion, memory, class_names
             )
+
+    def on_evaluation(self, name: str, figure: Figure) -> None:
+        """To all."""
+        for tracker in self._trackers:
+            tracker.on_evaluation(name, figure)
 
     def on_end(self, report: RunReport) -> None:
         """To all."""

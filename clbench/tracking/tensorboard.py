@@ -10,7 +10,7 @@ learner's metrics at step t are those of the stream's first t experiences.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -59,7 +59,7 @@ _LAYOUT = {
 }
 
 
-def _summary_writer(directory: Path) -> SummaryWriter:
+def summary_writer(directory: Path) -> SummaryWriter:
     """A writer that never imports tensorflow.
 
     TensorBoard takes tensorflow for its file operations wherever it is installed, at the price of
@@ -90,7 +90,7 @@ class TensorBoardTracker:
         Raises:
             InputError: the folder cannot be written.
         """
-        self._writer: SummaryWriter | None = _summary_writer(directory)
+        self._writer: SummaryWriter | None = summary_writer(directory)
         self._class_groups: Sequence[Sequence[int]] = ()
         self._hparams: dict[str, Any] = {}
 
@@ -107,9 +107,9 @@ class TensorBoardTracker:
         flat = dict(_flatten(config))
         self._hparams = {name: _hparam(value) for name, value in flat.items()}
         writer.add_custom_scalars(_LAYOUT)
-        writer.add_text("configuration", _markdown(("setting", "value"), flat), 0)
+        writer.add_text("configuration", markdown_table(("setting", "value"), flat.items()), 0)
         groups = {str(k + 1): " ".join(map(str, group)) for k, group in enumerate(class_groups)}
-        writer.add_text("classes", _markdown(("experience", "classes"), groups), 0)
+        writer.add_text("classes", markdown_table(("experience", "classes"), groups.items()), 0)
         self._write_hparams(_metric_names(len(class_groups)), ended=False)
         writer.flush()
 
@@ -160,6 +160,10 @@ class TensorBoardTracker:
             figure = figures.memory_figure(memory, class_names=class_names)
             self._image("memory", figure, k + 1)
         self._open_writer.flush()
+
+    def on_evaluation(self, name: str, figure: Figure) -> None:
+        """Its figure, at the last step."""
+        self._image(f"memory/{name}", figure, len(self._class_groups))
 
     def on_end(self, report: RunReport) -> None:
         """Metrics only the report has, and the mark that the run succeeded.
@@ -239,10 +243,12 @@ def _hparam(value: Any) -> str | float:
     return float(value)
 
 
-def _markdown(header: tuple[str, str], values: Mapping[str, Any]) -> str:
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A table of text as TensorBoard shows it; None stands as "default"."""
+
     def cell(value: Any) -> str:
         text = "default" if value is None else str(value)
         return text.replace("|", "\\|").replace("\n", " ")
 
-    rows = [f"| {cell(name)} | {cell(value)} |" for name, value in values.items()]
-    return "\n".join([f"| {header[0]} | {header[1]} |", "| --- | --- |", *rows])
+    lines = [header, ["---"] * len(header), *([cell(value) for value in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from clbench import config as configuration
 from clbench.cli import names, options
+from clbench.cli import run as run_command
 from clbench.cli.build_config import LOOPS, build_config
 from clbench.cli.distill import DISTILLER
 from clbench.cli.group import COMMANDS, cli
@@ -30,6 +31,7 @@ RUN = [
     *options.DISTILLATION,
     *options.TRAJECTORY,
     *options.set_training_settings("set"),
+    *run_command.EVALUATION,
     *options.MACHINE,
 ]
 
@@ -63,8 +65,9 @@ def test_a_documented_default_is_the_configurations_own(setting: options.Setting
 
 
 def test_run_has_an_option_for_every_field():
-    # The strategy names the distiller of a run.
-    assert {s.field for s in RUN} == leaves(RunConfig()) - {"distillation.distiller"}
+    # The strategy names the distiller of a run; --evaluate asks for both evaluations.
+    elsewhere = {f"evaluation.{name}" for name in ("cross_architecture", "architecture_search")}
+    assert {s.field for s in RUN} == leaves(RunConfig()) - {"distillation.distiller"} - elsewhere
     assert len({s.flag for s in RUN}) == len(RUN)
 
 
@@ -175,9 +178,14 @@ def test_images_and_bytes_exclude_each_other():
         build_config(RunConfig(), values)
 
 
-@pytest.mark.parametrize("command", ["run", "distill", "evaluate"])
+EVALUATIONS = ("set", "offline", "cross-architecture", "architecture-search")
+
+
+@pytest.mark.parametrize(
+    "command", ["run", "distill", *(f"evaluate {name}" for name in EVALUATIONS)]
+)
 def test_help_shows_headings_defaults_and_examples(command: str):
-    result = CliRunner().invoke(cli, [command, "-h"])
+    result = CliRunner().invoke(cli, [*command.split(), "-h"])
     assert result.exit_code == 0
     assert "Examples:\n" in result.output and "\\b" not in result.output
     text = " ".join(result.output.split())

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from clbench import fingerprint
 from clbench.config import DistillationConfig, NetworkConfig
 from clbench.distillation import Update
 from clbench.memory import DistilledMemory, cache
@@ -79,7 +80,7 @@ def test_other_data_or_software_is_a_miss(tmp_path: Path, monkeypatch: pytest.Mo
     data.images[0, 0, 0, 0] ^= 1
     memory.observe(data)
     assert not memory.distillations[0].from_cache
-    monkeypatch.setattr(cache, "_sources", lambda distiller: "changed")
+    monkeypatch.setattr(fingerprint, "_sources", lambda modules, files: "changed")
     assert not distilled(tmp_path)[0].distillations[0].from_cache
 
 

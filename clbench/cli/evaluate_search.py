@@ -1,0 +1,244 @@
+"""``clbench evaluate architecture-search``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clbench.cli.evaluations import NO_CACHE, OUTPUT, SETS, TENSORBOARD, WORKERS
+from clbench.cli.names import completer
+from clbench.cli.options import (
+    DATA_ROOT,
+    JSON,
+    MACHINE,
+    QUIET,
+    Command,
+    Option,
+    attach,
+    set_training_settings,
+    under,
+)
+
+if TYPE_CHECKING:
+    from clbench.evaluation import ArchitectureSearch
+    from clbench.ranking import Correlation
+
+SPACES = ("cnn54", "convnet720")
+SPACE = Option(
+    ["--space"],
+    default="cnn54",
+    metavar="NAME",
+    heading="Search",
+    shell_complete=completer(SPACES),
+    help="cnn54 (the course report's basic CNNs) or convnet720 (depth, width, norm, activation "
+    "and pooling of ConvNets).  [default: cnn54]",
+)
+CANDIDATES = Option(
+    ["--candidates"],
+    type=int,
+    default=None,
+    metavar="N",
+    heading="Search",
+    help="So many architectures, drawn from the space by the seed.  [default: all]",
+)
+NUM_NETWORKS = Option(
+    ["--num-networks-evaluated"],
+    type=int,
+    default=1,
+    metavar="N",
+    heading="Search",
+    help="Fresh networks per architecture and set; their mean ranks.  [default: 1]",
+)
+TOP_K = Option(
+    ["--top-k"],
+    type=click.IntRange(min=1),
+    default=5,
+    metavar="K",
+    heading="Search",
+    help="How many of the best are compared.  [default: 5]",
+)
+FULL_EPOCHS = Option(
+    ["--full-epochs"],
+    type=click.IntRange(min=0),
+    default=5,
+    metavar="N",
+    heading="Full search",
+    help="Epochs of the course recipe on the full data, by which the true ranking is known; 0 "
+    "leaves it out, and with it the ranking quality.  [default: 5]",
+)
+FULL_NETWORKS = Option(
+    ["--num-full-networks"],
+    type=int,
+    default=1,
+    metavar="N",
+    heading="Full search",
+    help="Fresh networks per architecture on the full data.  [default: 1]",
+)
+
+
+@click.command("architecture-search", cls=Command)
+@attach(SETS, SPACE, CANDIDATES, NUM_NETWORKS, TOP_K)
+@under("Training on each set", set_training_settings("evaluation"))
+@attach(FULL_EPOCHS, FULL_NETWORKS)
+@under("Machine", MACHINE)
+@attach(WORKERS, OUTPUT, DATA_ROOT, TENSORBOARD, NO_CACHE, QUIET, JSON)
+def architecture_search(
+    sets: tuple[Path, ...],
+    space: str,
+    candidates: int | None,
+    num_networks_evaluated: int,
+    top_k: int,
+    full_epochs: int,
+    num_full_networks: int,
+    workers: int | None,
+    output: Path | None,
+    data_root: Path | None,
+    tensorboard: bool,
+    no_cache: bool,
+    quiet: bool,
+    json: bool,
+    **values: Any,
+) -> None:
+    r"""Search an architecture by training on small sets instead of the full data.
+
+    Every candidate is trained on each set and ranked by held-out training images; the true ranking
+    is that of test accuracies after training on the full data. Random and herded real images of
+    equal bytes, and full data stopped at as many images as a set shows, stand in the same table.
+    Networks that were trained once are never trained again.
+
+    \b
+    Examples:
+      clbench evaluate architecture-search sets/mnist5k-datadam-ipc10-seed0.safetensors
+      clbench evaluate architecture-search a.safetensors --space convnet720 --candidates 40
+      clbench evaluate architecture-search a.safetensors --full-epochs 0
+    """
+    from clbench.cli.build_config import build_config
+    from clbench.cli.display import ProgressLine, print_json
+    from clbench.cli.evaluations import (
+        KEPT_TRIALS,
+        about_sets,
+        load_sets,
+        provenance,
+        resumable,
+        say_trials,
+        say_where,
+    )
+    from clbench.cli.places import new_directory
+    from clbench.cli.sets import base_config
+    from clbench.device import resolve_device
+    from clbench.evaluation import RECIPES, spaces, trials
+    from clbench.evaluation import architecture_search as search
+
+    config = build_config(base_config(), values)
+    device = resolve_device(config.device)
+    chosen = spaces.find(space)
+    loaded, images = load_sets(sets, data_root)
+    place = new_directory(output, Path("evaluations") / f"architecture-search-{images.name}")
+    with ProgressLine(not quiet) as line, resumable(KEPT_TRIALS):
+        line.show("training networks", 0, 1, "networks")
+        found = search(
+            {name: one.images for name, one in loaded.items()},
+            images.train,
+            images.test,
+            images.spec,
+            chosen,
+            num_candidates=candidates,
+            training=config.set_training,
+            full=RECIPES["course"].replace(epochs=full_epochs) if full_epochs else None,
+            num_networks=num_networks_evaluated,
+            num_full_networks=num_full_networks,
+            top_k=top_k,
+            seed=config.seed,
+            device=device,
+            workers=workers or trials.default_workers(),
+            directory=None if no_cache else trials.default_directory(),
+            on_trial=say_trials(line),
+        )
+    used = {"space": space, "training": config.set_training.to_dict(), "seed": config.seed}
+    used |= {"num_networks": num_networks_evaluated, "full_epochs": full_epochs}
+    result = {
+        "kind": "architecture-search",
+        **provenance(images, used),
+        "sets": about_sets(loaded),
+        "result": found.to_dict(),
+        "measured": found.measured(),
+    }
+    _write(place, result, found, tensorboard)
+    if json:
+        return print_json(result)
+    if not quiet:
+        _print(found, images.name)
+        say_where(place, tensorboard)
+    return None
+
+
+def _write(
+    place: Path, result: dict[str, Any], found: ArchitectureSearch, tensorboard: bool
+) -> None:
+    from clbench.cli.evaluations import write_result
+    from clbench.figures import search_figure
+
+    captions = {
+        proxy.name: f"Spearman {_value(proxy.quality.spearman)}" if proxy.quality else ""
+        for proxy in found.proxies
+    }
+    scores = {proxy.name: proxy.scores for proxy in found.proxies}
+    write_result(
+        place,
+        result,
+        drawn={"architecture_search": search_figure(scores, found.truth, captions)},
+        tables={"ranking": (_columns(found), _rows(found))},
+        tensorboard=tensorboard,
+    )
+
+
+def _value(correlation: Correlation) -> str:
+    if correlation.value is None:
+        return "none"
+    if correlation.low is None or correlation.high is None:
+        return f"{correlation.value:.2f}"
+    return f"{correlation.value:.2f} ({correlation.low:.2f} to {correlation.high:.2f})"
+
+
+def _columns(found: ArchitectureSearch) -> list[str]:
+    columns = ["ranked by", "bytes", "accuracy % of its best", "seconds"]
+    if not found.truth:
+        return columns
+    quality = next(p.quality for p in found.proxies if p.quality is not None)
+    return [*columns, "speed-up", "Spearman", "Kendall", f"top-{quality.top_k} overlap", "regret"]
+
+
+def _rows(found: ArchitectureSearch) -> list[list[str]]:
+    from clbench.cli.display import count, per_cent, seconds
+
+    rows = []
+    for proxy in found.proxies:
+        row = [proxy.name, count(proxy.num_bytes), per_cent(proxy.chosen_accuracy)]
+        row.append(seconds(proxy.seconds))
+        quality, speed_up = proxy.quality, found.speed_up(proxy)
+        if quality is not None:
+            row += [
+                "-" if speed_up is None else f"{speed_up:.1f}",
+                _value(quality.spearman),
+                _value(quality.kendall),
+                f"{quality.top_k_overlap:.2f}",
+                f"{100 * quality.regret:.2f}",
+            ]
+        rows.append(row)
+    if found.truth:
+        best = f"{100 * max(found.truth):.2f}"
+        rows.append(["full data", "", best, seconds(found.truth_seconds), "1.0", *["-"] * 4])
+    return rows
+
+
+def _print(found: ArchitectureSearch, data_name: str) -> None:
+    from clbench.cli.display import print_table, table
+
+    made = table(_columns(found))
+    for row in _rows(found):
+        made.add_row(*row)
+    print_table(f"{data_name}, {len(found.candidates)} architectures of {found.space}", made)
+    for proxy in found.proxies:
+        click.echo(f"best by {proxy.name}: {found.labels[proxy.chosen]}")

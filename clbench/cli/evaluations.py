@@ -1,0 +1,227 @@
+"""What the subcommands of `clbench evaluate` share: sets to read, options, what they write."""
+
+from __future__ import annotations
+
+import json as json_format
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clbench.cli.group import Interrupted
+from clbench.cli.options import Option, flag
+from clbench.cli.stopping import terminable
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from clbench.cli.display import ProgressLine
+    from clbench.data import ImageData
+    from clbench.evaluation import Outcome, Trial
+    from clbench.types import LabelledImages
+
+SETS = click.Argument(
+    ["sets"], nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SET..."
+)
+WORKERS = Option(
+    ["--workers"],
+    type=click.IntRange(min=1),
+    default=None,
+    metavar="N",
+    heading="Machine",
+    help="Networks trained at once on a CPU, each on its share of the cores.  "
+    "[default: as many as there are cores]",
+)
+NO_CACHE = flag("--no-cache", "Train anew what was trained before.")
+OUTPUT = Option(
+    ["--output", "-o"],
+    type=click.Path(path_type=Path),
+    default=None,
+    heading="Output",
+    help="Directory to make.  [default: the first free of evaluations/KIND-NAME, -2, -3, ...]",
+)
+TENSORBOARD = Option(
+    ["--tensorboard/--no-tensorboard"],
+    default=True,
+    heading="Output",
+    help="Write TensorBoard events.  [default: yes]",
+)
+
+
+@dataclass(frozen=True)
+class LoadedSet:
+    """A set and where it comes from.
+
+    Attributes:
+        name: of the file, or of the run directory.
+        images: the set, in the data set's own class numbers.
+        distil_seconds: what making it took.
+        origin: name and fingerprint of the data set.
+        distilled_with: name of the network it was matched in; "" where there was none.
+    """
+
+    name: str
+    images: LabelledImages
+    distil_seconds: float
+    origin: tuple[str, str]
+    distilled_with: str
+
+
+def load_sets(
+    paths: Sequence[Path], data_root: Path | None
+) -> tuple[dict[str, LoadedSet], ImageData]:
+    """Sets that `clbench distill` wrote, or what runs remembered in the end; and their data set.
+
+    Args:
+        paths: files, or run directories.
+        data_root: where the data set is looked for.
+
+    Raises:
+        InputError: a file or a directory that is neither, sets of several data sets, or other
+            data under their name here.
+    """
+    from clbench import data
+    from clbench.types import InputError
+
+    read = [_read_run(path) if path.is_dir() else _read_set(path) for path in paths]
+    origins = {one.origin for one in read}
+    if len(origins) > 1 or not all(next(iter(origins))):
+        found = ", ".join(sorted(f"{name or 'no data set'} {mark[:8]}" for name, mark in origins))
+        raise InputError(
+            f"expected sets that `clbench distill` made of one data set, found {found}"
+        )
+    name, fingerprint = origins.pop()
+    images = data.load(name, data_root)
+    if images.fingerprint != fingerprint:
+        raise InputError(
+            f"{paths[0]}: distilled from {name} with fingerprint {fingerprint[:8]}, but the data "
+            f"here have {images.fingerprint[:8]}; choose their folder with --data-root"
+        )
+    return _by_name(read, paths), images
+
+
+def _by_name(read: Sequence[LoadedSet], paths: Sequence[Path]) -> dict[str, LoadedSet]:
+    from clbench.types import InputError
+
+    names = [one.name for one in read]
+    if len(set(names)) < len(names):
+        names = [str(path) for path in paths]
+    if len(set(names)) < len(names):
+        raise InputError("expected every SET once, found one twice")
+    return dict(zip(names, read, strict=True))
+
+
+def _read_set(path: Path) -> LoadedSet:
+    from clbench.types import LabelledImages
+
+    images, meta = LabelledImages.load(path)
+    origin = (meta.get("data", ""), meta.get("fingerprint", ""))
+    used = json_format.loads(meta.get("distillation", "{}"))
+    seconds = float(meta.get("distil_seconds", 0.0))
+    return LoadedSet(path.stem, images, seconds, origin, _network_of(used))
+
+
+def _read_run(directory: Path) -> LoadedSet:
+    from clbench.report import RunReport
+    from clbench.types import InputError, LabelledImages
+
+    report = RunReport.load(directory)
+    last = directory / "memory" / f"exp_{len(report.class_groups) - 1}.safetensors"
+    if not last.exists():
+        raise InputError(f"{directory}: expected a run with a memory, found one without ({last})")
+    images, _ = LabelledImages.load(last)
+    seconds = float((report.measured.get("seconds") or {}).get("distil", 0.0))
+    origin = (str(report.data["name"]), str(report.data["fingerprint"]))
+    used = report.config["distillation"] if any(d["losses"] for d in report.distillation) else {}
+    return LoadedSet(directory.name, images, seconds, origin, _network_of(used))
+
+
+def _network_of(distillation: Mapping[str, Any]) -> str:
+    matched = distillation.get("distiller") not in (None, "random", "herding")
+    return str(distillation["network"]["name"]) if matched and "network" in distillation else ""
+
+
+def say_trials(line: ProgressLine) -> Callable[[int, int, Trial, Outcome], None]:
+    """Progress of trials on one line, with the last one's accuracy."""
+
+    def show(done: int, total: int, trial: Trial, outcome: Outcome) -> None:
+        name = trial.set_name.split(" #")[0]
+        detail = f"networks; {trial.network.name} on {name}: {100 * outcome.accuracy:.1f} %"
+        line.show("training networks", done, total, detail)
+
+    return show
+
+
+@contextmanager
+def resumable(what: str) -> Iterator[None]:
+    """Ctrl-C and SIGTERM say what is kept and how to go on.
+
+    Raises:
+        Interrupted: in their place.
+    """
+    with terminable():
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise Interrupted(f"interrupted; {what}; the same command goes on there") from None
+
+
+KEPT_TRIALS = "the networks that were trained are kept in the cache"
+
+
+def write_result(
+    directory: Path,
+    result: Mapping[str, Any],
+    *,
+    drawn: Mapping[str, Figure],
+    tables: Mapping[str, tuple[Sequence[str], Sequence[Sequence[Any]]]],
+    curves: Mapping[str, Sequence[float]] | None = None,
+    tensorboard: bool,
+) -> None:
+    """Write ``figures/*.png``, TensorBoard's events where wanted, and last ``report.json``."""
+    from clbench.figures import save_figure
+    from clbench.files import write_json
+    from clbench.tracking import write_evaluation
+
+    for name, figure in drawn.items():
+        save_figure(figure, directory / "figures" / f"{name}.png")
+    if tensorboard:
+        write_evaluation(directory, drawn=drawn, tables=tables, curves=curves or {})
+    write_json(directory / "report.json", result)
+
+
+def say_where(directory: Path, tensorboard: bool) -> None:
+    """The last lines of every evaluation."""
+    click.echo(f"report:      {directory / 'report.json'}")
+    click.echo(f"figures:     {directory / 'figures'}")
+    if tensorboard:
+        click.echo(f"TensorBoard: tensorboard --logdir {shlex.quote(str(directory))}")
+
+
+def provenance(images: ImageData, config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a report of an evaluation begins with."""
+    from clbench.cost import environment
+
+    return {
+        "data": {"name": images.name, "fingerprint": images.fingerprint},
+        "config": dict(config),
+        "environment": environment(),
+    }
+
+
+def about_sets(sets: Mapping[str, LoadedSet]) -> dict[str, Any]:
+    """What a report says of the sets that were evaluated."""
+    return {
+        name: {
+            "num_slots": len(one.images),
+            "packing": one.images.packing,
+            "num_bytes": one.images.num_bytes,
+            "distil_seconds": one.distil_seconds,
+            "distilled_with": one.distilled_with or None,
+        }
+        for name, one in sets.items()
+    }

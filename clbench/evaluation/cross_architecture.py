@@ -1,0 +1,216 @@
+"""Does a set serve networks that it was not distilled with? A matrix of sets against networks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from clbench.config import NetworkConfig, SetTrainingConfig
+from clbench.evaluation import rivals
+from clbench.evaluation.trials import CPU, Laboratory, OnTrial, Outcome, Trial
+from clbench.seeding import derive
+from clbench.types import ImageSpec, InputError, LabelledImages, Scores
+
+_NAMES = ("mlp", "convnet", "lenet", "alexnet", "vgg11", "resnet18")
+BACKBONES = tuple(NetworkConfig(name) for name in _NAMES)
+
+
+@dataclass(frozen=True)
+class CrossArchitecture:
+    """Accuracies of networks trained on each set alone.
+
+    Attributes:
+        sets: row names: the sets, random real images of equal bytes, the full data where wanted.
+        networks: column names.
+        scores: row name -> column name -> one accuracy per network; a column may be missing from
+            the row of the full data.
+        num_bytes: row name -> bytes of the set.
+        seconds: row name -> column name -> mean wall time of a training.
+    """
+
+    sets: tuple[str, ...]
+    networks: tuple[str, ...]
+    scores: Mapping[str, Mapping[str, Scores]]
+    num_bytes: Mapping[str, int]
+    seconds: Mapping[str, Mapping[str, float]]
+
+    def exceptions(self) -> list[tuple[str, str]]:
+        """(set, network) of sets whose mean is not above any real one's of at most its bytes."""
+        random = [name for name in self.sets if name.startswith("random real")]
+        own = [name for name in self.sets if name not in (*random, rivals.FULL)]
+        return [
+            (name, network)
+            for name in own
+            for network in self.networks
+            if self.scores[name][network].mean
+            <= max(self.scores[r][network].mean for r in self._beside(name, random))
+        ]
+
+    def _beside(self, name: str, random: Sequence[str]) -> list[str]:
+        size = self.num_bytes[name]
+        fitting = [r for r in random if self.num_bytes[r] <= size]
+        largest = max((self.num_bytes[r] for r in fitting), default=0)
+        return [r for r in fitting if self.num_bytes[r] == largest] or list(random)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionary, ready for JSON, without seconds."""
+        rows = {}
+        for name in self.sets:
+            rows[name] = {
+                network: {
+                    "accuracy_mean": scores.mean,
+                    "accuracy_std": scores.std if scores.num > 1 else None,
+                    "accuracies": list(scores.values),
+                }
+                for network, scores in self.scores[name].items()
+            }
+        return {
+            "networks": list(self.networks),
+            "num_bytes": dict(self.num_bytes),
+            "scores": rows,
+            "not_above_random": [list(pair) for pair in self.exceptions()],
+        }
+
+    def measured(self) -> dict[str, Any]:
+        """Seconds of a training: what differs between two runs."""
+        return {"seconds": {row: dict(cells) for row, cells in self.seconds.items()}}
+
+
+def cross_architecture(
+    sets: Mapping[str, LabelledImages],
+    real: LabelledImages,
+    test: LabelledImages,
+    spec: ImageSpec,
+    *,
+    networks: Sequence[NetworkConfig] = BACKBONES,
+    training: SetTrainingConfig | None = None,
+    num_networks: int = 5,
+    full: SetTrainingConfig | None = None,
+    full_networks: Sequence[NetworkConfig] | None = None,
+    seed: int = 0,
+    device: torch.device = CPU,
+    workers: int = 1,
+    directory: Path | None = None,
+    on_trial: OnTrial | None = None,
+) -> CrossArchitecture:
+    """Train every network on every set, on random real images of equal bytes, on the full data.
+
+    The protocol is that of the distilled sets (`SetTrainingConfig`); all rows see the same initial
+    weights. Random images are drawn afresh for each network.
+
+    Args:
+        sets: name to set; several give a heat map of what was distilled with what.
+        real: training images of the data set, uint8.
+        test: its test images.
+        spec: what they look like.
+        networks: columns.
+        training: of every network on a small set.
+        num_networks: fresh networks per cell.
+        full: training on the full data, one network per column; None leaves that row out.
+        full_networks: columns that the full data are learnt by; None takes all.
+        seed: decides weights, order, augmentation and the random sets.
+        device: where networks are trained.
+        workers: see `Laboratory`.
+        directory: see `Laboratory`.
+        on_trial: hears of every training that is done.
+
+    Raises:
+        InputError: no sets, no or repeated networks, a name that is taken, a network that does
+            not fit.
+    """
+    names = _column_names(networks)
+    if num_networks < 1:
+        raise InputError(f"num_networks: expected at least 1, found {num_networks}")
+    training = training or SetTrainingConfig()
+    inputs = _Inputs(sets, real, spec, num_networks, seed)
+    trials: dict[tuple[str, str], list[Trial]] = {}
+    for row, drawn in inputs.rows.items():
+        for name, network in zip(names, networks, strict=True):
+            trials[row, name] = [
+                Trial(drawn[k], network, training, derive(seed, "evaluation", k))
+                for k in range(num_networks)
+            ]
+    if full is not None:
+        for name, network in zip(names, networks, strict=True):
+            if full_networks is None or network in full_networks:
+                first = derive(seed, "evaluation", 0)
+                trials[rivals.FULL, name] = [Trial(rivals.FULL, network, full, first)]
+    laboratory = Laboratory(inputs.sets, test, spec, device, workers, directory)
+    flat = [trial for cell in trials.values() for trial in cell]
+    outcomes = iter(laboratory.run(flat, on_trial))
+    results = {cell: [next(outcomes) for _ in trials[cell]] for cell in trials}
+    return _table(results, names, inputs, full is not None)
+
+
+def named(names: str) -> tuple[NetworkConfig, ...]:
+    """Networks with their own defaults, from names joined by commas."""
+    return tuple(NetworkConfig(name.strip()) for name in names.split(",") if name.strip())
+
+
+def _column_names(networks: Sequence[NetworkConfig]) -> tuple[str, ...]:
+    names = tuple(network_label(network) for network in networks)
+    if not names or len(set(names)) < len(names):
+        raise InputError(
+            f"networks: expected at least one and none twice, found {', '.join(names) or 'none'}"
+        )
+    return names
+
+
+def network_label(network: NetworkConfig) -> str:
+    """A network in one short word: its name and what differs from its defaults."""
+    values = network.to_dict()
+    more = [f"{field} {value}" for field, value in values.items() if value and field != "name"]
+    return network.name + (f" ({', '.join(more)})" if more else "")
+
+
+class _Inputs:
+    """All training sets, and which of them each row's k-th network learns."""
+
+    def __init__(
+        self,
+        sets: Mapping[str, LabelledImages],
+        real: LabelledImages,
+        spec: ImageSpec,
+        num_networks: int,
+        seed: int,
+    ) -> None:
+        self.sets: dict[str, LabelledImages] = dict(sets)
+        self.rows: dict[str, list[str]] = {name: [name] * num_networks for name in sets}
+        pairs = rivals.sizes(list(sets.values()))
+        several = len({size for size, _ in pairs}) > 1
+        for size, packing in pairs:
+            row = rivals.title("random", packing) + (f", {size:,} bytes" if several else "")
+            if row in self.rows:
+                raise InputError(
+                    f"sets: the name {row!r} is taken by random images; rename the set"
+                )
+            self.rows[row] = []
+            for k in range(num_networks):
+                drawn = rivals.real_set(
+                    real, spec, method="random", num_bytes=size, packing=packing, seed=seed, draw=k
+                )
+                self.sets[f"{row} #{k}"] = drawn
+                self.rows[row].append(f"{row} #{k}")
+        self.sets[rivals.FULL] = real
+        self.num_bytes = {row: self.sets[drawn[0]].num_bytes for row, drawn in self.rows.items()}
+        self.num_bytes[rivals.FULL] = real.num_bytes
+
+
+def _table(
+    results: Mapping[tuple[str, str], Sequence[Outcome]],
+    names: tuple[str, ...],
+    inputs: _Inputs,
+    full: bool,
+) -> CrossArchitecture:
+    rows = (*inputs.rows, *((rivals.FULL,) if full else ()))
+    scores: dict[str, dict[str, Scores]] = {row: {} for row in rows}
+    seconds: dict[str, dict[str, float]] = {row: {} for row in rows}
+    for (row, name), outcomes in results.items():
+        scores[row][name] = Scores(tuple(outcome.accuracy for outcome in outcomes))
+        seconds[row][name] = sum(outcome.seconds for outcome in outcomes) / len(outcomes)
+    num_bytes = {row: inputs.num_bytes[row] for row in rows}
+    return CrossArchitecture(rows, names, scores, num_bytes, seconds)

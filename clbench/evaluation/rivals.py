@@ -1,0 +1,88 @@
+"""What stands beside a distilled set in every evaluation: real images of equal bytes, and all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from clbench.config import DistillationConfig
+from clbench.distillation import make_distiller
+from clbench.seeding import generator
+from clbench.types import ImageSpec, InputError, LabelledImages
+
+FULL = "full data"
+
+
+def slots_that_fit(real: LabelledImages, spec: ImageSpec, num_bytes: int, packing: int) -> int:
+    """Slots per class of uint8 images that take at most ``num_bytes``, one at least.
+
+    Where the data set has fewer images than fit, all are taken.
+    """
+    classes = real.classes
+    fits = num_bytes // (len(classes) * spec.image_bytes)
+    available = min(int((real.labels == c).sum()) for c in classes) // packing**2
+    return max(1, min(fits, available))
+
+
+def real_set(
+    real: LabelledImages,
+    spec: ImageSpec,
+    *,
+    method: str,
+    num_bytes: int,
+    packing: int,
+    seed: int,
+    draw: int,
+) -> LabelledImages:
+    """Real images in uint8 that take ``num_bytes``.
+
+    Args:
+        real: the training images.
+        spec: what they look like.
+        method: "random" or "herding".
+        num_bytes: of the whole set.
+        packing: F; each slot holds F x F images.
+        seed: decides what is drawn.
+        draw: which draw of this seed; the spread over draws is the luck of them.
+    """
+    chooser = make_distiller(DistillationConfig(distiller=method))
+    return chooser.distill(
+        real,
+        spec,
+        images_per_class=slots_that_fit(real, spec, num_bytes, packing),
+        packing=packing,
+        generator=generator(seed, f"{method}_set", packing, draw),
+        device=torch.device("cpu"),
+    ).quantised()
+
+
+def title(method: str, packing: int) -> str:
+    """What tables call such a set."""
+    return f"{method} real" + (f", {packing} x {packing} per slot" if packing > 1 else "")
+
+
+def sizes(sets: Sequence[LabelledImages]) -> list[tuple[int, int]]:
+    """(bytes, packing) of the real sets that stand beside these, unpacked ones always among them.
+
+    Raises:
+        InputError: no sets.
+    """
+    if not sets:
+        raise InputError("expected at least one set, found none")
+    return sorted({(data.num_bytes, f) for data in sets for f in (1, data.packing)})
+
+
+def subset(real: LabelledImages, num: int, *, seed: int) -> LabelledImages:
+    """``num`` real images drawn at random (all of them where there are no more)."""
+    order = torch.randperm(len(real), generator=generator(seed, "subset"))
+    return real.select(order[:num])
+
+
+def split(
+    real: LabelledImages, share: float, *, seed: int
+) -> tuple[LabelledImages, LabelledImages]:
+    """``share`` of the real images, one at least, drawn at random, and the others."""
+    order = torch.randperm(len(real), generator=generator(seed, "held_out"))
+    num = max(1, round(share * len(real)))
+    return real.select(order[:num]), real.select(order[num:].sort().values)

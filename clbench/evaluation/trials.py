@@ -1,0 +1,322 @@
+"""Trials: one fresh network, trained on one set and tested; in parallel, and never twice.
+
+Every evaluation is a list of trials. A trial's outcome depends on nothing but what it says, so it
+is kept on disk under that name: an evaluation that was stopped goes on where it was, and two
+evaluations share what they have in common.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import multiprocessing
+import os
+import signal
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from clbench import networks
+from clbench.allocator import keep_freed_memory
+from clbench.config import NetworkConfig, SetTrainingConfig
+from clbench.distillation.augmentation import parse
+from clbench.files import cache_dir, write_json
+from clbench.fingerprint import identity, name_of, software
+from clbench.seeding import generator
+from clbench.training import accuracy, predict_logits, train_on_set
+from clbench.types import ImageSpec, InputError, LabelledImages
+
+CPU = torch.device("cpu")
+SOURCES = (
+    "device",
+    "packing",
+    "seeding",
+    "training",
+    "types",
+    "distillation/augmentation",
+    "evaluation/trials",
+    "networks/*",
+)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One network to be trained.
+
+    Attributes:
+        set_name: which of the sets it learns.
+        network: its architecture.
+        training: how it is trained.
+        seed: its weights, order and augmentation.
+    """
+
+    set_name: str
+    network: NetworkConfig
+    training: SetTrainingConfig
+    seed: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a trial.
+
+    Attributes:
+        accuracy: share of right test images after the last epoch, 0..1.
+        loss: mean cross-entropy of the test images.
+        train_loss: mean cross-entropy of the last epoch's training images.
+        seconds: wall time of the training, when it was done.
+        validation_accuracy: share of right validation images; None where there are none.
+        from_cache: it was done before.
+    """
+
+    accuracy: float
+    loss: float
+    train_loss: float
+    seconds: float
+    validation_accuracy: float | None = None
+    from_cache: bool = field(default=False, compare=False)
+
+
+OnTrial = Callable[[int, int, Trial, Outcome], None]
+"""Called with the number of trials done, their total, and the trial just done with its outcome."""
+
+
+@dataclass(frozen=True)
+class Laboratory:
+    """Where trials are made.
+
+    Attributes:
+        sets: name to training set; hard or soft labels, packed or not.
+        test: images that every network is tested on.
+        spec: what the images look like.
+        device: where networks are trained.
+        workers: processes on a CPU, each with an equal share of the threads; 1 trains here, as a
+            GPU always does.
+        directory: where outcomes are kept; None keeps none.
+        validation: images by which something may be chosen.
+    """
+
+    sets: Mapping[str, LabelledImages]
+    test: LabelledImages
+    spec: ImageSpec
+    device: torch.device = CPU
+    workers: int = 1
+    directory: Path | None = None
+    validation: LabelledImages | None = None
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise InputError(f"workers: expected at least 1, found {self.workers}")
+
+    def run(self, trials: Sequence[Trial], on_trial: OnTrial | None = None) -> list[Outcome]:
+        """The outcomes in the order of the trials; those on disk are read, the others made.
+
+        Raises:
+            InputError: a network or an augmentation that does not fit the images, before any work.
+        """
+        shelf = _Shelf(self, [trial.network for trial in trials])
+        for trial in trials:
+            parse(trial.training.augmentation, self.spec)
+        # Equal trials are one piece of work.
+        places: dict[Trial, list[int]] = {}
+        for position, trial in enumerate(trials):
+            places.setdefault(trial, []).append(position)
+        outcomes: dict[Trial, Outcome] = {}
+        done = 0
+        with _threads(max(1, torch.get_num_threads() // self._num_processes)):
+            for trial, outcome in self._outcomes(list(places), shelf):
+                outcomes[trial] = outcome
+                done += len(places[trial])
+                if on_trial is not None:
+                    on_trial(done, len(trials), trial, outcome)
+        return [outcomes[trial] for trial in trials]
+
+    @property
+    def _num_processes(self) -> int:
+        return 1 if self.device.type == "cuda" else self.workers
+
+    def _outcomes(self, trials: Sequence[Trial], shelf: _Shelf) -> Iterator[tuple[Trial, Outcome]]:
+        missing = []
+        for trial in trials:
+            found = shelf.read(trial)
+            if found is None:
+                missing.append(trial)
+            else:
+                yield trial, found
+        make = self._here if self._num_processes == 1 or len(missing) < 2 else self._in_processes
+        for trial, outcome in make(missing):
+            shelf.write(trial, outcome)
+            yield trial, outcome
+
+    def _here(self, trials: Sequence[Trial]) -> Iterator[tuple[Trial, Outcome]]:
+        keep_freed_memory()
+        for trial in trials:
+            yield trial, self.make(trial)
+
+    def _in_processes(self, trials: Sequence[Trial]) -> Iterator[tuple[Trial, Outcome]]:
+        context = multiprocessing.get_context("spawn")
+        wanted = {trial.set_name for trial in trials}
+        sets = {name: data for name, data in self.sets.items() if name in wanted}
+        inside = Laboratory(sets, self.test, self.spec, validation=self.validation)
+        before = {child.pid for child in multiprocessing.active_children()}
+        pool = ProcessPoolExecutor(
+            min(self._num_processes, len(trials)),
+            mp_context=context,
+            initializer=_start_worker,
+            initargs=(_Packed.of(inside), torch.get_num_threads()),
+        )
+        try:
+            waiting = {pool.submit(_make, trial): trial for trial in trials}
+            for future in as_completed(waiting):
+                yield waiting[future], future.result()
+            pool.shutdown()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in multiprocessing.active_children():
+                if child.pid not in before:
+                    child.terminate()
+            raise
+
+    def make(self, trial: Trial) -> Outcome:
+        """Train and test one network in this process, whatever is on disk."""
+        data, spec, device = self.sets[trial.set_name], self.spec, self.device
+        validation = None
+        start = time.perf_counter()
+        network = networks.build(trial.network, spec, seed=trial.seed)
+        rng = generator(trial.seed, "set_training")
+        losses = train_on_set(network, data, spec, trial.training, generator=rng, device=device)
+        seconds = time.perf_counter() - start
+        logits = predict_logits(network, self.test, spec, device)
+        labels = self.test.decoded().hard_labels.cpu()
+        right = float((logits.argmax(1) == labels).double().mean())
+        loss = float(F.cross_entropy(logits, labels))
+        if self.validation is not None:
+            validation = accuracy(network, self.validation, spec, device)
+        return Outcome(right, loss, losses[-1], seconds, validation)
+
+
+def default_directory() -> Path:
+    """Where outcomes are kept unless somebody says otherwise."""
+    return cache_dir() / "trials"
+
+
+def default_workers() -> int:
+    """As many processes as this one may use cores."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Shelf:
+    """Outcomes on disk, by the name of all that they depend on."""
+
+    def __init__(self, laboratory: Laboratory, configs: Sequence[NetworkConfig]) -> None:
+        self._directory, spec = laboratory.directory, laboratory.spec
+        # Third parties' networks count as well as ours; building them checks that they fit.
+        built = {c: type(networks.build(c, spec, seed=0)) for c in dict.fromkeys(configs)}
+        if self._directory is None:
+            return
+        self._device = laboratory.device
+        self._files = {config: inspect.getsourcefile(kind) for config, kind in built.items()}
+        self._sets = {name: identity(data) for name, data in laboratory.sets.items()}
+        self._common = {
+            "test": identity(laboratory.test),
+            "validation": identity(laboratory.validation),
+            "spec": asdict(spec),
+        }
+
+    def _path(self, trial: Trial) -> Path:
+        assert self._directory is not None
+        work = {
+            **self._common,
+            "set": self._sets[trial.set_name],
+            "network": trial.network.to_dict(),
+            "software": software(self._device, SOURCES, self._files[trial.network]),
+            "training": trial.training.to_dict(),
+            "seed": trial.seed,
+        }
+        return self._directory / f"{name_of(work)}.json"
+
+    def read(self, trial: Trial) -> Outcome | None:
+        if self._directory is None:
+            return None
+        path = self._path(trial)
+        try:
+            return Outcome(**json.loads(path.read_text()), from_cache=True)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError) as error:
+            warnings.warn(f"broken file in the cache of trials: {path} ({error})", stacklevel=2)
+            return None
+
+    def write(self, trial: Trial, outcome: Outcome) -> None:
+        if self._directory is None:
+            return
+        values = asdict(outcome)
+        del values["from_cache"]
+        try:
+            write_json(self._path(trial), values)
+        except (OSError, ValueError) as error:
+            warnings.warn(f"outcome not cached: {error}", stacklevel=2)
+
+
+@contextmanager
+def _threads(num: int) -> Iterator[None]:
+    """Compute with so many threads: their number may change the last bits, and the name."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(num)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@dataclass(frozen=True)
+class _Packed:
+    """A laboratory as it travels to a worker: arrays, which need no shared memory."""
+
+    sets: dict[str, tuple[Any, Any, int]]
+    test: tuple[Any, Any, int]
+    validation: tuple[Any, Any, int] | None
+    spec: ImageSpec
+
+    @staticmethod
+    def of(laboratory: Laboratory) -> _Packed:
+        def arrays(data: LabelledImages) -> tuple[Any, Any, int]:
+            return data.images.cpu().numpy(), data.labels.cpu().numpy(), data.packing
+
+        sets = {name: arrays(data) for name, data in laboratory.sets.items()}
+        validation = laboratory.validation
+        held_out = None if validation is None else arrays(validation)
+        return _Packed(sets, arrays(laboratory.test), held_out, laboratory.spec)
+
+    def unpacked(self) -> Laboratory:
+        def images(values: tuple[Any, Any, int]) -> LabelledImages:
+            return LabelledImages(torch.tensor(values[0]), torch.tensor(values[1]), values[2])
+
+        sets = {name: images(values) for name, values in self.sets.items()}
+        validation = None if self.validation is None else images(self.validation)
+        return Laboratory(sets, images(self.test), self.spec, validation=validation)
+
+
+_worker: Laboratory | None = None
+
+
+def _start_worker(packed: _Packed, num_threads: int) -> None:
+    # Ctrl-C reaches the whole group of processes; the parent decides what becomes of it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(num_threads)
+    keep_freed_memory()
+    global _worker
+    _worker = packed.unpacked()
+
+
+def _make(trial: Trial) -> Outcome:
+    assert _worker is not None
+    return _worker.make(trial)

@@ -1,0 +1,125 @@
+"""Evaluations: an offline training, sets against networks, a search's rankings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from clbench.figures.style import FAINT, INK, colours, drawing, wide_enough, write_cell
+from clbench.types import InputError
+
+
+def offline_figure(
+    losses: Sequence[float], accuracies: Sequence[float], *, test_accuracy: float, title: str
+) -> Figure:
+    """Loss and accuracy of the training images by epoch, and the test accuracy after the last.
+
+    Args:
+        losses: (E,) mean cross-entropy of each epoch.
+        accuracies: (E,) share of right training images, 0..1.
+        test_accuracy: 0..1.
+        title: heading.
+    """
+    if not losses:
+        raise InputError("expected at least one epoch, found none")
+    epochs = range(1, len(losses) + 1)
+    with drawing(8.6, 3.4, 2) as (figure, (left, right)):
+        left.plot(epochs, losses, color=colours(2)[0], marker="o" if len(losses) < 40 else "")
+        left.set_ylabel("training loss")
+        left.set_yscale("log")
+        right.plot(epochs, 100 * np.asarray(accuracies), color=colours(2)[0], label="training")
+        right.axhline(100 * test_accuracy, color=colours(2)[1], label="test, last epoch")
+        right.set_ylabel("accuracy (%)")
+        right.legend(loc="lower right")
+        for axes in (left, right):
+            axes.set_xlabel("epoch")
+            axes.grid(True)
+        left.set_title(title)
+        right.set_title(f"Test accuracy {100 * test_accuracy:.2f} %")
+    return figure
+
+
+def cross_architecture_figure(
+    scores: Mapping[str, Mapping[str, Sequence[float]]],
+    networks: Sequence[str],
+    *,
+    title: str = "Networks trained on each set alone",
+) -> Figure:
+    """Heat map of sets (rows) against networks (columns): mean accuracy and its deviation.
+
+    Args:
+        scores: row name -> column name -> accuracies in 0..1; cells may be missing.
+        networks: column names.
+        title: heading.
+    """
+    if not scores or not networks:
+        raise InputError("expected at least one set and one network, found none")
+    rows = list(scores)
+    means = np.full((len(rows), len(networks)), np.nan)
+    for i, row in enumerate(rows):
+        for j, column in enumerate(networks):
+            if scores[row].get(column):
+                means[i, j] = np.mean(scores[row][column])
+    low = math.floor(10 * np.nanmin(means)) / 10
+    width = wide_enough(1.2 + 0.075 * max(map(len, rows)) + 0.95 * len(networks), title)
+    with drawing(width, 1.3 + 0.5 * len(rows)) as (figure, (axes,)):
+        axes.imshow(means, cmap="cividis", vmin=min(low, 0.9), vmax=1, aspect="auto")
+        for i, j in np.ndindex(means.shape):
+            values = scores[rows[i]].get(networks[j])
+            light = not values or means[i, j] > (1 + min(low, 0.9)) / 2
+            write_cell(axes, i, j, _cell(values), INK if light else "white", 8.5)
+        axes.set_xticks(range(len(networks)), networks, rotation=0 if _short(networks) else 30)
+        axes.set_yticks(range(len(rows)), rows)
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        axes.set_title(title)
+    return figure
+
+
+def _short(names: Sequence[str]) -> bool:
+    return max(map(len, names)) <= 11
+
+
+def _cell(values: Sequence[float] | None) -> str:
+    if not values:
+        return "-"
+    mean = f"{100 * np.mean(values):.1f}"
+    return mean if len(values) == 1 else f"{mean} ± {100 * np.std(values, ddof=1):.1f}"
+
+
+def search_figure(
+    proxies: Mapping[str, Sequence[float]], truth: Sequence[float], captions: Mapping[str, str]
+) -> Figure:
+    """One panel per way to rank: each candidate's accuracy so trained against that of full data.
+
+    Args:
+        proxies: name -> (M,) accuracies of the candidates, 0..1.
+        truth: (M,) accuracies after training on the full data; without them each panel shows the
+            candidates from best to worst.
+        captions: name -> what stands below the name.
+    """
+    if not proxies:
+        raise InputError("expected at least one way to rank, found none")
+    with drawing(2.9 * len(proxies) + 0.4, 3.3, len(proxies)) as (figure, panels):
+        for axes, (name, scores), colour in zip(
+            panels, proxies.items(), colours(len(proxies)), strict=True
+        ):
+            values = 100 * np.asarray(scores)
+            if len(truth):
+                axes.scatter(values, 100 * np.asarray(truth), s=14, color=colour, alpha=0.8)
+                best = int(np.argmax(values))
+                axes.scatter(values[best], 100 * truth[best], s=90, facecolor="none", edgecolor=INK)
+                axes.set_xlabel("ranked by (%)")
+            else:
+                axes.plot(np.arange(1, len(values) + 1), np.sort(values)[::-1], color=colour)
+                axes.set_xlabel("candidates, best first")
+            axes.set_title(f"{name}\n{captions.get(name, '')}", fontsize=8.5)
+            axes.grid(True)
+        panels[0].set_ylabel("full data, test (%)" if len(truth) else "accuracy (%)")
+        for axes in panels[1:] if len(truth) else ():
+            axes.set_yticklabels([])
+            axes.spines["left"].set_color(FAINT)
+    return figure

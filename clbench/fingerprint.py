@@ -1,0 +1,57 @@
+"""Names for work that is kept on disk: everything a result depends on, the software included."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import clbench
+from clbench.device import has_bfloat16
+from clbench.types import LabelledImages, digest
+
+
+def name_of(work: dict[str, Any]) -> str:
+    """SHA-256 (hex) of JSON values, whatever the order of their keys."""
+    return hashlib.sha256(json.dumps(work, sort_keys=True).encode()).hexdigest()
+
+
+def identity(images: LabelledImages | None) -> list[Any] | None:
+    """What tells one set from another, as JSON values."""
+    if images is None:
+        return None
+    return [digest(images.images), digest(images.labels), images.packing]
+
+
+def software(device: torch.device, modules: Iterable[str], *files: str | None) -> dict[str, Any]:
+    """What may change the numbers although configuration and data are the same.
+
+    Args:
+        device: where it is computed.
+        modules: sources below the package without their suffix, as ``distillation/flat``; a
+            pattern of `Path.glob` names several. Changed code never meets its old results.
+        files: paths of further sources, third parties' perhaps; None counts as none.
+    """
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+    return {
+        "clbench": clbench.__version__,
+        "sources": _sources(tuple(modules), tuple(file for file in files if file is not None)),
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "device": device.type,
+        "hardware": gpu or torch.backends.cpu.get_cpu_capability(),
+        "bfloat16": has_bfloat16(device.type),
+    }
+
+
+@cache
+def _sources(modules: tuple[str, ...], files: tuple[str, ...]) -> str:
+    root = Path(clbench.__file__).parent
+    found = sorted({path for module in modules for path in root.glob(f"{module}.py")})
+    found += [Path(file) for file in files]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in found)).hexdigest()

@@ -1,0 +1,44 @@
+"""TensorBoard's view of an evaluation: figures, one table as text, curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clbench import figures
+from clbench.tracking.tensorboard import markdown_table, summary_writer
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def write_evaluation(
+    directory: Path,
+    *,
+    drawn: Mapping[str, Figure],
+    tables: Mapping[str, tuple[Sequence[str], Sequence[Sequence[Any]]]],
+    curves: Mapping[str, Sequence[float]],
+) -> None:
+    """Write an event file into ``directory``, which is made where it is missing.
+
+    Args:
+        directory: of the events.
+        drawn: tag -> figure.
+        tables: tag -> (header, rows) of a table of text.
+        curves: tag -> values at steps 1, 2, ...
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    writer: Any = summary_writer(directory)
+    try:
+        for tag, figure in drawn.items():
+            writer.add_image(tag, figures.figure_to_array(figure), 0, dataformats="HWC")
+        for tag, (header, rows) in tables.items():
+            writer.add_text(tag, markdown_table(header, rows), 0)
+        for tag, values in curves.items():
+            for step, value in enumerate(values, 1):
+                writer.add_scalar(tag, float(value), step)
+    finally:
+        writer.close()

@@ -1,0 +1,103 @@
+"""Sets against networks."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from clbench.config import NetworkConfig, SetTrainingConfig
+from clbench.evaluation import cross_architecture, evaluate_set, rivals
+from clbench.seeding import derive
+from clbench.types import ImageSpec, InputError, LabelledImages
+
+CPU = torch.device("cpu")
+TRAINING = SetTrainingConfig(epochs=15, batch_size=16, learning_rate=0.05)
+NETWORKS = (
+    NetworkConfig("mlp", width=16, depth=1),
+    NetworkConfig("cnn", width=4, depth=1, hidden=8),
+)
+
+
+def shuffled(images: LabelledImages) -> LabelledImages:
+    """The same images under labels that teach nothing."""
+    return LabelledImages(images.images, images.labels.roll(1))
+
+
+@pytest.fixture
+def small(tiny_images: LabelledImages) -> LabelledImages:
+    return tiny_images.select(torch.arange(16))
+
+
+def crossed(sets, real: LabelledImages, spec: ImageSpec, **more):
+    return cross_architecture(
+        sets, real, real, spec, networks=NETWORKS, training=TRAINING, num_networks=2, **more
+    )
+
+
+def test_each_cell_is_the_score_of_fresh_networks(small, tiny_images, tiny_spec) -> None:
+    found = crossed({"ours": small}, tiny_images, tiny_spec)
+    assert found.sets == ("ours", "random real") and len(found.networks) == 2
+    seeds = [derive(0, "evaluation", k) for k in range(2)]
+    for label, network in zip(found.networks, NETWORKS, strict=True):
+        alone = evaluate_set(
+            small, tiny_images, tiny_spec, network, TRAINING, seeds=seeds, device=CPU
+        )
+        assert found.scores["ours"][label].values == alone.values
+    assert found.num_bytes == {"ours": small.num_bytes, "random real": small.num_bytes}
+
+
+def test_a_set_that_teaches_nothing_is_named(small, tiny_images, tiny_spec) -> None:
+    found = crossed({"bad": shuffled(small)}, tiny_images, tiny_spec)
+    assert found.exceptions() == [("bad", network) for network in found.networks]
+    assert found.to_dict()["not_above_random"] == [list(pair) for pair in found.exceptions()]
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_random_sets_are_drawn_afresh_and_full_data_stand_below(
+    small, tiny_images, tiny_spec
+) -> None:
+    found = crossed(
+        {"ours": small}, tiny_images, tiny_spec,
+        full=TRAINING.replace(epochs=2), full_networks=NETWORKS[:1],
+    )  # fmt: skip
+    first, second = (
+        rivals.real_set(
+            tiny_images, tiny_spec, method="random", num_bytes=small.num_bytes, packing=1, seed=0,
+            draw=k,
+        )
+        for k in range(2)
+    )  # fmt: skip
+    assert not torch.equal(first.images, second.images) and first.num_bytes == small.num_bytes
+    assert found.sets[-1] == rivals.FULL
+    assert list(found.scores[rivals.FULL]) == [found.networks[0]]
+    assert found.num_bytes[rivals.FULL] == tiny_images.num_bytes
+
+
+def test_sets_of_several_sizes_have_each_a_rival_of_its_bytes(tiny_images, tiny_spec) -> None:
+    sets = {
+        "small": tiny_images.select(torch.arange(8)),
+        "large": tiny_images.select(torch.arange(16)),
+    }
+    found = crossed(sets, tiny_images, tiny_spec)
+    sizes = [sets["small"].num_bytes, sets["large"].num_bytes]
+    assert found.sets[2:] == tuple(f"random real, {size:,} bytes" for size in sizes)
+    assert [found.num_bytes[row] for row in found.sets[2:]] == sizes
+
+
+def test_packed_sets_stand_beside_packed_real_ones(tiny_images, tiny_spec) -> None:
+    packed = LabelledImages(tiny_images.images[:4], tiny_images.labels[:4], packing=2)
+    found = crossed({"ours": packed}, tiny_images, tiny_spec)
+    assert found.sets[1:] == ("random real", "random real, 2 x 2 per slot")
+
+
+def test_what_makes_no_sense_is_refused(small, tiny_images, tiny_spec) -> None:
+    with pytest.raises(InputError, match="at least one set"):
+        crossed({}, tiny_images, tiny_spec)
+    with pytest.raises(InputError, match="taken by random images"):
+        crossed({"random real": small}, tiny_images, tiny_spec)
+    with pytest.raises(InputError, match="none twice"):
+        cross_architecture({"a": small}, small, small, tiny_spec, networks=[NETWORKS[0]] * 2)
+    with pytest.raises(InputError, match="num_networks"):
+        cross_architecture({"a": small}, small, small, tiny_spec, num_networks=0)

@@ -1,0 +1,60 @@
+"""How well one ranking foretells another."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clbench.ranking import ranking_quality
+from clbench.types import InputError
+
+SCORES = st.lists(st.integers(0, 50), min_size=3, max_size=12, unique=True)
+
+
+def quality(proxy, truth, **more):
+    return ranking_quality(proxy, truth, rng=np.random.default_rng(0), **more)
+
+
+def test_worked_by_hand() -> None:
+    # Ranks 1 2 3 4 against 2 1 3 4: squared rank differences sum to 2, one of six pairs discords.
+    found = quality([0.1, 0.2, 0.3, 0.4], [0.72, 0.71, 0.8, 0.9], top_k=2)
+    assert found.spearman.value == pytest.approx(1 - 6 * 2 / (4 * 15))
+    assert found.kendall.value == pytest.approx((5 - 1) / 6)
+    assert (found.top_k_overlap, found.regret, found.chosen) == (1.0, 0.0, 3)
+
+
+def test_regret_is_what_choosing_by_the_proxy_costs() -> None:
+    found = quality([0.9, 0.5, 0.6], [0.80, 0.95, 0.85], top_k=1)
+    assert found.chosen == 0 and found.regret == pytest.approx(0.15)
+    assert found.top_k_overlap == 0.0
+
+
+@given(SCORES)
+def test_a_perfect_proxy_and_a_reversed_one(scores: list[int]) -> None:
+    perfect, reverse = quality(scores, scores), quality(scores, [-s for s in scores])
+    assert perfect.spearman.value == pytest.approx(1) and perfect.regret == 0
+    assert perfect.top_k_overlap == 1 and perfect.kendall.value == pytest.approx(1)
+    assert reverse.spearman.value == pytest.approx(-1)
+    assert reverse.regret == max(scores) - min(scores)
+
+
+@given(SCORES, st.randoms(use_true_random=False))
+def test_only_the_order_of_the_proxy_counts(scores: list[int], random) -> None:
+    truth = random.sample(scores, len(scores))
+    plain, bent = quality(scores, truth), quality([s**3 + 7 for s in scores], truth)
+    assert plain == bent
+    low, high = plain.spearman.low, plain.spearman.high
+    assert low is not None and high is not None and -1 <= low <= high <= 1
+
+
+def test_a_proxy_that_ties_all_has_no_correlation() -> None:
+    found = quality([0.5, 0.5, 0.5], [0.1, 0.2, 0.3])
+    assert found.spearman.value is None and found.kendall.low is None and found.chosen == 0
+
+
+@pytest.mark.parametrize("bad", [([1.0], [1.0]), ([1.0, 2.0], [1.0]), ([1.0, np.nan], [1.0, 2.0])])
+def test_what_cannot_be_ranked_is_refused(bad) -> None:
+    with pytest.raises(InputError, match="scores: expected"):
+        quality(*bad)
