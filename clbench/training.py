@@ -17,6 +17,7 @@ from clbench.types import ImageSpec, LabelledImages
 
 # Part of a one-cycle training in which the learning rate rises.
 WARM_UP = 0.2
+MOST_BYTES_READY = 2**28
 
 
 def learning_rate(config: SetTrainingConfig, progress: float) -> float:
@@ -74,7 +75,11 @@ class Training:
             device: where to train.
         """
         self.network, self.spec, self.config, self.device = network, spec, config, device
-        self._data = data.decoded().to(device)
+        decoded = data.decoded().to(device)
+        self._labels = decoded.labels
+        # Floats of a small set are kept; those of a large one are made batch by batch.
+        self._ready = 4 * decoded.images.numel() <= MOST_BYTES_READY
+        self._images = spec.normalise(decoded.images) if self._ready else decoded.images
         self._generator = generator
         self._operations = parse(config.augmentation, spec)
         network.to(device).train()
@@ -94,16 +99,16 @@ class Training:
     def epoch(self) -> Epoch:
         """One more pass over all images."""
         self.network.train()
-        order = torch.randperm(len(self._data), generator=self._generator).to(self.device)
+        order = torch.randperm(len(self._images), generator=self._generator).to(self.device)
         batches = order.split(self.config.batch_size)
-        loss, right = 0.0, 0.0
+        # On the device until the end: reading a number waits for it.
+        totals = torch.zeros(2, dtype=torch.float64, device=self.device)
         for i, index in enumerate(batches):
             self._set_rate(i / len(batches))
-            step = self._step(index)
-            loss += step.loss * len(index)
-            right += step.accuracy * len(index)
+            totals += self._step(index)
         self.num_epochs += 1
-        return Epoch(loss / len(order), right / len(order))
+        loss, right = (totals / len(order)).tolist()
+        return Epoch(loss, right)
 
     def _set_rate(self, part: float) -> None:
         # The step falls between epochs: as many whole ones before it as half of them, rounded down.
@@ -115,9 +120,11 @@ class Training:
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate(config, progress)
 
-    def _step(self, index: Tensor) -> Epoch:
-        labels = self._data.labels[index]
-        images = self.spec.normalise(self._data.images[index])
+    def _step(self, index: Tensor) -> Tensor:
+        """Sum of the losses, and how many were right."""
+        labels, images = self._labels[index], self._images[index]
+        if not self._ready:
+            images = self.spec.normalise(images)
         batch = augment(images, self._operations, self._generator)
         with autocast("auto", self.device):
             logits = self.network(batch)
@@ -127,8 +134,8 @@ class Training:
         loss.backward()
         self._optimizer.step()
         hard = labels if labels.ndim == 1 else labels.argmax(1)
-        right = (logits.detach().argmax(1) == hard).float().mean()
-        return Epoch(float(loss.detach()), float(right))
+        right = (logits.detach().argmax(1) == hard).sum()
+        return torch.stack([loss.detach() * len(index), right])
 
     def state_dict(self) -> dict[str, Any]:
         """Weights, optimiser, generator and epochs done."""

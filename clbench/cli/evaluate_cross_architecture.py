@@ -79,9 +79,10 @@ def cross_architecture(
 
     \b
     Examples:
-      clbench evaluate cross-architecture sets/mnist5k-datadam-ipc10-seed0.safetensors
-      clbench evaluate cross-architecture a.safetensors b.safetensors --networks mlp,lenet,vgg11
-      clbench evaluate cross-architecture runs/split_mnist5k/dam_replay-seed0 --full-epochs 2
+      clbench evaluate cross-architecture sets/datadam.safetensors
+      clbench evaluate cross-architecture dm.safetensors datadam.safetensors
+      clbench evaluate cross-architecture set.safetensors --networks mlp,vgg11
+      clbench evaluate cross-architecture runs/mine --full-epochs 2
     """
     from clbench.cli.build_config import build_config
     from clbench.cli.display import ProgressLine, print_json

@@ -110,9 +110,10 @@ def architecture_search(
 
     \b
     Examples:
-      clbench evaluate architecture-search sets/mnist5k-datadam-ipc10-seed0.safetensors
-      clbench evaluate architecture-search a.safetensors --space convnet720 --candidates 40
-      clbench evaluate architecture-search a.safetensors --full-epochs 0
+      clbench evaluate architecture-search sets/datadam.safetensors
+      clbench evaluate architecture-search set.safetensors --full-epochs 0
+      clbench evaluate architecture-search set.safetensors \
+          --space convnet720 --candidates 40
     """
     from clbench.cli.build_config import build_config
     from clbench.cli.display import ProgressLine, print_json

@@ -193,11 +193,14 @@ def test_help_shows_headings_defaults_and_examples(command: str):
     trajectory = options.TRAJECTORY_HEADING
     headings = {"run": ["Stream", "Learner", "Memory", trajectory]}
     headings["distill"] = ["Distillation", trajectory]
+    headings["evaluate offline"] = ["Network", "Training", "Machine"]
+    headings["evaluate architecture-search"] = ["Search", "Training on each set", "Full search"]
     for heading in headings.get(command, ["Evaluation"]):
         assert f"\n{heading}:\n" in result.output
 
 
 HELPS = [*([name] for name in COMMANDS), *(["data", name] for name in ("list", "fetch", "verify"))]
+HELPS += [["evaluate", name] for name in EVALUATIONS]
 
 
 @pytest.mark.parametrize("arguments", [[], *HELPS], ids=" ".join)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.speed import distillation, learner, trajectories
+from tests.speed import distillation, learner, offline, trajectories
 
 
 def test_distillation(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,3 +41,12 @@ def test_trajectories(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 5
     assert lines[-1].startswith("full unrolling over adjoint, N = 2")
+
+
+def test_offline(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--images", "300", "--repeats", "1", "--networks", "mlp", "cnn"]
+    monkeypatch.setattr(sys, "argv", ["offline", *arguments])
+    offline.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["mlp", "cnn"]
+    assert all("times the bare loop's seconds" in line for line in lines)
