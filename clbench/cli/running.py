@@ -15,6 +15,7 @@ from clbench.cli.display import DISTILLATION_PHASES, ProgressLine
 from clbench.cli.group import Interrupted
 from clbench.cli.places import holds_no_work, new_directory
 from clbench.config import RunConfig
+from clbench.data import short_name
 from clbench.distillation import Update
 from clbench.report import RunReport
 from clbench.tracking import NullTracker, TensorBoardTracker, Tracker, Trackers
@@ -34,7 +35,8 @@ def places(configs: Sequence[RunConfig], output: Path | None) -> tuple[Path, lis
     if twice:
         raise InputError(f"--baseline: expected strategies that differ, found {twice[0]} twice")
     together = f"{'-vs-'.join(names)}-seed{configs[0].seed}"
-    folder = new_directory(output, Path("runs") / configs[0].benchmark.name / together)
+    stream = short_name(configs[0].benchmark.name)
+    folder = new_directory(output, Path("runs") / stream / together)
     return folder, [folder / name for name in names] if len(names) > 1 else [folder]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clbench.comparison.readings import final_memory_bytes, used_networks
-from clbench.config import TrajectoryConfig
+from clbench.config import BenchmarkConfig, TrajectoryConfig
 from clbench.report import RunReport
 from clbench.types import InputError
 
@@ -81,9 +81,14 @@ def _identity(name: str, report: RunReport) -> tuple[str, int, Fields]:
 
 def _later_defaults(config: Mapping[str, Any]) -> Fields:
     """Settings that a report of before there were any does not hold: what they would have been."""
-    if "trajectory" in config.get("distillation", {"trajectory": None}):
-        return {}
-    return dict(_flatten(TrajectoryConfig().to_dict(), "distillation.trajectory."))
+    found = {
+        f"benchmark.{name}": value
+        for name, value in BenchmarkConfig().to_dict().items()
+        if "benchmark" in config and name not in ("name", "num_experiences")
+    }
+    if "trajectory" not in config.get("distillation", {"trajectory": None}):
+        found |= _flatten(TrajectoryConfig().to_dict(), "distillation.trajectory.")
+    return found
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:

@@ -20,7 +20,7 @@ from clbench.device import resolve_device
 from clbench.distillation import Update
 from clbench.distillation.augmentation import parse
 from clbench.memory import DistillationRecord, DistilledMemory, ImageMemory
-from clbench.metrics import all_metrics
+from clbench.metrics import all_metrics, two_class_metrics
 from clbench.report import RunReport
 from clbench.run.directory import RunDirectory
 from clbench.run.progress import NullProgress, RunProgress
@@ -61,7 +61,7 @@ def run(
     with closing(Trackers(*trackers)) as tracker:
         strategies.find_strategy(config.strategy)
         benchmark = make_benchmark(config.benchmark, data_root, config.seed)
-        config = _resolved(config)
+        config = _resolved(config, benchmark)
         device = resolve_device(config.device)
         directory = RunDirectory(output)
         surroundings = environment(device)
@@ -223,12 +223,15 @@ class _Session:
             accuracy_matrix=self.matrix,
             untrained_accuracy=self.untrained,
             confusion_matrix=self.confusion,
-            metrics=all_metrics(self.matrix, self.untrained, self._num_test),
+            metrics={
+                **all_metrics(self.matrix, self.untrained, self._num_test),
+                **two_class_metrics(self.confusion),
+            },
             memory=self._memory_records(),
             distillation=[_curves(record) for record in distillations],
             validation_matrix=self.validation_matrix or None,
             flops=self._flops(),
-            notes=_notes(self.config, self.memory),
+            notes=[*self.benchmark.notes, *_notes(self.config, self.memory)],
             measured=self._measured(),
         )
 
@@ -270,8 +273,9 @@ class _Session:
         }
 
 
-def _resolved(config: RunConfig) -> RunConfig:
+def _resolved(config: RunConfig, benchmark: Benchmark) -> RunConfig:
     """The configuration with the benchmark's own choices filled in, as the report keeps it."""
+    config = config.replace(benchmark=benchmark.config)
     if config.learner.epochs is not None:
         return config
     epochs = benchmarks.info(config.benchmark.name).epochs
@@ -301,7 +305,9 @@ def _check(config: RunConfig, benchmark: Benchmark, memory: ImageMemory | None) 
     filled_by = strategies.find_strategy(config.strategy).memory
     if isinstance(memory, DistilledMemory) and distillation.info(str(filled_by)).needs_network:
         networks.build(config.distillation.network, spec, seed=0)
-    labels = torch.cat([benchmark.tensors("train", k).labels for k in range(len(benchmark))])
+    # Where classes come back, what is there when they first come decides.
+    first = range(1 if benchmark.domain_groups else len(benchmark))
+    labels = torch.cat([benchmark.targets("train", k) for k in first])
     counts = labels.bincount(minlength=spec.num_classes)
     wanted = memory.images_per_class * memory.packing**2
     fewest = int(counts.argmin())
@@ -316,10 +322,12 @@ def _check(config: RunConfig, benchmark: Benchmark, memory: ImageMemory | None) 
 def _describe(benchmark: Benchmark, validation: bool) -> dict[str, Any]:
     splits: list[Any] = ["train", "validation", "test"] if validation else ["train", "test"]
     counts = {
-        f"num_{split}": [len(benchmark.tensors(split, k)) for k in range(len(benchmark))]
+        f"num_{split}": [len(benchmark.targets(split, k)) for k in range(len(benchmark))]
         for split in splits
     }
-    return {"name": benchmark.data.name, "fingerprint": benchmark.data.fingerprint, **counts}
+    data = benchmark.data
+    title = {"title": data.title} if data.title else {}
+    return {"name": data.name, **title, "fingerprint": data.fingerprint, **counts}
 
 
 def _notes(config: RunConfig, memory: ImageMemory | None) -> list[str]:
