@@ -29,7 +29,7 @@ def plain_path(name: str) -> PurePosixPath:
     """
     path = PurePosixPath(name)
     # A backslash or a drive letter would lead elsewhere on Windows.
-    foreign = "\\" in name or ":" in name or "\0" in name
+    foreign = "\\" in name or name[1:2] == ":" or "\0" in name
     if not path.parts or path.is_absolute() or ".." in path.parts or foreign:
         raise InputError(
             f"expected a path below the folder, written with / and without .., found {name!r}"

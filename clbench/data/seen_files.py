@@ -78,8 +78,8 @@ def look_at(
             remembered[name] = [signature, list(found)]
     refuse(faults)
     if remembered != known:
-        # Where it cannot be written, files are read again at every start.
-        with contextlib.suppress(OSError):
+        # Where it cannot be written (a name may be no text), files are read at every start.
+        with contextlib.suppress(OSError, UnicodeEncodeError):
             write_json(index, {"identity": identity, "files": remembered})
     return seen
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,6 +81,13 @@ def test_deeper_folders_hidden_files_and_other_files(tmp_path: Path) -> None:
     assert len(found.listing.train) == 7
     assert "val/ beside train/ and test/ was left out" in found.notes
     assert any("2 files that are no images in a class's folder" in note for note in found.notes)
+
+
+def test_names_that_are_no_text_and_times_of_day(tmp_path: Path) -> None:
+    root = tree(tmp_path / "pets", SPLIT)
+    for name in (b"caf\xe9.png", b"12:30:59.png"):
+        (root / "train" / "cat" / os.fsdecode(name)).write_bytes(pictures.image(7, 12, 12))
+    assert len(data.load(f"folder:{root}", image_size=8).train) == 7
 
 
 def test_mixed_sizes_formats_and_colours(tmp_path: Path) -> None:
@@ -228,7 +236,7 @@ def test_places_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "pets.txt").write_text("x")
     for name, expected in {
         "folder:": "expected folder:PATH, a folder or a CSV of images, found 'folder:'",
-        f"folder:{tmp_path}/nothing": "nothing: expected a folder or a CSV of images, found nothing",
+        f"folder:{tmp_path}/no": "no: expected a folder or a CSV of images, found nothing",
         f"folder:{tmp_path}/pets.txt": "a file that ends in .csv, found another file",
         f"folder:{tmp_path}": "found none that end in .png",
     }.items():

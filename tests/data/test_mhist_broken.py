@@ -17,33 +17,42 @@ from clbench.types import InputError
 from tests.data import pictures
 from tests.data.pictures import HEADER, ROWS, table
 
+Spoil = Callable[[Path], None]
 
-def rewrite(*rows: str, header: str = HEADER) -> Callable[[Path], None]:
+
+def raw(content: bytes) -> Spoil:
+    """Another table."""
+
+    def spoil(folder: Path) -> None:
+        (folder / "annotations.csv").write_bytes(content)
+
+    return spoil
+
+
+def rewrite(*rows: str, header: str = HEADER) -> Spoil:
     """A table of other rows."""
-    return lambda folder: (
-        (folder / "annotations.csv").write_bytes(table(*rows, header=header)) and None
-    )
+    return raw(table(*rows, header=header))
 
 
-def first(row: str) -> Callable[[Path], None]:
+def first(row: str) -> Spoil:
     """Another first row."""
     return rewrite(row, *ROWS[1:])
 
 
-def raw(content: bytes) -> Callable[[Path], None]:
-    return lambda folder: (folder / "annotations.csv").write_bytes(content) and None
-
-
-def picture(content: bytes, name: str = "c.png") -> Callable[[Path], None]:
+def picture(content: bytes, name: str = "c.png") -> Spoil:
     """Another content of one image file."""
-    return lambda folder: (folder / "images" / name).write_bytes(content) and None
+
+    def spoil(folder: Path) -> None:
+        (folder / "images" / name).write_bytes(content)
+
+    return spoil
 
 
-def without(name: str) -> Callable[[Path], None]:
+def without(name: str) -> Spoil:
     return lambda folder: (folder / name).unlink()
 
 
-def linked(target: str) -> Callable[[Path], None]:
+def linked(target: str) -> Spoil:
     def link(folder: Path) -> None:
         outside = folder.parent.parent / "outside.png"
         outside.write_bytes(pictures.image(3))
@@ -56,6 +65,11 @@ def linked(target: str) -> Callable[[Path], None]:
 def folder_instead(folder: Path) -> None:
     (folder / "images" / "c.png").unlink()
     (folder / "images" / "c.png").mkdir()
+
+
+def table_is_a_folder(folder: Path) -> None:
+    (folder / "annotations.csv").unlink()
+    (folder / "annotations.csv").mkdir()
 
 
 def pipe_instead(folder: Path) -> None:
@@ -94,8 +108,7 @@ def animated() -> bytes:
 
 WHOLE = pictures.image(3)
 LONG = "\n".join([HEADER, *ROWS])
-SSA = HEADER.split(",")[2]
-CASES: dict[str, tuple[Callable[[Path], None], list[str]]] = {
+CASES: dict[str, tuple[Spoil, list[str]]] = {
     # the table
     "no table": (without("annotations.csv"), ["annotations.csv", "clbench data prepare"]),
     "empty table": (raw(b""), ["annotations.csv", "empty file"]),
@@ -123,7 +136,7 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str]]] = {
     "open quote": (first('"a.png,HP,0,train'), ["comma-separated values", "save the table"]),
     "huge cell": (first(f"{'a' * 200_000},HP,0,train"), ["line 2", "field larger"]),
     "table is a folder": (
-        lambda f: ((f / "annotations.csv").unlink(), (f / "annotations.csv").mkdir()) and None,
+        table_is_a_folder,
         ["annotations.csv", "clbench data prepare"],
     ),
     # its rows
@@ -142,7 +155,7 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str]]] = {
     "votes against label": (first("a.png,HP,4,train"), ["expected the label SSA", "4 of 7"]),
     "unknown partition": (first("a.png,HP,0,val"), ["train or test", "'val'"]),
     "empty partition": (
-        rewrite(*[row.replace("test", "train") for row in ROWS]), ["none of HP among the 0 of test"],
+        rewrite(*[row.replace("test", "train") for row in ROWS]), ["of HP among the 0 of test"],
     ),
     "no class in a partition": (
         rewrite(*ROWS[:4], "e.png,HP,0,test"), ["none of SSA among the 1 of test"],
