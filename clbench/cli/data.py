@@ -140,7 +140,8 @@ def prepare(
     \b
     Examples:
       clbench data prepare mhist --from ~/Downloads/MHIST
-      clbench data prepare mhist --from MHIST.zip --data-root ~/data --image-size 224
+      clbench data prepare mhist --from MHIST.zip --data-root ~/data
+      clbench data prepare mhist --image-size 224
       clbench data prepare folder:~/cells
     """
     from clbench import data
