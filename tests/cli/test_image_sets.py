@@ -145,3 +145,22 @@ def test_options_that_do_not_fit(invoke: Invoke):
     assert_one_line(invoke(*run, "--image-size", "32"), "image_size", "mnist5k", "28", "32")
     assert_one_line(invoke(*run, "--normalisation", "imagenet"), "3 channels", "found 1")
     assert_one_line(invoke(*run, "--domain-order", "hard_first"), "domain_order", "split_mnist5k")
+
+
+def test_ones_own_images_are_prepared_and_verified(invoke: Invoke):
+    tree(Path("pets"), PETS)
+    done = invoke("data", "prepare", "folder:pets", "--image-size", "12")
+    assert done.exit_code == 0, done.stderr
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert ["split", "cat", "dog", "emu", "images"] in lines and [
+        "train",
+        "4",
+        "3",
+        "3",
+        "10",
+    ] in lines
+    assert "votes" not in done.stdout and "(copied)" not in done.stdout
+    assert invoke("data", "verify", "folder:pets").exit_code == 0
+    Path("pets/train/dog/1.png").write_bytes(b"x")
+    done = invoke("data", "verify", "folder:pets", "--quiet")
+    assert_one_line(done, "pets/train/dog/1.png", "expected a PNG or JPEG")
