@@ -6,6 +6,7 @@ encrypted members are refused.
 
 from __future__ import annotations
 
+import os
 import stat
 import zipfile
 import zlib
@@ -68,6 +69,10 @@ class _Folder:
     def read(self, name: str) -> bytes:
         return read_bytes(self._root, name)
 
+    def archive(self, name: str) -> zipfile.ZipFile:
+        """The zip archive ``name``, opened."""
+        return _opened(self._root / plain_path(name))
+
 
 class _Zip:
     def __init__(self, archive: zipfile.ZipFile) -> None:
@@ -121,6 +126,10 @@ def _check_member(member: zipfile.ZipInfo) -> None:
     if member.flag_bits & 1:
         raise InputError(f"expected no encryption, found {name} encrypted; unpack it and give "
                          "the folder")  # fmt: skip
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        # Others may ask for gigabytes to unpack a few bytes.
+        raise InputError(f"expected members stored or deflated, found {name} packed otherwise; "
+                         "pack it again")  # fmt: skip
     if member.file_size > MAX_MEMBER_BYTES and PurePosixPath(name).suffix.lower() != ".zip":
         raise InputError(
             f"expected members of at most {MAX_MEMBER_BYTES:,} bytes, found {name} of "
@@ -142,6 +151,8 @@ def open_bundle(source: Path, table: str) -> Iterator[Bundle]:
             is not to be trusted.
     """
     try:
+        if not os.access(source, os.R_OK):
+            raise InputError(f"expected a folder or a zip archive, found {_nothing(source)}")
         if source.is_dir():
             with _beside_table(_Folder(source), table) as bundle:
                 yield bundle
@@ -149,9 +160,16 @@ def open_bundle(source: Path, table: str) -> Iterator[Bundle]:
             with _opened(source) as archive, _beside_table(_Zip(archive), table) as bundle:
                 yield bundle
         else:
-            raise InputError("expected a folder or a zip archive, found nothing; check the path")
+            raise InputError(f"expected a folder or a zip archive, found {_nothing(source)}")
     except InputError as error:
         raise InputError(f"{source}: {error}") from None
+
+
+def _nothing(source: Path) -> str:
+    # Path.exists raises where a folder on the way may not be entered.
+    if os.path.lexists(source):
+        return "something that cannot be read; check its permissions"
+    return "nothing; check the path"
 
 
 def _opened(source: Path) -> zipfile.ZipFile:
@@ -172,19 +190,20 @@ def _beside_table(files: Files, table: str) -> Iterator[Bundle]:
         raise InputError(f"expected one {table}, found {found}; give the folder that it lies in")
     folder = PurePosixPath(places[0]).parent
     content = files.read(places[0])
-    packed = str(folder / "images.zip")
-    beside = f"{folder / 'images'}/"
-    if packed in names and isinstance(files, _Folder) and beside.rstrip("/") not in names:
-        with _opened(files._root / packed) as archive:
+    beside, packed = f"{folder / 'images'}/", str(folder / "images.zip")
+    if any(name == beside.rstrip("/") or name.startswith(beside) for name in names):
+        yield Bundle(content, places[0], files, beside)
+    elif packed not in names:
+        raise InputError(f"expected images/ or images.zip beside {places[0]}, found neither")
+    elif isinstance(files, _Folder):
+        with files.archive(packed) as archive:
             inner = _Zip(archive)
             yield Bundle(content, places[0], inner, _prefix_of_images(inner))
-        return
-    if packed in names and isinstance(files, _Zip):
-        raise InputError(f"expected images/ beside {table}, found images.zip within the archive; "
-                         "unpack the outer one and give its folder")  # fmt: skip
-    if not any(name == beside.rstrip("/") or name.startswith(beside) for name in names):
-        raise InputError(f"expected images/ or images.zip beside {places[0]}, found neither")
-    yield Bundle(content, places[0], files, beside)
+    else:
+        raise InputError(
+            f"expected images/ beside {table}, found images.zip within the archive; unpack the "
+            "outer one and give its folder"
+        )
 
 
 def _prefix_of_images(files: Files) -> str:

@@ -121,4 +121,6 @@ def is_published(found: Sequence[Annotation]) -> bool:
 
 def subset(found: Sequence[Annotation]) -> str:
     """What to call images that are in MHIST's layout but are not the published data set."""
-    return f"subset ({len(found):,} of {NUM_PUBLISHED:,} images)"
+    if len(found) < NUM_PUBLISHED:
+        return f"subset ({len(found):,} of {NUM_PUBLISHED:,} images)"
+    return f"other images ({len(found):,}, in other parts than the published {NUM_PUBLISHED:,})"

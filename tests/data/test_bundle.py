@@ -132,6 +132,12 @@ def liar(place: Path) -> Path:
     return place
 
 
+def lzma(place: Path) -> Path:
+    with zipfile.ZipFile(write(place, members()), "a", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("images/z.png", b"x")
+    return place
+
+
 def twice(place: Path) -> Path:
     with zipfile.ZipFile(write(place, members()), "a") as archive:
         archive.writestr("images/./a.png", pictures.image(9))
@@ -165,6 +171,7 @@ CASES: dict[str, tuple[Callable[[Path], Path], str]] = {
         place, {**members(), "images/a.png": bytes(2**24 + 1)}),
         "members of at most 16,777,216 bytes, found images/a.png of 16,777,217"),
     "bomb that lies": (liar, r"images/a\.png: cannot be unpacked"),
+    "packed by lzma": (lzma, "stored or deflated, found images/z.png packed otherwise"),
     "twice": (twice, "expected every member once, found images/a.png twice"),
     "damaged member": (damaged, r"images/c\.png: cannot be unpacked"),
     "cut off": (cut, "expected a folder or a zip archive, found neither"),
@@ -199,6 +206,13 @@ def test_bad_archives(case: str, tmp_path: Path) -> None:
     assert message.startswith(f"{source}: ") and "\n" not in message
     assert not root.exists() or not list(root.iterdir()), "nothing is left behind"
     assert {p.name for p in tmp_path.iterdir()} <= {"sent.zip", "root"}, "nor elsewhere"
+
+
+def test_a_place_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = write(tmp_path / "sent.zip", members())
+    monkeypatch.setattr(bundle.os, "access", lambda path, mode: False)  # root may read everything
+    with pytest.raises(InputError, match="found something that cannot be read; check its perm"):
+        data.prepare("mhist", tmp_path / "root", source)
 
 
 def test_too_many_or_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

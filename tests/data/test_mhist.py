@@ -88,6 +88,9 @@ def test_only_the_published_counts_are_called_mhist() -> None:
     assert mhist_table.subset(one_less) == "subset (3,151 of 3,152 images)"
     moved = mhist_table.parse(published(train_HP=-1, test_HP=1))
     assert not mhist_table.is_published(moved), "as many, in other parts"
+    assert mhist_table.subset(moved) == (
+        "other images (3,152, in other parts than the published 3,152)"
+    )
 
 
 def test_a_subset_says_so(tmp_path: Path) -> None:
