@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -119,7 +120,7 @@ def decoded(
             many more); or the cache cannot be written.
     """
     folder = cache_dir() / "images"
-    place = hashlib.sha256(str(listing.root).encode()).hexdigest()[:32]
+    place = hashlib.sha256(os.fsencode(f"{listing.root} {listing.rule}")).hexdigest()[:32]
     names = [image.name for image in listing.all]
     index = folder / f"seen-{place}.json"
     seen = look_at(listing.root, names, listing.rule, index, trust)

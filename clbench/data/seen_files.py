@@ -56,11 +56,14 @@ def look_at(
             them, and how many more.
     """
     identity = [_VERSION, str(root), repr(rule)]
-    known = _read_index(index, identity) if trust else {}
-    seen, remembered, faults = [], {}, []
+    known = _read_index(index, identity)
+    # Other lists of the same folder keep what is known of their files.
+    asked = set(names)
+    remembered = {name: file for name, file in known.items() if name not in asked}
+    seen, faults = list[SeenFile](), list[str]()
     for name in names:
         try:
-            signature, file = _signature(root, name), known.get(name)
+            signature, file = _signature(root, name), known.get(name) if trust else None
             if file is None or file[0] != signature:
                 start = time.time_ns()
                 content = read_bytes(root, name)

@@ -141,6 +141,16 @@ def test_without_trust_every_file_is_read(tmp_path: Path, reading: list[str]) ->
     assert len(reading) == 12
 
 
+def test_two_lists_of_one_folder_do_not_forget_each_others_files(
+    tmp_path: Path, reading: list[str]
+) -> None:
+    files = listing(tmp_path / "a")
+    few = Listing(files.root, files.train[:2], files.test[:1], RULE)
+    for one in (files, few, files, few):
+        decoded(one, 10)
+    assert len(reading) == 6
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"identity": 1}', '{"files": {"0.png": 3}}'])
 def test_a_broken_index_is_made_anew(tmp_path: Path, reading: list[str], content: str) -> None:
     files = listing(tmp_path / "a")
