@@ -1,4 +1,4 @@
-"""Which stream: class-incremental splits of a data set, as Avalanche experiences.
+"""Which stream: a data set dealt out by classes or by domains, as Avalanche experiences.
 
 Each benchmark is an entry of `BENCHMARKS`; another distribution adds its own by an entry point in
 the group ``clbench.benchmarks`` whose object is a `BenchmarkInfo`.
@@ -9,12 +9,13 @@ if __name__ != "clbench.benchmarks":
     raise ImportError(f"import this package as clbench.benchmarks, not as {__name__}")
 
 from clbench.benchmarks.benchmark import Benchmark, Streams, make_benchmark
-from clbench.benchmarks.catalogue import BENCHMARKS, BenchmarkInfo, info, names
+from clbench.benchmarks.catalogue import BENCHMARKS, BenchmarkInfo, Domains, info, names
 
 __all__ = [
     "BENCHMARKS",
     "Benchmark",
     "BenchmarkInfo",
+    "Domains",
     "Streams",
     "info",
     "make_benchmark",

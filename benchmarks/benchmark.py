@@ -1,4 +1,4 @@
-"""A class-incremental, single-head stream over one data set."""
+"""A single-head stream over one data set: its classes one after the other, or its domains."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
+from torch import Tensor
 
 from clbench.benchmarks import catalogue, splits
+from clbench.benchmarks.catalogue import BenchmarkInfo
 from clbench.config import BenchmarkConfig
-from clbench.data import DatasetInfo, ImageData, TensorImages, load
+from clbench.data import DatasetInfo, ImageData, TensorImages, load, normalised
 from clbench.data import info as dataset_info
 from clbench.seeding import generator
 from clbench.types import ImageSpec, InputError, LabelledImages
@@ -22,7 +24,7 @@ Split = Literal["train", "validation", "test"]
 
 
 class Streams(NamedTuple):
-    """Avalanche experiences, one for each group of classes.
+    """Avalanche experiences, one for each group of classes, or of domains.
 
     Attributes:
         train: what is learnt.
@@ -35,19 +37,33 @@ class Streams(NamedTuple):
     test: Sequence[Any]
 
 
+class _Part(NamedTuple):
+    """The images that a split is taken from, never copied, and which of them each experience has.
+
+    Attributes:
+        data: with the stream's labels.
+        experience: (N,) int64; -1 for images that are not in the split.
+    """
+
+    data: LabelledImages
+    experience: Tensor
+
+
 @dataclass(frozen=True)
 class Benchmark:
     """A stream of experiences; a sequence of their groups of classes. Loads nothing until asked.
 
-    Labels inside the stream are positions in `class_order`, so that experience k brings the labels
-    that follow those of k - 1; `class_groups` holds the data set's own class numbers.
+    Labels inside the stream are positions in `class_order`, so that in a class-incremental stream
+    experience k brings the labels that follow those of k - 1; `class_groups` holds the data set's
+    own class numbers. In a domain-incremental stream every experience has all classes.
 
     Attributes:
-        config: what was asked for.
+        config: what was asked for, with the number of experiences and the image size filled in.
         root: where data sets are looked for (see `clbench.data.data_root`).
         seed: of the run; decides class order, validation split and subset, each on its own.
         class_order: the data set's class numbers in the order of the stream.
         class_groups: those of each experience.
+        domain_groups: the levels (see `Domains`) of each experience; empty where classes are dealt.
     """
 
     config: BenchmarkConfig
@@ -55,6 +71,7 @@ class Benchmark:
     seed: int
     class_order: tuple[int, ...]
     class_groups: tuple[tuple[int, ...], ...]
+    domain_groups: tuple[tuple[int, ...], ...] = ()
 
     def __len__(self) -> int:
         return len(self.class_groups)
@@ -77,19 +94,51 @@ class Benchmark:
         Raises:
             InputError: it is missing and cannot be fetched, or broken.
         """
-        return load(self._dataset.name, self.root)
+        found = load(self._dataset.name, self.root, image_size=self.config.image_size)
+        return found.normalised(self.config.normalisation)
 
     @cached_property
     def spec(self) -> ImageSpec:
-        """What the images look like; ``class_names`` are in the order of the stream's labels."""
-        own = self._dataset.spec
+        """What the images look like; ``class_names`` are in the order of the stream's labels.
+
+        Raises:
+            InputError: that takes reading the data set, which is missing or broken.
+        """
+        entry = self._dataset
+        # Moments that are known beforehand spare the reading.
+        own = normalised(entry.spec, self.config.normalisation) if entry.mean else self.data.spec
         names = tuple(own.class_names[c] for c in self.class_order) if own.class_names else ()
         return dataclasses.replace(own, class_names=names)
 
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of results must know of the data and of this stream, one sentence each."""
+        notes = [*self.data.notes, *(self._domain(k) for k in range(len(self.domain_groups)))]
+        if self.config.balance == "undersample":
+            notes.append("training images of larger classes were dropped to balance the classes")
+        return notes
+
+    def _domain(self, experience: int) -> str:
+        domains = self._info.domains
+        assert domains is not None
+        level = " or ".join(map(str, self.domain_groups[experience]))
+        return f"experience {experience + 1}: {domains.words.format(level)}"
+
     def labels(self, experience: int) -> tuple[int, ...]:
-        """The labels that an experience brings: consecutive, ascending."""
+        """The labels of an experience, ascending; all of them in a stream of domains."""
+        if self.domain_groups:
+            return tuple(range(len(self.class_order)))
         first = sum(len(group) for group in self.class_groups[:experience])
         return tuple(range(first, first + len(self.class_groups[experience])))
+
+    def targets(self, split: Split, experience: int) -> Tensor:
+        """(N,) labels of one experience's images, without touching the images.
+
+        Raises:
+            InputError: see `tensors`.
+        """
+        part = self._part(split)
+        return part.data.labels[part.experience == experience]
 
     def tensors(self, split: Split, experience: int) -> LabelledImages:
         """One experience's uint8 images, in the data set's order, with the stream's labels.
@@ -97,8 +146,8 @@ class Benchmark:
         Raises:
             InputError: there is no such split, or the data cannot be read.
         """
-        whole = self._split(split)
-        return whole.of_class(*self.labels(experience))
+        part = self._part(split)
+        return part.data.select(part.experience == experience)
 
     @cached_property
     def streams(self) -> Streams:
@@ -121,48 +170,122 @@ class Benchmark:
         return Streams(*(scenario.streams.get(split) for split in Streams._fields))
 
     @property
-    def _dataset(self) -> DatasetInfo:
-        return dataset_info(catalogue.info(self.name).dataset)
-
-    def _split(self, split: Split) -> LabelledImages:
-        if split not in self._splits:
-            raise InputError(
-                f"{self.name} has no split {split!r}: expected one of {', '.join(self._splits)}; "
-                "a validation split needs a validation_fraction above 0"
-            )
-        return self._splits[split]
+    def _info(self) -> BenchmarkInfo:
+        return catalogue.info(self.name)
 
     @cached_property
-    def _splits(self) -> dict[str, LabelledImages]:
+    def _dataset(self) -> DatasetInfo:
+        return dataset_info(self._info.dataset).at(self.config.image_size)
+
+    def _part(self, split: Split) -> _Part:
+        if split not in self._parts:
+            raise InputError(
+                f"{self.name} has no split {split!r}: expected one of {', '.join(self._parts)}; "
+                "a validation split needs a validation_fraction above 0"
+            )
+        return self._parts[split]
+
+    @cached_property
+    def _parts(self) -> dict[str, _Part]:
         position = torch.tensor(self.class_order).argsort()
         train, test = (
             LabelledImages(part.images, position[part.labels])
             for part in (self.data.train, self.data.test)
         )
+        of_train, of_test = self._experiences(0, train), self._experiences(1, test)
         config, own = self.config, self.data.train.labels
         # Drawn by the data set's own labels: a shuffled class order keeps the same images.
-        held = splits.hold_out(own, config.validation_fraction, generator(self.seed, "validation"))
-        rest, rest_own = train.select(~held), own[~held]
-        kept = splits.keep_per_class(
-            rest_own, config.train_per_class, generator(self.seed, "subset")
+        strata = own * len(self) + of_train if self.domain_groups else own
+        held = splits.hold_out(
+            strata, config.validation_fraction, generator(self.seed, "validation")
         )
-        result = {"train": rest.select(kept), "test": test}
+        kept = ~held
+        few = splits.keep_per_class(
+            own[kept], config.train_per_class, generator(self.seed, "subset")
+        )
+        kept[kept.clone()] = few
+        if config.balance == "undersample":
+            groups = of_train if self.domain_groups else torch.zeros_like(own)
+            kept = splits.undersample(own, groups, kept, generator(self.seed, "balance"))
+        result = {"train": _Part(train, _where(kept, of_train)), "test": _Part(test, of_test)}
         if config.validation_fraction > 0:
-            result["validation"] = train.select(held)
+            result["validation"] = _Part(train, _where(held, of_train))
+        for split, part in result.items():
+            self._check_domains(split, part)
         return result
+
+    def _experiences(self, column: int, part: LabelledImages) -> Tensor:
+        """(N,) the experience of each image: by its label, or by its domain."""
+        groups = self.domain_groups
+        values = part.labels
+        domains = self._info.domains
+        if domains is None:
+            groups = tuple(self.labels(k) for k in range(len(self)))
+        else:
+            values = self._column(domains.column)[column]
+        found = torch.full_like(values, -1)
+        for k, group in enumerate(groups):
+            found[torch.isin(values, torch.tensor(group))] = k
+        return found
+
+    def _column(self, name: str) -> tuple[Tensor, Tensor]:
+        if name not in self.data.columns:
+            there = ", ".join(self.data.columns) or "none"
+            raise InputError(f"{self.name}: expected data with a column {name!r}, found {there}")
+        return self.data.columns[name]
+
+    def _check_domains(self, split: str, part: _Part) -> None:
+        if not self.domain_groups:
+            return
+        for k in range(len(self)):
+            num = part.data.labels[part.experience == k].bincount(minlength=len(self.class_order))
+            if int(num.min()) == 0:
+                named = zip(self.spec.class_names, num.tolist(), strict=True)
+                found = ", ".join(f"{count} {name}" for name, count in named)
+                raise InputError(
+                    f"{self._domain(k)}: expected {split} images of every class, found {found}; "
+                    "lower --num-experiences to join levels"
+                )
+
+
+def _where(chosen: Tensor, experience: Tensor) -> Tensor:
+    return torch.where(chosen, experience, -torch.ones_like(experience))
 
 
 def make_benchmark(config: BenchmarkConfig, root: Path | None = None, seed: int = 0) -> Benchmark:
-    """The benchmark that ``config`` describes, under one seed; reads no data.
+    """The benchmark that ``config`` describes, under one seed; opens no image.
 
     Raises:
-        InputError: no such benchmark, or more experiences than classes.
+        InputError: no such benchmark, more experiences than classes, an image size or an option
+            that does not suit it.
     """
-    num_classes = dataset_info(catalogue.info(config.name).dataset).num_classes
-    order = torch.arange(num_classes)
+    info = catalogue.info(config.name)
+    entry = dataset_info(info.dataset).at(config.image_size)
+    _check_options(config, info)
+    order = torch.arange(entry.num_classes)
     if config.shuffle_classes:
-        order = torch.randperm(num_classes, generator=generator(seed, "class_order"))
+        order = torch.randperm(entry.num_classes, generator=generator(seed, "class_order"))
     class_order = tuple(order.tolist())
-    return Benchmark(
-        config, root, seed, class_order, splits.deal(class_order, config.num_experiences)
-    )
+    if info.domains is None:
+        domains: tuple[tuple[int, ...], ...] = ()
+        groups = splits.deal(class_order, config.num_experiences)
+    else:
+        levels = info.domains.levels
+        levels = levels if config.domain_order == "easy_first" else levels[::-1]
+        domains = splits.deal(levels, config.num_experiences, "level")
+        groups = (class_order,) * len(domains)
+    size = entry.shape[1] if entry.scalable else None
+    resolved = config.replace(num_experiences=len(groups), image_size=size)
+    return Benchmark(resolved, root, seed, class_order, groups, domains)
+
+
+def _check_options(config: BenchmarkConfig, info: BenchmarkInfo) -> None:
+    """Refuse options that the stream would leave without effect."""
+    if info.domains is None and config.domain_order != "easy_first":
+        raise InputError(
+            f"domain_order: {info.name} deals out classes and has no domains; leave it out"
+        )
+    if info.domains is not None and config.shuffle_classes:
+        raise InputError(
+            f"shuffle_classes: every experience of {info.name} has all classes; leave it out"
+        )

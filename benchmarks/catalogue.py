@@ -5,8 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from clbench import plugins
+from clbench.data import is_own
 
 GROUP = "clbench.benchmarks"
+
+
+@dataclass(frozen=True)
+class Domains:
+    """By what the images of a domain-incremental stream are dealt to experiences.
+
+    Attributes:
+        column: of `clbench.data.ImageData.columns`.
+        levels: its values, from easy to hard.
+        words: what a level means, ``{}`` standing for it.
+    """
+
+    column: str
+    levels: tuple[int, ...]
+    words: str
 
 
 @dataclass(frozen=True)
@@ -19,12 +35,15 @@ class BenchmarkInfo:
         dataset: key of the table of data sets whose classes the stream deals out.
         epochs: passes over each experience where the learner's configuration names none; more on
             small sets, so that a learner takes at least about a hundred steps per experience.
+        domains: every experience has all classes and some of these domains; None deals out the
+            classes instead.
     """
 
     name: str
     title: str
     dataset: str
     epochs: int = 1
+    domains: Domains | None = None
 
 
 BENCHMARKS: dict[str, BenchmarkInfo] = {
@@ -34,6 +53,14 @@ BENCHMARKS: dict[str, BenchmarkInfo] = {
         BenchmarkInfo("split_mnist", "Split MNIST", "mnist"),
         BenchmarkInfo("split_fashion_mnist", "Split Fashion-MNIST", "fashion_mnist"),
         BenchmarkInfo("split_kmnist", "Split KMNIST", "kmnist"),
+        BenchmarkInfo("split_mhist", "Split MHIST, one class after the other", "mhist", 10),
+        BenchmarkInfo(
+            "mhist_agreement",
+            "MHIST, both classes, by how far annotators agree",
+            "mhist",
+            20,
+            Domains("agreement", (7, 6, 5, 4), "{} of 7 annotators agree"),
+        ),
     )
 }
 
@@ -44,9 +71,12 @@ def names() -> list[str]:
 
 
 def info(name: str) -> BenchmarkInfo:
-    """The entry of one benchmark.
+    """The entry of one benchmark; ``folder:PATH`` is one over images of the user's own.
 
     Raises:
         InputError: no such benchmark.
     """
+    if is_own(name):
+        # How many images there are is not known here; this is meant for thousands.
+        return BenchmarkInfo(name, "classes of the user's own images", name, 10)
     return plugins.find(name, BENCHMARKS, GROUP, BenchmarkInfo)

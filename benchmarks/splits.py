@@ -7,22 +7,33 @@ from torch import Tensor
 
 from clbench.types import InputError
 
+# Split MNIST's; the field's usual number.
+_USUAL_EXPERIENCES = 5
 
-def deal(class_order: tuple[int, ...], num_experiences: int) -> tuple[tuple[int, ...], ...]:
-    """Deal classes in order to experiences, as evenly as they go; the first get one more.
+
+def deal(
+    order: tuple[int, ...], num_experiences: int | None, what: str = "class"
+) -> tuple[tuple[int, ...], ...]:
+    """Deal classes, or levels, in order to experiences, as evenly as they go; the first get more.
+
+    Args:
+        order: what is dealt.
+        num_experiences: T; None is 5, or as many as there are classes where they are fewer.
+        what: is dealt, for the message.
 
     Raises:
         InputError: fewer classes than experiences.
     """
-    num_classes = len(class_order)
-    if not 1 <= num_experiences <= num_classes:
+    if num_experiences is None:
+        num_experiences = min(_USUAL_EXPERIENCES, len(order))
+    if not 1 <= num_experiences <= len(order):
         raise InputError(
-            f"num_experiences: expected 1 to {num_classes}, one class in each at least, found "
+            f"num_experiences: expected 1 to {len(order)}, one {what} in each at least, found "
             f"{num_experiences}"
         )
-    size, more = divmod(num_classes, num_experiences)
+    size, more = divmod(len(order), num_experiences)
     ends = [size * k + min(k, more) for k in range(num_experiences + 1)]
-    return tuple(class_order[a:b] for a, b in zip(ends, ends[1:], strict=False))
+    return tuple(order[a:b] for a, b in zip(ends, ends[1:], strict=False))
 
 
 def hold_out(labels: Tensor, fraction: float, draw: torch.Generator) -> Tensor:
@@ -65,6 +76,25 @@ def keep_per_class(labels: Tensor, num: int | None, draw: torch.Generator) -> Te
             )
         kept[_drawn(members, num, draw)] = True
     return kept
+
+
+def undersample(labels: Tensor, groups: Tensor, kept: Tensor, draw: torch.Generator) -> Tensor:
+    """(N,) True for as many images of each class as its group's smallest class has.
+
+    Args:
+        labels: (N,) classes.
+        groups: (N,) which images are to be balanced against each other.
+        kept: (N,) True for the images there are; the others neither count nor come back.
+        draw: decides who is dropped.
+    """
+    chosen = torch.zeros_like(kept)
+    for group in groups.unique():
+        there = kept & (groups == group)
+        classes = [(there & (labels == c)).nonzero().flatten() for c in labels[there].unique()]
+        smallest = min(map(len, classes), default=0)
+        for members in classes:
+            chosen[_drawn(members, smallest, draw)] = True
+    return chosen
 
 
 def _drawn(members: Tensor, num: int, draw: torch.Generator) -> Tensor:

@@ -34,20 +34,30 @@ class BenchmarkConfig(Config):
 
     Attributes:
         name: key of the table of benchmarks.
-        num_experiences: T; classes are dealt as evenly as they go, none is dropped.
+        num_experiences: T; classes are dealt as evenly as they go, none is dropped. None is 5, or
+            one for each class (each level, in a stream of domains) where there are fewer.
         shuffle_classes: class order drawn from the run's seed instead of 0, 1, 2, ...
         validation_fraction: part of every class's training images held out as validation stream.
         train_per_class: keep only so many training images of each class (None: all).
+        image_size: side of the squares that image files are decoded to; None for the default.
+        normalisation: moments of the data set's training images, or those of ImageNet.
+        balance: "undersample" drops training images at random until every class has as many as the
+            smallest (in a stream of domains: within each experience).
+        domain_order: of a stream of domains, from easy to hard or back.
     """
 
     name: str = "split_mnist5k"
-    num_experiences: int = 5
+    num_experiences: int | None = None
     shuffle_classes: bool = False
     validation_fraction: float = 0.0
     train_per_class: int | None = None
+    image_size: int | None = None
+    normalisation: Literal["dataset", "imagenet"] = "dataset"
+    balance: Literal["none", "undersample"] = "none"
+    domain_order: Literal["easy_first", "hard_first"] = "easy_first"
 
     def _validate(self) -> None:
-        at_least(self, 1, "num_experiences", "train_per_class")
+        at_least(self, 1, "num_experiences", "train_per_class", "image_size")
         fraction = self.validation_fraction
         check(0 <= fraction < 1, "validation_fraction", "0 up to but not 1", fraction)
 

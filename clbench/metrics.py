@@ -215,3 +215,97 @@ def balanced_accuracy(confusion: Matrix) -> float:
     totals = counts.sum(axis=1)
     present = totals > 0
     return float((np.diag(counts)[present] / totals[present]).mean())
+
+
+POSITIVE = 1
+"""The class that two-class metrics call positive: what is looked for (SSA, of MHIST)."""
+
+
+def _two_classes(confusion: Matrix, name: str) -> Array:
+    counts = _confusion(confusion)
+    if len(counts) != 2:
+        raise InputError(f"{name} needs 2 classes, found {len(counts)}")
+    if (counts.sum(axis=1) == 0).any():
+        raise InputError(f"{name} needs test images of both classes, found none of one")
+    return counts
+
+
+def sensitivity(confusion: Matrix) -> float:
+    """Share of the positive images that are found, from a 2 x 2 confusion matrix (rows true).
+
+    TP / (TP + FN) = M[1,1] / sum_k M[1,k]: the recall of class 1.
+    """
+    counts = _two_classes(confusion, "sensitivity")
+    return float(counts[POSITIVE, POSITIVE] / counts[POSITIVE].sum())
+
+
+def specificity(confusion: Matrix) -> float:
+    """Share of the negative images that are left alone, from a 2 x 2 confusion matrix (rows true).
+
+    TN / (TN + FP) = M[0,0] / sum_k M[0,k]: the recall of class 0.
+    """
+    counts = _two_classes(confusion, "specificity")
+    return float(counts[1 - POSITIVE, 1 - POSITIVE] / counts[1 - POSITIVE].sum())
+
+
+def majority_share(confusion: Matrix) -> float:
+    """Accuracy of always saying the largest class: what an accuracy has to beat.
+
+    max_c sum_k M[c,k] / sum(M).
+    """
+    counts = _confusion(confusion)
+    return float(counts.sum(axis=1).max() / counts.sum())
+
+
+def roc_auc(scores: Vector, labels: Vector) -> float:
+    """Area under the receiver operating characteristic, from a score for the positive class.
+
+    The probability that a positive image scores above a negative one, ties counting half (Hanley &
+    McNeil, "The Meaning and Use of the Area under a ROC Curve", Radiology 1982):
+    (R_1 - n_1 (n_1 + 1) / 2) / (n_0 n_1), R_1 the sum of the ranks of the n_1 positive scores.
+
+    Args:
+        scores: N numbers, larger for more likely positive: the logit of class 1 less that of class
+            0, or its probability. Any increasing function of them gives the same area.
+        labels: N labels, 0 or 1.
+
+    Raises:
+        InputError: other labels, one class alone, lengths that differ, or scores that are nan.
+    """
+    from scipy.stats import rankdata
+
+    truth = np.asarray(labels, dtype=np.float64)
+    values = _vector(scores, len(truth), "scores")
+    if not np.isin(truth, (0, 1)).all():
+        raise InputError("labels: expected 0 and 1, found others")
+    if np.isnan(values).any():
+        raise InputError("scores: expected numbers, found nan")
+    positive = truth == POSITIVE
+    n1, n0 = int(positive.sum()), int((~positive).sum())
+    if not n1 or not n0:
+        raise InputError(f"roc_auc needs images of both classes, found {n0} and {n1}")
+    above = rankdata(values)[positive].sum() - n1 * (n1 + 1) / 2
+    return float(above / (n0 * n1))
+
+
+def two_class_metrics(confusion: Matrix) -> dict[str, float]:
+    """What two unbalanced classes need beside accuracy.
+
+    Args:
+        confusion: K x K counts, rows true.
+
+    Returns:
+        name -> value; empty unless there are two classes with test images of both.
+
+    Raises:
+        InputError: not a confusion matrix.
+    """
+    counts = _confusion(confusion)
+    if len(counts) != 2 or (counts.sum(axis=1) == 0).any():
+        return {}
+    return {
+        "balanced_accuracy": balanced_accuracy(confusion),
+        "sensitivity": sensitivity(confusion),
+        "specificity": specificity(confusion),
+        "majority_share": majority_share(confusion),
+    }

@@ -76,3 +76,12 @@ def real_data_root() -> Path:
     if not list((root / "MNIST" / "raw").glob("train-images-idx3-ubyte*")):
         pytest.skip(f"needs real data: {root} holds no MNIST/raw/train-images-idx3-ubyte.gz")
     return root
+
+
+@pytest.fixture(scope="session")
+def standin_root() -> Path:
+    """Real histology images in MHIST's layout, where ``CLBENCH_DATA`` holds them; not MHIST."""
+    folder = Path(_DATA).expanduser().resolve() / "MHIST_standin" if _DATA else None
+    if folder is None or not (folder / "annotations.csv").is_file():
+        pytest.skip("needs real data: set CLBENCH_DATA to a folder that holds MHIST_standin")
+    return folder

@@ -30,7 +30,7 @@ from clbench.cli.group import cli
 from clbench.cli.sets import base_config
 from clbench.config import BenchmarkConfig, RunConfig
 from clbench.distillation import make_distiller
-from clbench.metrics import all_metrics
+from clbench.metrics import all_metrics, two_class_metrics
 from clbench.networks import NetworkInfo
 from clbench.report import RunReport
 
@@ -138,7 +138,8 @@ def test_measuring_names_every_field_and_metric() -> None:
     text = (DOCS / "measuring.md").read_text()
     named = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
     fields = {field.name for field in dataclasses.fields(RunReport)}
-    assert named == fields | set(all_metrics([[1.0, 0.0], [0.5, 1.0]], [0.1, 0.1], [5, 5]))
+    of_matrix = set(all_metrics([[1.0, 0.0], [0.5, 1.0]], [0.1, 0.1], [5, 5]))
+    assert named == fields | of_matrix | set(two_class_metrics([[3, 1], [1, 3]])) | {"auc"}
 
 
 def test_papers_shows_the_presets_of_the_loop() -> None:
@@ -231,8 +232,10 @@ def test_a_quoted_command_would_run(page: Path, arguments: list[str]) -> None:
         plugins.find(name, networks.NETWORKS, networks.GROUP, NetworkInfo)
     benchmarks.info(config.benchmark.name)
     make_distiller(config.distillation)
-    for name in (values.get("data_set") or "mnist", *values.get("names", ())):
-        data.info(name)
+    names = (values.get("data_set"), values.get("name"), *values.get("names", ()))
+    for name in names:
+        # Images of a reader's own are not here.
+        assert name is None or data.is_own(name) or data.info(name).name == name
 
 
 @pytest.fixture

@@ -120,3 +120,71 @@ def test_lists_and_arrays_agree(matrix):
     zeros, ones = [0.0] * len(matrix), [1] * len(matrix)
     as_lists = metrics.all_metrics(matrix.tolist(), zeros, ones)
     assert as_lists == metrics.all_metrics(matrix, np.array(zeros), np.array(ones))
+
+
+# 10 of 12 negatives left alone, 3 of 6 positives found.
+TWO = [[10, 2], [3, 3]]
+
+
+def test_two_unbalanced_classes_by_hand() -> None:
+    assert metrics.sensitivity(TWO) == pytest.approx(3 / 6)
+    assert metrics.specificity(TWO) == pytest.approx(10 / 12)
+    assert metrics.majority_share(TWO) == pytest.approx(12 / 18)
+    assert metrics.two_class_metrics(TWO) == {
+        "balanced_accuracy": pytest.approx((3 / 6 + 10 / 12) / 2),
+        "sensitivity": pytest.approx(0.5),
+        "specificity": pytest.approx(10 / 12),
+        "majority_share": pytest.approx(2 / 3),
+    }
+
+
+def test_the_published_majority_of_mhist() -> None:
+    assert metrics.majority_share([[617, 0], [360, 0]]) == pytest.approx(0.632, abs=5e-4)
+
+
+def test_two_class_metrics_of_other_confusions() -> None:
+    assert metrics.two_class_metrics([[1, 0, 0], [0, 1, 0], [0, 0, 1]]) == {}
+    assert metrics.two_class_metrics([[4, 1], [0, 0]]) == {}
+    with pytest.raises(InputError, match="sensitivity needs 2 classes, found 3"):
+        metrics.sensitivity([[1, 0, 0], [0, 1, 0], [0, 0, 1]])
+    with pytest.raises(InputError, match="specificity needs test images of both classes"):
+        metrics.specificity([[4, 1], [0, 0]])
+
+
+def test_area_under_the_curve_by_hand() -> None:
+    # Pairs (negative, positive): of 2 x 2, 0.8 beats both, 0.35 beats 0.1 but not 0.4.
+    assert metrics.roc_auc([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1]) == pytest.approx(0.75)
+    assert metrics.roc_auc([1.0, 1.0, 1.0], [0, 1, 1]) == 0.5, "ties count half"
+    assert metrics.roc_auc([3, 2, 1], [0, 1, 1]) == 0.0
+
+
+@given(
+    st.lists(st.tuples(st.integers(-5, 5), st.booleans()), min_size=2, max_size=30).filter(
+        lambda pairs: len({label for _, label in pairs}) == 2
+    )
+)
+def test_area_is_the_share_of_pairs_in_order(pairs: list[tuple[int, bool]]) -> None:
+    scores, labels = zip(*pairs, strict=True)
+    positive = [score for score, label in pairs if label]
+    negative = [score for score, label in pairs if not label]
+    won = sum((p > n) + 0.5 * (p == n) for p in positive for n in negative)
+    area = metrics.roc_auc(scores, [int(label) for label in labels])
+    assert area == pytest.approx(won / (len(positive) * len(negative)))
+    increasing = [math.exp(score) for score in scores]
+    assert metrics.roc_auc(increasing, [int(label) for label in labels]) == pytest.approx(area)
+    flipped = metrics.roc_auc([-score for score in scores], [int(label) for label in labels])
+    assert flipped == pytest.approx(1 - area)
+
+
+@pytest.mark.parametrize(
+    ("scores", "labels", "message"),
+    [
+        ([1.0, 2.0], [0, 0], "images of both classes, found 2 and 0"),
+        ([1.0, 2.0], [0, 2], "expected 0 and 1"),
+        ([1.0], [0, 1], "scores: expected 2 values"),
+        ([1.0, math.nan], [0, 1], "found nan"),
+    ],
+)
+def test_areas_that_do_not_exist(scores: list[float], labels: list[int], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        metrics.roc_auc(scores, labels)

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from clbench.cli.group import Failure, Group
 from clbench.cli.names import DATASETS, completer
-from clbench.cli.options import DATA_ROOT, JSON, QUIET, Command, attach
+from clbench.cli.options import DATA_ROOT, JSON, QUIET, Command, Option, attach
+
+if TYPE_CHECKING:
+    from clbench.data import DatasetInfo, ImageData, Prepared
 
 NAMES = click.Argument(["names"], nargs=-1, metavar="[NAME]...", shell_complete=completer(DATASETS))
 
 
 @click.group(cls=Group)
 def command() -> None:
-    r"""List, fetch and verify data sets.
+    r"""List, fetch, prepare and verify data sets.
 
     \b
     Examples:
       clbench data list
       clbench data fetch mnist --data-root ~/data
       clbench data verify mnist
+      clbench data prepare mhist --from ~/Downloads/MHIST.zip
 
     The benchmark split_mnist5k needs no files at all.
     """
@@ -43,13 +49,14 @@ def list_data(data_root: Path | None, json: bool) -> None:
     shown = table(columns, left=3, whole=columns[:1] + columns[2:])
     for info, state in zip(infos, states, strict=True):
         size = f"{info.download_bytes / 1e6:.0f} MB" if info.download_bytes else "-"
+        size = "on request" if info.on_request else size
         numbers = map(count, (info.num_train, info.num_test))
         shown.add_row(info.name, info.title, state, *numbers, size)
     print_table(f"Data sets in {data.data_root(data_root)}", shown)
     return None
 
 
-def _facts(info, state: str) -> dict[str, object]:  # type: ignore[no-untyped-def]
+def _facts(info: DatasetInfo, state: str) -> dict[str, object]:
     return {
         "title": info.title,
         "files": state,
@@ -75,6 +82,7 @@ def fetch(names: tuple[str, ...], data_root: Path | None, quiet: bool) -> None:
     r"""Download data sets (all of them without a NAME) and check them.
 
     A NAME is one of those that `clbench data list` shows. Files that are there already are kept.
+    Of a data set that its authors give out on request only, this says how to get it.
 
     \b
     Examples:
@@ -84,9 +92,131 @@ def fetch(names: tuple[str, ...], data_root: Path | None, quiet: bool) -> None:
     from clbench import data
 
     for name in _chosen(names):
+        how = data.info(name).on_request
+        if how and not names and data.status(name, data_root) == "missing":
+            # Nobody asked for this one by name.
+            click.echo(f"{name}: {how}")
+            continue
         data.fetch(name, data_root, progress=not quiet)
         if not quiet:
             click.echo(f"{name}: {data.status(name, data_root)}")
+
+
+FROM = Option(
+    ["--from", "source"],
+    type=click.Path(path_type=Path),
+    default=None,
+    heading="Data",
+    metavar="DIR_OR_ZIP",
+    help="Folder or zip archive that its authors sent.  [default: what is in the data root]",
+)
+IMAGE_SIZE = Option(
+    ["--image-size"],
+    type=int,
+    default=None,
+    heading="Data",
+    metavar="N",
+    help="Side of the squares that images are decoded to.  [default: 128 of mhist, 64 of "
+    "folder:PATH]",
+)
+
+
+@command.command(cls=Command)
+@click.argument("name", shell_complete=completer(DATASETS))
+@attach(FROM, IMAGE_SIZE, DATA_ROOT, QUIET, JSON)
+def prepare(
+    name: str,
+    source: Path | None,
+    image_size: int | None,
+    data_root: Path | None,
+    quiet: bool,
+    json: bool,
+) -> None:
+    r"""Check a data set of image files, put it into the data root, and decode it once.
+
+    NAME is mhist, or folder:PATH for images of your own, which stay where they are. Everything is
+    checked before anything appears in the data root: table, labels against votes, every image.
+
+    \b
+    Examples:
+      clbench data prepare mhist --from ~/Downloads/MHIST
+      clbench data prepare mhist --from MHIST.zip --data-root ~/data
+      clbench data prepare mhist --image-size 224
+      clbench data prepare folder:~/cells
+    """
+    from clbench import data
+    from clbench.cli.display import ProgressLine, print_json
+
+    start = time.perf_counter()
+    with ProgressLine(not quiet) as line:
+
+        def show(done: int, total: int) -> None:
+            line.show(f"decoding {name}", done, total, "images")
+
+        made = data.prepare(name, data_root, source, image_size, show)
+    seconds = time.perf_counter() - start
+    if json:
+        return print_json(_prepared_facts(made, seconds))
+    if not quiet:
+        _print_prepared(made, seconds)
+    return None
+
+
+def _prepared_facts(made: Prepared, seconds: float) -> dict[str, Any]:
+    found = made.data
+    return {
+        "name": found.name,
+        "title": found.shown_as,
+        "folder": str(made.folder),
+        "copied": made.copied,
+        "images": {split: _counts(found, split) for split in ("train", "test")},
+        "votes": _votes(found),
+        "shape": list(found.spec.shape),
+        "mean": list(found.spec.mean),
+        "std": list(found.spec.std),
+        "fingerprint": found.fingerprint,
+        "cache": str(made.cache),
+        "cache_bytes": made.cache.stat().st_size,
+        "seconds": seconds,
+        "notes": list(found.notes),
+    }
+
+
+def _counts(found: ImageData, split: str) -> dict[str, int]:
+    labels = getattr(found, split).labels
+    numbers = labels.bincount(minlength=found.spec.num_classes).tolist()
+    return dict(zip(found.spec.class_names, numbers, strict=True))
+
+
+def _votes(found: ImageData) -> dict[str, list[int]]:
+    """Split -> images with 0, 1, ... votes; empty where nobody voted."""
+    if "votes" not in found.columns:
+        return {}
+    both = zip(("train", "test"), found.columns["votes"], strict=True)
+    return {split: votes.bincount(minlength=8).tolist() for split, votes in both}
+
+
+def _print_prepared(made: Prepared, seconds: float) -> None:
+    from clbench.cli.display import count, print_table, table
+    from clbench.cli.display import seconds as in_seconds
+
+    facts = _prepared_facts(made, seconds)
+    classes = made.data.spec.class_names
+    shown = table(("split", *classes, "images"))
+    for split, numbers in facts["images"].items():
+        shown.add_row(split, *map(count, numbers.values()), count(sum(numbers.values())))
+    print_table(facts["title"], shown)
+    if facts["votes"]:
+        histogram = table(("votes for SSA", *map(str, range(8))))
+        for split, numbers in facts["votes"].items():
+            histogram.add_row(split, *map(count, numbers))
+        print_table("Images by annotators' votes, of 7", histogram)
+    size = " x ".join(map(str, facts["shape"]))
+    click.echo(f"files:  {made.folder}{'  (copied)' if made.copied else ''}")
+    click.echo(f"images: {size}, {facts['cache_bytes'] / 1e6:,.1f} MB decoded in {made.cache}")
+    click.echo(f"time:   {in_seconds(seconds)} s")
+    for note in facts["notes"]:
+        click.echo(f"note:   {note}")
 
 
 @command.command(cls=Command)

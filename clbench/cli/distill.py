@@ -15,6 +15,7 @@ from clbench.cli.names import DATASETS, DISTILLERS, completer
 from clbench.cli.options import (
     DATA_ROOT,
     DISTILLATION,
+    IMAGES,
     IMAGES_PER_CLASS,
     JSON,
     LOOP,
@@ -47,7 +48,7 @@ DATA_SET = Option(
     metavar="NAME",
     heading="Set",
     shell_complete=completer(DATASETS),
-    help="Data set (clbench list data).  [default: mnist5k]",
+    help="Data set (clbench list data), or folder:PATH, images of your own.  [default: mnist5k]",
 )
 DISTILLER = Setting(
     "--distiller", "distillation.distiller", str, "Distiller (clbench list distillers).",
@@ -78,7 +79,7 @@ TENSORBOARD = Option(
 
 @click.command(cls=Command)
 @attach(DATA_SET)
-@under("Set", [DISTILLER, IMAGES_PER_CLASS, *STORAGE, *MACHINE])
+@under("Set", [*IMAGES, DISTILLER, IMAGES_PER_CLASS, *STORAGE, *MACHINE])
 @attach(LOOP)
 @under("Distillation", DISTILLATION)
 @under(TRAJECTORY_HEADING, TRAJECTORY)
@@ -120,8 +121,11 @@ def command(
 
     config = build_config(base_config(), values, loop=loop)
     device = resolve_device(config.device)
-    images = data.load(data_set, data_root, progress=not quiet)
-    name = f"{images.name}-{config.distillation.distiller}-ipc{config.memory.images_per_class}"
+    stream = config.benchmark
+    images = data.load(data_set, data_root, not quiet, stream.image_size)
+    images = images.normalised(stream.normalisation)
+    name = f"{data.short_name(images.name)}-{config.distillation.distiller}"
+    name += f"-ipc{config.memory.images_per_class}"
     path = new_file(output, Path("sets") / f"{name}-seed{config.seed}.safetensors")
     events = new_directory(None, path.with_suffix(".events")) if tensorboard else None
     with ProgressLine(not quiet) as line:
@@ -132,6 +136,7 @@ def command(
         if evaluate:
             rows.append(judge.score(config.distillation.distiller, made, seconds))
             rows += [judge.score_random(made.num_bytes, f) for f in sorted({1, made.packing})]
+    notes = [*images.notes, *log.notes]
     result = {
         **_provenance(images, config, seconds),
         "num_slots": len(made),
@@ -139,19 +144,19 @@ def command(
         "scores": [row.to_dict() for row in rows],
         "losses": log.losses,
         "scalars": log.scalars,
-        "notes": log.notes,
+        "notes": notes,
     }
     _write_result(path.with_suffix(".json"), result)
     if json:
         return print_json(result)
     if rows and not quiet:
-        print_scores(f"{images.name}: networks trained on each set alone", rows)
+        print_scores(f"{images.shown_as}: networks trained on each set alone", rows)
     say(f"set:     {path}  ({len(made)} slots, {made.num_bytes:,} bytes, {seconds:.1f} s)", quiet)
     say(f"picture: {path.with_suffix('.png')}", quiet)
     say(f"result:  {path.with_suffix('.json')}", quiet)
     if events is not None:
         say(f"events:  {events}  (tensorboard --logdir {shlex.quote(str(events))})", quiet)
-    for note in log.notes:
+    for note in notes:
         say(f"note:    {note}", quiet)
     return None
 
@@ -174,7 +179,7 @@ def _distil(
     tracker: Tracker = NullTracker() if events is None else TensorBoardTracker(events)
 
     def listen(update: Update) -> None:
-        _show(line, images.name, update)
+        _show(line, images.shown_as, update)
         tracker.on_distillation_update(0, update)
 
     log = UpdateLog(listen)
@@ -220,6 +225,7 @@ def _provenance(images: ImageData, config: RunConfig, seconds: float) -> dict[st
     return {
         "data": images.name,
         "fingerprint": images.fingerprint,
+        "normalisation": config.benchmark.normalisation,
         "seed": config.seed,
         "memory": config.to_dict()["memory"],
         "distillation": config.to_dict()["distillation"],
@@ -238,7 +244,7 @@ def _save(
         for key, value in _provenance(images, config, seconds).items()
     }
     made.save(path, metadata)
-    title = f"{config.distillation.distiller} of {images.name}"
+    title = f"{config.distillation.distiller} of {images.shown_as}"
     picture = memory_figure(made, class_names=images.spec.class_names, title=title)
     save_figure(picture, path.with_suffix(".png"))
 

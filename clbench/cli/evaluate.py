@@ -92,7 +92,7 @@ def score(
         return print_json([row.to_dict() for row in rows])
     if not quiet:
         network = config.learner.network.name
-        print_scores(f"{images.name}: {network} trained on each set alone", rows)
+        print_scores(f"{images.shown_as}: {network} trained on each set alone", rows)
     return None
 
 

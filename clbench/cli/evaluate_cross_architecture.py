@@ -97,6 +97,7 @@ def cross_architecture(
     )
     from clbench.cli.places import new_directory
     from clbench.cli.sets import base_config
+    from clbench.data import short_name
     from clbench.device import resolve_device
     from clbench.evaluation import RECIPES, named, trials
     from clbench.evaluation import cross_architecture as evaluate
@@ -104,7 +105,9 @@ def cross_architecture(
     config = build_config(base_config(), values)
     device = resolve_device(config.device)
     loaded, images = load_sets(sets, data_root)
-    place = new_directory(output, Path("evaluations") / f"cross-architecture-{images.name}")
+    place = new_directory(
+        output, Path("evaluations") / f"cross-architecture-{short_name(images.name)}"
+    )
     chosen = named(networks)
     with ProgressLine(not quiet) as line, resumable(KEPT_TRIALS):
         line.show("training networks", 0, 1, "networks")
@@ -138,8 +141,8 @@ def cross_architecture(
     if json:
         return print_json(result)
     if not quiet:
-        _print(found, images.name)
-        say_where(place, tensorboard)
+        _print(found, images.shown_as)
+        say_where(images, place, tensorboard)
     return None
 
 

@@ -11,6 +11,7 @@ from clbench.cli.evaluations import OUTPUT, TENSORBOARD
 from clbench.cli.names import DATASETS, completer
 from clbench.cli.options import (
     DATA_ROOT,
+    IMAGES,
     JSON,
     MACHINE,
     QUIET,
@@ -49,6 +50,7 @@ RECIPE = Option(
 
 @click.command("offline", cls=Command)
 @attach(DATA_SET)
+@under("Data", IMAGES)
 @under("Network", network_settings("", "learner.network", {"name": "convnet"}, "that is trained"))
 @attach(RECIPE)
 @under("Training", set_training_settings("", of_recipe=True))
@@ -86,8 +88,12 @@ def offline(
 
     config = build_config(base_config().replace(set_training=RECIPES[recipe]), values)
     device = resolve_device(config.device)
-    images = data.load(data_set, data_root, progress=not quiet)
-    name = f"{images.name}-{config.learner.network.name}-{recipe}-seed{config.seed}"
+    stream = config.benchmark
+    images = data.load(data_set, data_root, not quiet, stream.image_size)
+    images = images.normalised(stream.normalisation)
+    name = (
+        f"{data.short_name(images.name)}-{config.learner.network.name}-{recipe}-seed{config.seed}"
+    )
     place = resumable_directory(output, Path("evaluations") / f"offline-{name}")
     checkpoint = place / "checkpoint.pt"
     what = f"{checkpoint} keeps the epochs that were done"
@@ -124,7 +130,7 @@ def offline(
         return print_json(result)
     if not quiet:
         _print(found, config, images, recipe)
-        say_where(place, tensorboard)
+        say_where(images, place, tensorboard)
     return None
 
 
@@ -141,7 +147,7 @@ def _write(
 
     losses = [epoch.loss for epoch in found.epochs]
     accuracies = [epoch.accuracy for epoch in found.epochs]
-    title = f"{config.learner.network.name} on {images.name}"
+    title = f"{config.learner.network.name} on {images.shown_as}"
     drawn = offline_figure(losses, accuracies, test_accuracy=found.accuracy, title=title)
     write_result(
         place,
@@ -176,4 +182,4 @@ def _print(found: Offline, config: RunConfig, images: ImageData, recipe: str) ->
     for row in _rows(found):
         made.add_row(*row)
     name = config.learner.network.name
-    print_table(f"{name} trained on all of {images.name}, recipe {recipe}", made)
+    print_table(f"{name} trained on all of {images.shown_as}, recipe {recipe}", made)

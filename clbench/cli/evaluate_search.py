@@ -128,6 +128,7 @@ def architecture_search(
     )
     from clbench.cli.places import new_directory
     from clbench.cli.sets import base_config
+    from clbench.data import short_name
     from clbench.device import resolve_device
     from clbench.evaluation import RECIPES, spaces, trials
     from clbench.evaluation import architecture_search as search
@@ -136,7 +137,9 @@ def architecture_search(
     device = resolve_device(config.device)
     chosen = spaces.find(space)
     loaded, images = load_sets(sets, data_root)
-    place = new_directory(output, Path("evaluations") / f"architecture-search-{images.name}")
+    place = new_directory(
+        output, Path("evaluations") / f"architecture-search-{short_name(images.name)}"
+    )
     with ProgressLine(not quiet) as line, resumable(KEPT_TRIALS):
         line.show("training networks", 0, 1, "networks")
         found = search(
@@ -170,8 +173,8 @@ def architecture_search(
     if json:
         return print_json(result)
     if not quiet:
-        _print(found, images.name)
-        say_where(place, tensorboard)
+        _print(found, images.shown_as)
+        say_where(images, place, tensorboard)
     return None
 
 

@@ -62,6 +62,7 @@ class LoadedSet:
         distil_seconds: what making it took.
         origin: name and fingerprint of the data set.
         distilled_with: name of the network it was matched in; "" where there was none.
+        normalisation: whose moments the pixels were normalised by.
     """
 
     name: str
@@ -69,6 +70,7 @@ class LoadedSet:
     distil_seconds: float
     origin: tuple[str, str]
     distilled_with: str
+    normalisation: Any
 
 
 def load_sets(
@@ -89,13 +91,17 @@ def load_sets(
 
     read = [_read_run(path) if path.is_dir() else _read_set(path) for path in paths]
     origins = {one.origin for one in read}
+    kinds = {(one.images.images.shape[-1], one.normalisation) for one in read}
     if len(origins) > 1 or not all(next(iter(origins))):
         found = ", ".join(sorted(f"{name or 'no data set'} {mark[:8]}" for name, mark in origins))
         raise InputError(
             f"expected sets that `clbench distill` made of one data set, found {found}"
         )
-    name, fingerprint = origins.pop()
-    images = data.load(name, data_root)
+    if len(kinds) > 1:
+        found = ", ".join(sorted(f"{size} pixels, {moments}" for size, moments in kinds))
+        raise InputError(f"expected sets of one image size and normalisation, found {found}")
+    (name, fingerprint), (size, normalisation) = origins.pop(), kinds.pop()
+    images = data.load(name, data_root, image_size=size).normalised(normalisation)
     if images.fingerprint != fingerprint:
         raise InputError(
             f"{paths[0]}: distilled from {name} with fingerprint {fingerprint[:8]}, but the data "
@@ -122,7 +128,8 @@ def _read_set(path: Path) -> LoadedSet:
     origin = (meta.get("data", ""), meta.get("fingerprint", ""))
     used = json_format.loads(meta.get("distillation", "{}"))
     seconds = float(meta.get("distil_seconds", 0.0))
-    return LoadedSet(path.stem, images, seconds, origin, _network_of(used))
+    moments = meta.get("normalisation", "dataset")
+    return LoadedSet(path.stem, images, seconds, origin, _network_of(used), moments)
 
 
 def _read_run(directory: Path) -> LoadedSet:
@@ -137,7 +144,8 @@ def _read_run(directory: Path) -> LoadedSet:
     seconds = float((report.measured.get("seconds") or {}).get("distil", 0.0))
     origin = (str(report.data["name"]), str(report.data["fingerprint"]))
     used = report.config["distillation"] if any(d["losses"] for d in report.distillation) else {}
-    return LoadedSet(directory.name, images, seconds, origin, _network_of(used))
+    moments = report.config["benchmark"].get("normalisation", "dataset")
+    return LoadedSet(directory.name, images, seconds, origin, _network_of(used), moments)
 
 
 def _network_of(distillation: Mapping[str, Any]) -> str:
@@ -194,8 +202,10 @@ def write_result(
     write_json(directory / "report.json", result)
 
 
-def say_where(directory: Path, tensorboard: bool) -> None:
+def say_where(images: ImageData, directory: Path, tensorboard: bool) -> None:
     """The last lines of every evaluation."""
+    for note in images.notes:
+        click.echo(f"note:        {note}")
     click.echo(f"report:      {directory / 'report.json'}")
     click.echo(f"figures:     {directory / 'figures'}")
     if tensorboard:
@@ -207,7 +217,12 @@ def provenance(images: ImageData, config: Mapping[str, Any]) -> dict[str, Any]:
     from clbench.cost import environment
 
     return {
-        "data": {"name": images.name, "fingerprint": images.fingerprint},
+        "data": {
+            "name": images.name,
+            "title": images.shown_as,
+            "fingerprint": images.fingerprint,
+            "notes": list(images.notes),
+        },
         "config": dict(config),
         "environment": environment(),
     }

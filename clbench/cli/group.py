@@ -21,7 +21,7 @@ COMMANDS = {
     "evaluate": "Score a distilled set, train on full data, search architectures.",
     "compare": "Compare finished runs: one table, one figure.",
     "list": "Show strategies, benchmarks, networks, distillers and data sets.",
-    "data": "List, fetch and verify data sets.",
+    "data": "List, fetch, prepare and verify data sets.",
     "completion": "Print the completion script of a shell.",
 }
 BAD_INPUT, INTERRUPTED = 2, 130

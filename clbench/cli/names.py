@@ -17,10 +17,17 @@ STRATEGIES = (
     "cumulative",
     *(f"{memory}_{training}" for memory in _MEMORIES for training in ("replay", "gdumb")),
 )
-BENCHMARKS = ("split_mnist5k", "split_mnist", "split_fashion_mnist", "split_kmnist")
+BENCHMARKS = (
+    "split_mnist5k",
+    "split_mnist",
+    "split_fashion_mnist",
+    "split_kmnist",
+    "split_mhist",
+    "mhist_agreement",
+)
 NETWORKS = ("convnet", "mlp", "lenet", "alexnet", "vgg11", "resnet18", "cnn")
 DISTILLERS = ("random", "herding", "dm", "datadam", "mtt", "datm", "pad")
-DATASETS = ("mnist5k", "mnist", "fashion_mnist", "kmnist")
+DATASETS = ("mnist5k", "mnist", "fashion_mnist", "kmnist", "mhist")
 
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 

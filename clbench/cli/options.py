@@ -125,17 +125,33 @@ def network_settings(
     ]  # fmt: skip
 
 
+IMAGES = [
+    Setting("--image-size", "benchmark.image_size", int,
+            "Side of the squares that image files are decoded to.", None,
+            "128 of mhist, 64 of folder:PATH; other data sets have a fixed size"),
+    Setting("--normalisation", "benchmark.normalisation", ("dataset", "imagenet"),
+            "Whose mean and deviation pixels are normalised by.", "dataset"),
+]  # fmt: skip
 STREAM = [
-    Setting("--benchmark", "benchmark.name", str, "Stream (clbench list benchmarks).",
+    Setting("--benchmark", "benchmark.name", str,
+            "Stream (clbench list benchmarks), or folder:PATH, the classes of your own images: "
+            "a folder of CLASS/*, or train/CLASS/* and test/CLASS/*, or a CSV of "
+            "path,label[,split].",
             "split_mnist5k", complete=names.BENCHMARKS),
     Setting("--num-experiences", "benchmark.num_experiences", int,
-            "Experiences; classes are dealt as evenly as they go.", 5),
+            "Experiences; classes are dealt as evenly as they go.", None,
+            "5, or as many as there are classes or levels where they are fewer"),
     Setting("--shuffle-classes", "benchmark.shuffle_classes", bool,
             "Draw the class order from the seed.", False),
     Setting("--validation-fraction", "benchmark.validation_fraction", float,
             "Part of the training images held out as a validation stream.", 0.0),
     Setting("--train-per-class", "benchmark.train_per_class", int,
             "Keep only so many training images of each class.", None, "all"),
+    Setting("--balance", "benchmark.balance", ("none", "undersample"),
+            "Drop training images until all classes have as many as the smallest.", "none"),
+    Setting("--domain-order", "benchmark.domain_order", ("easy_first", "hard_first"),
+            "Of a stream of domains (mhist_agreement).", "easy_first"),
+    *IMAGES,
 ]  # fmt: skip
 
 LEARNER = [

@@ -22,7 +22,9 @@ def print_reports(reports: Sequence[RunReport], folders: Sequence[Path]) -> None
     out, first = console(), reports[0]
     names = [str(report.config["strategy"]) for report in reports]
     benchmark, seed = first.config["benchmark"]["name"], first.config["seed"]
-    title = f"{benchmark}, seed {seed}: after the last experience"
+    # What the data are, where the name of the stream would say too much.
+    data = f" ({first.data['title']})" if "title" in first.data else ""
+    title = f"{benchmark}{data}, seed {seed}: after the last experience"
     print_table(title, _experiences(reports, names))
     out.print(_summary(reports, names))
     for report, name in zip(reports, names, strict=True):
@@ -79,7 +81,8 @@ def _summary(reports: Sequence[RunReport], names: Sequence[str]) -> Table:
     if difference:
         columns += [f"{names[0]} - {name}" for name in names[1:]]
     made = table(columns)
-    for title, read, show, compared in ROWS:
+    of_two_classes = any("sensitivity" in report.metrics for report in reports)
+    for title, read, show, compared in (*(TWO_CLASSES if of_two_classes else ()), *ROWS):
         values = [read(report) for report in reports]
         cells = ["-" if value is None else show(value) for value in values]
         for other in values[1:] if difference else ():
@@ -109,7 +112,17 @@ def _more(value: float) -> str:
     return f"{value:+,.0f}"
 
 
-ROWS: tuple[tuple[str, Read, Show, Show | None], ...] = (
+Row = tuple[str, Read, Show, Show | None]
+# Over all test images after the last experience; the averages below are over experiences.
+TWO_CLASSES: tuple[Row, ...] = (
+    ("always the larger class %", _metric("majority_share"), per_cent, None),
+    ("accuracy over all test images %", _metric("weighted_average_accuracy"), per_cent, points),
+    ("AUC %", _metric("auc"), per_cent, points),
+    ("balanced accuracy %", _metric("balanced_accuracy"), per_cent, points),
+    ("sensitivity %", _metric("sensitivity"), per_cent, points),
+    ("specificity %", _metric("specificity"), per_cent, points),
+)
+ROWS: tuple[Row, ...] = (
     ("average accuracy %", _metric("average_accuracy"), per_cent, points),
     ("average incremental accuracy %", _metric("average_incremental_accuracy"), per_cent, points),
     ("learning accuracy %", _metric("learning_accuracy"), per_cent, points),

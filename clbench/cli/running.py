@@ -14,6 +14,7 @@ from clbench.cli.group import Interrupted
 from clbench.cli.places import holds_no_work, new_directory
 from clbench.cli.stopping import terminable
 from clbench.config import RunConfig
+from clbench.data import short_name
 from clbench.distillation import Update
 from clbench.report import RunReport
 from clbench.tracking import NullTracker, TensorBoardTracker, Tracker, Trackers
@@ -33,7 +34,8 @@ def places(configs: Sequence[RunConfig], output: Path | None) -> tuple[Path, lis
     if twice:
         raise InputError(f"--baseline: expected strategies that differ, found {twice[0]} twice")
     together = f"{'-vs-'.join(names)}-seed{configs[0].seed}"
-    folder = new_directory(output, Path("runs") / configs[0].benchmark.name / together)
+    stream = short_name(configs[0].benchmark.name)
+    folder = new_directory(output, Path("runs") / stream / together)
     return folder, [folder / name for name in names] if len(names) > 1 else [folder]
 
 

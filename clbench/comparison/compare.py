@@ -143,6 +143,7 @@ def compare(runs: Runs | Sequence[RunReport], *, baseline: str | None = None) ->
             *notes.weak_tests(tested),
             *notes.weak_family(tested),
             *notes.without_baseline(alone),
+            *notes.majority(cells),
             *notes.method_settings(cells),
             *notes.surroundings(cells),
             *notes.unfinished(unfinished),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clbench.comparison.readings import final_memory_bytes, used_networks
-from clbench.config import TrajectoryConfig
+from clbench.config import BenchmarkConfig, RunConfig, TrajectoryConfig
 from clbench.report import RunReport
 from clbench.types import InputError
 
@@ -71,6 +71,8 @@ def _identity(name: str, report: RunReport) -> tuple[str, int, Fields]:
             f"{name}: expected a configuration with strategy and seed, found {strategy!r} and "
             f"{seed!r}"
         )
+    # Evaluations of the last memory come after all that is compared.
+    fields = {k: v for k, v in fields.items() if not k.startswith("evaluation.")}
     # What was not done had no say in the run, whatever its settings.
     done = {"distillation.": used_networks(report), "memory.": final_memory_bytes(report)}
     idle = tuple(prefix for prefix, what in done.items() if not what)
@@ -79,11 +81,24 @@ def _identity(name: str, report: RunReport) -> tuple[str, int, Fields]:
     return strategy, seed, fields
 
 
+# Fields of networks and of the training on a set that came later.
+_LATER = {"hidden", "schedule", "label_smoothing"}
+
+
 def _later_defaults(config: Mapping[str, Any]) -> Fields:
     """Settings that a report of before there were any does not hold: what they would have been."""
-    if "trajectory" in config.get("distillation", {"trajectory": None}):
-        return {}
-    return dict(_flatten(TrajectoryConfig().to_dict(), "distillation.trajectory."))
+    found = {
+        f"benchmark.{name}": value
+        for name, value in BenchmarkConfig().to_dict().items()
+        if "benchmark" in config and name not in ("name", "num_experiences")
+    }
+    for name, value in _flatten(RunConfig().to_dict()):
+        *path, last = name.split(".")
+        if last in _LATER and path[0] in config:
+            found[name] = value
+    if "trajectory" not in config.get("distillation", {"trajectory": None}):
+        found |= _flatten(TrajectoryConfig().to_dict(), "distillation.trajectory.")
+    return found
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:

@@ -102,6 +102,18 @@ def without_baseline(labels: Sequence[str]) -> Iterator[str]:
         )
 
 
+def majority(cells: Sequence[Cell]) -> Iterator[str]:
+    """What always saying the larger of two classes has, which every accuracy is to be held to."""
+    shares = [
+        (cell.label, f"{100 * share:.1f} %")
+        for cell in cells
+        for share in dict.fromkeys(r.metrics.get("majority_share") for r in cell.runs.values())
+        if share is not None
+    ]
+    if shares:
+        yield f"share of the larger class among all test images: {_by_value(shares)}"
+
+
 def method_settings(cells: Sequence[Cell]) -> Iterator[str]:
     """How the methods' own settings differ."""
     for name in differing(cell.fields for cell in cells):

@@ -8,11 +8,21 @@ from functools import lru_cache
 from pathlib import Path
 
 from clbench import plugins
-from clbench.data.dataset import DatasetInfo, FileCheck, ImageData, Status
+from clbench.data import own_images
+from clbench.data.dataset import (
+    DatasetInfo,
+    FileCheck,
+    ImageData,
+    OnImage,
+    Prepared,
+    Preparer,
+    Status,
+)
 from clbench.data.embedded import Mnist5k
+from clbench.data.mhist import Mhist
 from clbench.data.mnist_family import FILES, MnistFamily
 from clbench.files import cache_dir
-from clbench.types import LabelledImages
+from clbench.types import InputError, LabelledImages
 
 GROUP = "clbench.datasets"
 _DIGITS = tuple(str(digit) for digit in range(10))
@@ -99,6 +109,29 @@ DATASETS: dict[str, DatasetInfo] = {
         reader=MnistFamily("KMNIST"),
         download_bytes=21_240_888,
     ),
+    "mhist": DatasetInfo(
+        name="mhist",
+        title="MHIST colorectal polyps, hyperplastic or sessile serrated",
+        shape=(3, 128, 128),
+        num_classes=2,
+        num_train=2175,
+        num_test=977,
+        mean=(),
+        std=(),
+        # Tissue has no up and no side; its colour and what lies at its edge may tell.
+        augmentation="flip_rotate",
+        class_names=("HP", "SSA"),
+        source="Wei et al., A Petri Dish for Histopathology Image Analysis, AIME 2021",
+        licence="research use agreement of its authors, no redistribution",
+        files=("annotations.csv", "images"),
+        reader=Mhist(),
+        scalable=True,
+        on_request=(
+            "its authors give it out on request: fill in the form at "
+            "https://bmirds.github.io/MHIST, put annotations.csv and images.zip into a folder DIR, "
+            "and run `clbench data prepare mhist --from DIR`"
+        ),
+    ),
 }
 
 
@@ -108,11 +141,13 @@ def names() -> list[str]:
 
 
 def info(name: str) -> DatasetInfo:
-    """The entry of one data set.
+    """The entry of one data set; ``folder:PATH`` is one of the user's own images.
 
     Raises:
-        InputError: no such data set.
+        InputError: no such data set, or no images in that folder.
     """
+    if own_images.is_own(name):
+        return own_images.entry(name)
     return plugins.find(name, DATASETS, GROUP, DatasetInfo)
 
 
@@ -153,26 +188,66 @@ def verify(name: str, root: Path | None = None) -> list[FileCheck]:
     return entry.reader.verify(entry, data_root(root))
 
 
-def load(name: str, root: Path | None = None, progress: bool = True) -> ImageData:
+def prepare(
+    name: str,
+    root: Path | None = None,
+    source: Path | None = None,
+    image_size: int | None = None,
+    on_image: OnImage | None = None,
+) -> Prepared:
+    """Check all files of a data set of image files, and decode them once.
+
+    Args:
+        name: of the data set.
+        root: see `data_root`.
+        source: folder or zip archive to bring to ``root`` first.
+        image_size: see `load`.
+        on_image: told of progress.
+
+    Raises:
+        InputError: no such data set, one that needs no preparing, or files that are missing or
+            broken.
+    """
+    entry = info(name).at(image_size)
+    if not isinstance(entry.reader, Preparer):
+        raise InputError(f"{name} needs no preparing: `clbench data fetch {name}` is all")
+    return entry.reader.prepare(entry, data_root(root), source, on_image)
+
+
+def load(
+    name: str, root: Path | None = None, progress: bool = True, image_size: int | None = None
+) -> ImageData:
     """A data set in memory, fetched first where it is missing; read once per process.
+
+    One of image files is decoded once per machine, and mapped into memory ever after.
 
     Args:
         name: of the data set.
         root: see `data_root`.
         progress: show a bar on the standard error stream while downloading.
+        image_size: side of the squares that image files are decoded to; None for the default.
 
     Raises:
-        InputError: no such data set, or it is missing and cannot be fetched, or broken.
+        InputError: no such data set, or it is missing and cannot be fetched, or broken; or its
+            images have another size, which is fixed.
     """
-    entry, place = info(name), data_root(root)
+    entry, place = info(name).at(image_size), data_root(root)
     if entry.reader.status(entry, place) == "missing":
         entry.reader.fetch(entry, place, progress)
-    return _load(entry, place)
+    # Files may change between two calls; looking at their dates is quick.
+    return _read(entry, place) if entry.scalable else _load(entry, place)
 
 
 @lru_cache(maxsize=4)
 def _load(entry: DatasetInfo, root: Path) -> ImageData:
-    train, test = entry.reader.read(entry, root)
+    return _read(entry, root)
+
+
+def _read(entry: DatasetInfo, root: Path) -> ImageData:
+    found = entry.reader.read(entry, root)
+    if isinstance(found, ImageData):
+        return found
+    train, test = found
     return ImageData(entry.name, train, test, entry.spec, _fingerprint(train, test))
 
 

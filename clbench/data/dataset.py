@@ -2,13 +2,40 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
-from clbench.types import ImageSpec, LabelledImages
+from torch import Tensor
+
+from clbench.types import ImageSpec, InputError, LabelledImages
 
 Status = Literal["embedded", "present", "archives only", "missing"]
+Normalisation = Literal["dataset", "imagenet"]
+OnImage = Callable[[int, int], None]
+"""Called with the images decoded so far, and their total."""
+
+# Of the training images of ILSVRC 2012, as in torchvision's models.
+_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_SIDES = (8, 1024)
+
+
+def normalised(spec: ImageSpec, normalisation: Normalisation) -> ImageSpec:
+    """``spec`` with the data set's own moments, or those of ImageNet.
+
+    Raises:
+        InputError: ImageNet's moments for images that have not three channels.
+    """
+    if normalisation == "dataset":
+        return spec
+    if spec.channels != 3:
+        raise InputError(
+            f"normalisation: expected images of 3 channels for imagenet, found {spec.channels}; "
+            "use dataset"
+        )
+    return dataclasses.replace(spec, mean=_IMAGENET_MEAN, std=_IMAGENET_STD)
 
 
 class FileCheck(NamedTuple):
@@ -37,8 +64,24 @@ class Reader(Protocol):
     def verify(self, info: DatasetInfo, root: Path) -> list[FileCheck]:
         """Check every file, in the order of ``info.files``."""
 
-    def read(self, info: DatasetInfo, root: Path) -> tuple[LabelledImages, LabelledImages]:
-        """The training and the test images, uint8 with int64 labels 0..K-1."""
+    def read(
+        self, info: DatasetInfo, root: Path
+    ) -> tuple[LabelledImages, LabelledImages] | ImageData:
+        """The training and the test images, uint8 with int64 labels 0..K-1.
+
+        Or the whole `ImageData`, where the files say more than the entry does.
+        """
+
+
+@runtime_checkable
+class Preparer(Protocol):
+    """A `Reader` of images that are decoded once, before the first use."""
+
+    def prepare(
+        self, info: DatasetInfo, root: Path, source: Path | None, on_image: OnImage | None
+    ) -> Prepared:
+        """Check everything in ``source`` (None: in ``root``), bring it there and decode it."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,10 +91,12 @@ class DatasetInfo:
     Attributes:
         name: key of the table.
         title: one line for people.
-        shape: (C, H, W).
+        shape: (C, H, W); where ``scalable``, H and W are a default, and C is 1 if all images turn
+            out to be grey.
         num_classes: K.
         num_train, num_test: images in each split.
-        mean, std: per channel, of the training images on the 0..1 pixel scale.
+        mean, std: per channel, of the training images on the 0..1 pixel scale; empty where they are
+            only known once the images are read (`ImageData.spec` has them).
         augmentation: see `ImageSpec`.
         class_names: K names.
         source: where the data come from, to be cited.
@@ -60,6 +105,8 @@ class DatasetInfo:
         reader: reads them.
         download_bytes: size of what `fetch` downloads; 0 where there is nothing to download.
         embedded: comes with an installed package, needs no files and no network.
+        scalable: images are decoded to squares of any size, see `at`.
+        on_request: how people get it whose owners give it out on request only; empty otherwise.
     """
 
     name: str
@@ -78,10 +125,33 @@ class DatasetInfo:
     reader: Reader = field(repr=False)
     download_bytes: int = 0
     embedded: bool = False
+    scalable: bool = False
+    on_request: str = ""
+
+    def at(self, image_size: int | None) -> DatasetInfo:
+        """The same data set with images of ``image_size`` x ``image_size``; None keeps its own.
+
+        Raises:
+            InputError: too small or too large, or the images of this data set have a fixed size.
+        """
+        channels, height, width = self.shape
+        if image_size is None or (height, width) == (image_size, image_size):
+            return self
+        low, high = _SIDES
+        if not self.scalable or not low <= image_size <= high:
+            expected = f"{low} to {high}" if self.scalable else f"none, or {height}: it is fixed"
+            raise InputError(f"image_size of {self.name}: expected {expected}, found {image_size}")
+        return dataclasses.replace(self, shape=(channels, image_size, image_size))
 
     @property
     def spec(self) -> ImageSpec:
-        """What its images look like."""
+        """What its images look like.
+
+        Raises:
+            InputError: that is only known once they are read.
+        """
+        if not self.mean:
+            raise InputError(f"{self.name}: read it to know its moments, load({self.name!r}).spec")
         channels, height, width = self.shape
         return ImageSpec(
             channels,
@@ -104,6 +174,10 @@ class ImageData:
         train, test: uint8 images (N, C, H, W) with int64 labels 0..K-1.
         spec: what the images look like.
         fingerprint: SHA-256, in hexadecimal, over images and labels of both splits.
+        title: what to call it before people, where its name would say too much or too little.
+        notes: what a reader of any result must know of it, one sentence each.
+        columns: further numbers of each image, by name: int64 of training and of test images. A
+            domain-incremental stream deals images by one of them.
     """
 
     name: str
@@ -111,3 +185,32 @@ class ImageData:
     test: LabelledImages
     spec: ImageSpec
     fingerprint: str
+    title: str = ""
+    notes: tuple[str, ...] = ()
+    columns: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+    @property
+    def shown_as(self) -> str:
+        """Its title, or its name."""
+        return self.title or self.name
+
+    def normalised(self, normalisation: Normalisation) -> ImageData:
+        """The same with the moments of `normalised`."""
+        return dataclasses.replace(self, spec=normalised(self.spec, normalisation))
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A data set that is checked and decoded.
+
+    Attributes:
+        data: it.
+        folder: where its files are.
+        copied: they were put there just now.
+        cache: file of the decoded pixels.
+    """
+
+    data: ImageData
+    folder: Path
+    copied: bool
+    cache: Path

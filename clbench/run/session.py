@@ -21,7 +21,7 @@ from clbench.distillation import Update
 from clbench.distillation.augmentation import parse
 from clbench.evaluation.trials import OnTrial
 from clbench.memory import DistillationRecord, DistilledMemory, ImageMemory
-from clbench.metrics import all_metrics
+from clbench.metrics import all_metrics, roc_auc, two_class_metrics
 from clbench.report import RunReport
 from clbench.run import evaluations
 from clbench.run.directory import RunDirectory
@@ -29,7 +29,7 @@ from clbench.run.evaluations import Evaluations
 from clbench.run.progress import NullProgress, RunProgress
 from clbench.run.watch import TrainingWatch
 from clbench.tracking import Tracker, Trackers
-from clbench.training import predict
+from clbench.training import predict_logits
 from clbench.types import InputError, LabelledImages
 
 
@@ -64,7 +64,7 @@ def run(
     with closing(Trackers(*trackers)) as tracker:
         strategies.find_strategy(config.strategy)
         benchmark = make_benchmark(config.benchmark, data_root, config.seed)
-        config = _resolved(config)
+        config = _resolved(config, benchmark)
         device = resolve_device(config.device)
         directory = RunDirectory(output)
         surroundings = environment(device)
@@ -123,6 +123,7 @@ class _Session:
         self.num_evaluated = 0
         self.untrained: list[float] = []
         self.confusion: list[list[int]] = []
+        self.margins: list[tuple[Tensor, Tensor]] = []
         self.evaluations = Evaluations()
 
     def learn(self) -> None:
@@ -211,16 +212,35 @@ class _Session:
         """Accuracy on each part, and the confusion matrix of all in the data set's own numbers."""
         num_classes = self.spec.num_classes
         own = torch.tensor(self.benchmark.class_order)
-        counts, row = torch.zeros(num_classes**2, dtype=torch.int64), []
+        counts = torch.zeros(num_classes**2, dtype=torch.int64)
+        row: list[float] = []
         with self.clock.phase("evaluate"):
             for data in parts:
-                predicted = predict(self.strategy.model, data, self.spec, self.device)
+                logits = predict_logits(self.strategy.model, data, self.spec, self.device)
+                predicted = logits.argmax(1)
+                if parts is self.test:
+                    self._keep_margins(logits, data.labels, first=not row)
                 row.append(float((predicted == data.labels).double().mean()))
                 cells = own[data.labels] * num_classes + own[predicted]
                 counts += torch.bincount(cells, minlength=num_classes**2)
                 self.num_evaluated += len(data)
                 self.progress.advance()
         return row, counts.view(num_classes, num_classes).tolist()
+
+    def _keep_margins(self, logits: Tensor, labels: Tensor, *, first: bool) -> None:
+        """Keep by how much class 1 of two is preferred, for all test images of this moment."""
+        if self.spec.num_classes != 2:
+            return
+        positive = self.benchmark.class_order.index(1)
+        margins = logits[:, positive] - logits[:, 1 - positive]
+        before = [] if first else self.margins
+        self.margins = [*before, (margins, (labels == positive).long())]
+
+    def _auc(self) -> dict[str, float]:
+        if not two_class_metrics(self.confusion):
+            return {}
+        scores, labels = (torch.cat(parts) for parts in zip(*self.margins, strict=True))
+        return {"auc": roc_auc(scores.double().numpy(), labels.numpy())}
 
     def remembered(self) -> LabelledImages | None:
         """The memory in the data set's own class numbers, ascending; None without memory."""
@@ -262,13 +282,17 @@ class _Session:
             accuracy_matrix=self.matrix,
             untrained_accuracy=self.untrained,
             confusion_matrix=self.confusion,
-            metrics=all_metrics(self.matrix, self.untrained, self._num_test),
+            metrics={
+                **all_metrics(self.matrix, self.untrained, self._num_test),
+                **two_class_metrics(self.confusion),
+                **self._auc(),
+            },
             memory=self._memory_records(),
             distillation=[_curves(record) for record in distillations],
             validation_matrix=self.validation_matrix or None,
             flops=self._flops(),
             evaluations=self.evaluations.results,
-            notes=_notes(self.config, self.memory),
+            notes=[*self.benchmark.notes, *_notes(self.config, self.memory)],
             measured=self._measured(),
         )
 
@@ -311,8 +335,9 @@ class _Session:
         }
 
 
-def _resolved(config: RunConfig) -> RunConfig:
+def _resolved(config: RunConfig, benchmark: Benchmark) -> RunConfig:
     """The configuration with the benchmark's own choices filled in, as the report keeps it."""
+    config = config.replace(benchmark=benchmark.config)
     if config.learner.epochs is not None:
         return config
     epochs = benchmarks.info(config.benchmark.name).epochs
@@ -343,7 +368,9 @@ def _check(config: RunConfig, benchmark: Benchmark, memory: ImageMemory | None) 
     filled_by = strategies.find_strategy(config.strategy).memory
     if isinstance(memory, DistilledMemory) and distillation.info(str(filled_by)).needs_network:
         networks.build(config.distillation.network, spec, seed=0)
-    labels = torch.cat([benchmark.tensors("train", k).labels for k in range(len(benchmark))])
+    # Where classes come back, what is there when they first come decides.
+    first = range(1 if benchmark.domain_groups else len(benchmark))
+    labels = torch.cat([benchmark.targets("train", k) for k in first])
     counts = labels.bincount(minlength=spec.num_classes)
     wanted = memory.images_per_class * memory.packing**2
     fewest = int(counts.argmin())
@@ -358,10 +385,12 @@ def _check(config: RunConfig, benchmark: Benchmark, memory: ImageMemory | None) 
 def _describe(benchmark: Benchmark, validation: bool) -> dict[str, Any]:
     splits: list[Any] = ["train", "validation", "test"] if validation else ["train", "test"]
     counts = {
-        f"num_{split}": [len(benchmark.tensors(split, k)) for k in range(len(benchmark))]
+        f"num_{split}": [len(benchmark.targets(split, k)) for k in range(len(benchmark))]
         for split in splits
     }
-    return {"name": benchmark.data.name, "fingerprint": benchmark.data.fingerprint, **counts}
+    data = benchmark.data
+    title = {"title": data.title} if data.title else {}
+    return {"name": data.name, **title, "fingerprint": data.fingerprint, **counts}
 
 
 def _notes(config: RunConfig, memory: ImageMemory | None) -> list[str]:

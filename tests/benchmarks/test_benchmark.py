@@ -211,10 +211,17 @@ def test_avalanches_own_lwf_runs(reader: _Memory) -> None:
 
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_every_entry_names_a_data_set(name: str) -> None:
-    benchmark = make_benchmark(BenchmarkConfig(name, num_experiences=4))
+    benchmark = make_benchmark(BenchmarkConfig(name))
+    num_classes = DATASETS[BENCHMARKS[name].dataset].num_classes
     assert BENCHMARKS[name].name == name
-    assert [len(group) for group in benchmark] == [3, 3, 2, 2]
-    assert benchmark.spec.num_classes == DATASETS[BENCHMARKS[name].dataset].num_classes
+    assert benchmark.config.num_experiences == len(benchmark)
+    if BENCHMARKS[name].domains is None:
+        assert sum(benchmark, ()) == tuple(range(num_classes))
+        assert len(benchmark) == min(5, num_classes)
+        few = make_benchmark(BenchmarkConfig(name, num_experiences=2))
+        assert [len(group) for group in few] == [num_classes // 2] * 2
+    else:
+        assert set(benchmark) == {tuple(range(num_classes))}
 
 
 def test_default_stream_of_real_digits() -> None:

@@ -199,7 +199,10 @@ def test_help_shows_headings_defaults_and_examples(command: str):
         assert f"\n{heading}:\n" in result.output
 
 
-HELPS = [*([name] for name in COMMANDS), *(["data", name] for name in ("list", "fetch", "verify"))]
+HELPS = [
+    *([name] for name in COMMANDS),
+    *(["data", name] for name in ("list", "fetch", "prepare", "verify")),
+]
 HELPS += [["evaluate", name] for name in EVALUATIONS]
 
 

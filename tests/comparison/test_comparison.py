@@ -433,3 +433,25 @@ def test_runs_of_before_trajectory_matching_stand_with_later_ones():
     other = make(seed=7, distillation__trajectory__num_updates=3)
     del reports[0].config["distillation"]
     assert len(labels(compare([*reports, other]))) == 3
+
+
+def test_runs_of_before_image_sets_stand_with_later_ones():
+    reports = six_seeds()
+    for report in reports[::2]:
+        for name in ("image_size", "normalisation", "balance", "domain_order"):
+            del report.config["benchmark"][name]
+    assert labels(compare(reports)) == ["dam_replay", "random_replay"]
+    other = make(seed=7, benchmark__balance="undersample")
+    assert len(labels(compare([*reports, other]))) == 3
+
+
+def test_the_larger_of_two_classes_is_told_once():
+    assert not [note for note in compare(six_seeds()).notes if "larger class" in note]
+    reports = [
+        dataclasses.replace(r, metrics={**r.metrics, "majority_share": 617 / 977})
+        for r in six_seeds()
+    ]
+    (note,) = [note for note in compare(reports).notes if "larger class" in note]
+    assert note == (
+        "share of the larger class among all test images: 63.2 %: [dam_replay] [random_replay]"
+    )

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.speed import distillation, learner, offline, trajectories
+from tests.speed import decoding, distillation, learner, offline, trajectories
 
 
 def test_distillation(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -50,3 +50,16 @@ def test_offline(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines] == ["mlp", "cnn"]
     assert all("times the bare loop's seconds" in line for line in lines)
+
+
+def test_decoding(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["decoding", "--share", "0.005", "--image-size", "32"])
+    monkeypatch.setattr(decoding.time, "sleep", lambda seconds: None)
+    decoding.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "images: 16 of 224 x 224, decoded to 32"
+    assert [line.split(":")[0] for line in lines[1:4]] == [
+        "first start",
+        "second start",
+        "ratio first / second",
+    ]

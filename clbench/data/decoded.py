@@ -1,0 +1,259 @@
+"""Images decoded once, kept as one file of plain pixels, and mapped into memory ever after.
+
+The file is named by the digests of the images in their order, their labels, the wanted size and
+the code that decodes, so other content never meets an old file and the same images in another place
+need no decoding. It is written image by image: memory holds one of them at a time. It is mapped
+copy-on-write, so whoever writes to a tensor changes neither the file nor another process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import numpy as np
+import PIL
+import torch
+
+from clbench.data import image_files
+from clbench.data.checks import read_bytes, refuse
+from clbench.data.dataset import DatasetInfo, FileCheck, OnImage
+from clbench.data.image_files import ImageRule, Pixels, decode
+from clbench.data.seen_files import SeenFile, look_at
+from clbench.files import cache_dir, replacing, write_json
+from clbench.types import ImageSpec, InputError, LabelledImages
+
+
+class Labelled(NamedTuple):
+    """An image file below a root, and its class."""
+
+    name: str
+    label: int
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The image files of a data set.
+
+    Attributes:
+        root: resolved folder that all files lie in.
+        train, test: files, in the order of the data set.
+        rule: what the images must be.
+    """
+
+    root: Path
+    train: tuple[Labelled, ...] = field(repr=False)
+    test: tuple[Labelled, ...] = field(repr=False)
+    rule: ImageRule
+
+    @property
+    def all(self) -> tuple[Labelled, ...]:
+        """Training files, then test files."""
+        return self.train + self.test
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """A data set's images, decoded to squares of one size.
+
+    Attributes:
+        train, test: uint8 images in mapped memory.
+        mean, std: per channel, of the training images on the 0..1 pixel scale.
+        fingerprint: SHA-256 over images and labels of both splits, taken when they were decoded.
+        file: where the pixels are kept.
+    """
+
+    train: LabelledImages
+    test: LabelledImages
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    fingerprint: str
+    file: Path
+
+    def spec(self, info: DatasetInfo) -> ImageSpec:
+        """What the images look like: names from the entry, numbers from the pixels."""
+        channels, height, width = self.train.images.shape[1:]
+        return ImageSpec(
+            channels,
+            height,
+            width,
+            info.num_classes,
+            self.mean,
+            self.std,
+            info.class_names,
+            info.augmentation,
+        )
+
+    def check(self) -> FileCheck:
+        """The pixels in the cache against the digest taken when they were decoded."""
+        digest = hashlib.sha256()
+        for part in (self.train, self.test):
+            for image in part.images:
+                digest.update(image.numpy().tobytes())
+            digest.update(part.labels.numpy().tobytes())
+        if digest.hexdigest() == self.fingerprint:
+            return FileCheck(self.file, True, "decoded pixels as when they were decoded")
+        return FileCheck(self.file, False, "decoded pixels have changed since; delete this file")
+
+
+def decoded(
+    listing: Listing, side: int, on_image: OnImage | None = None, trust: bool = True
+) -> Decoded:
+    """The images of ``listing`` as squares of ``side`` pixels, from the cache where they are there.
+
+    Args:
+        listing: the files; see `clbench.data.image_files` for the rules of size and colour.
+        side: H and W.
+        on_image: told of progress, where there is decoding to do.
+        trust: take a file that looks unchanged for unchanged, see `clbench.data.seen_files`;
+            without it every file is read again.
+
+    Raises:
+        InputError: a file is missing, broken, or not what the rule wants (the first one, and how
+            many more); or the cache cannot be written.
+    """
+    folder = cache_dir() / "images"
+    place = hashlib.sha256(os.fsencode(f"{listing.root} {listing.rule}")).hexdigest()[:32]
+    names = [image.name for image in listing.all]
+    index = folder / f"seen-{place}.json"
+    seen = look_at(listing.root, names, listing.rule, index, trust)
+    channels = 1 if all(file.grey for file in seen) else 3
+    file = folder / f"{_key(listing, seen, channels, side)}.npy"
+    shape = (len(seen), channels, side, side)
+    kept = _mapped(file, listing, shape)
+    if kept is None:
+        try:
+            _decode(listing, seen, shape, file, on_image)
+        except OSError as error:
+            raise InputError(
+                f"{file}: cannot be written ({error.strerror or error}); decoded images take "
+                f"{math.prod(shape):,} bytes: name another place in CLBENCH_CACHE"
+            ) from None
+        kept = _mapped(file, listing, shape)
+    assert kept is not None, "it was written just now"
+    return kept
+
+
+def _key(listing: Listing, seen: list[SeenFile], channels: int, side: int) -> str:
+    content = {
+        "code": _code(),
+        "rule": repr(listing.rule),
+        "shape": [channels, side],
+        "num_train": len(listing.train),
+        "files": [
+            [file.sha256, image.label] for file, image in zip(seen, listing.all, strict=True)
+        ],
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def _code() -> str:
+    """Whatever may change the pixels although the files are the same."""
+    sources = b"".join(Path(str(f)).read_bytes() for f in (image_files.__file__, __file__))
+    return f"{PIL.__version__} {hashlib.sha256(sources).hexdigest()}"
+
+
+def _mapped(file: Path, listing: Listing, shape: tuple[int, ...]) -> Decoded | None:
+    """What is kept in ``file``; None where it, or what belongs to it, is not there or broken."""
+    try:
+        facts = json.loads(file.with_suffix(".json").read_text())
+        pixels = np.load(file, mmap_mode="c", allow_pickle=False)
+        if pixels.shape != shape or pixels.dtype != np.uint8:
+            return None
+        mean, std, fingerprint = tuple(facts["mean"]), tuple(facts["std"]), facts["fingerprint"]
+    except (OSError, ValueError, KeyError, TypeError, EOFError):
+        return None
+    images, num_train = torch.from_numpy(pixels), len(listing.train)
+    train = LabelledImages(images[:num_train], _labels(listing.train))
+    test = LabelledImages(images[num_train:], _labels(listing.test))
+    return Decoded(train, test, mean, std, fingerprint, file)
+
+
+def _labels(images: tuple[Labelled, ...]) -> torch.Tensor:
+    return torch.tensor([image.label for image in images], dtype=torch.int64)
+
+
+def _decode(
+    listing: Listing,
+    seen: list[SeenFile],
+    shape: tuple[int, ...],
+    file: Path,
+    on_image: OnImage | None,
+) -> None:
+    moments, digest, faults = _Moments(shape[1]), hashlib.sha256(), list[str]()
+    num_train = len(listing.train)
+    with replacing(file) as out:
+        _write_header(out, shape)
+        for number, pixels in enumerate(_images(listing, seen, shape, faults)):
+            if number == num_train:
+                digest.update(_labels(listing.train).numpy().tobytes())
+            if pixels is not None:
+                out.write(pixels.data)
+                digest.update(pixels.data)
+                if number < num_train:
+                    moments.add(pixels)
+            if on_image is not None:
+                on_image(number + 1, shape[0])
+        refuse(faults)
+        digest.update(_labels(listing.test).numpy().tobytes())
+        mean, std = moments.mean_and_std(listing.root)
+    # The pixels without this file are as good as not there.
+    facts = {"fingerprint": digest.hexdigest(), "mean": mean, "std": std}
+    write_json(file.with_suffix(".json"), facts)
+
+
+def _write_header(out: IO[bytes], shape: tuple[int, ...]) -> None:
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(out, header)
+
+
+def _images(
+    listing: Listing, seen: list[SeenFile], shape: tuple[int, ...], faults: list[str]
+) -> Iterator[Pixels | None]:
+    """Every image's pixels; None, and a line in ``faults``, for one that is broken."""
+    for image, file in zip(listing.all, seen, strict=True):
+        try:
+            content = read_bytes(listing.root, image.name)
+            if hashlib.sha256(content).hexdigest() != file.sha256:
+                raise InputError("changed while it was read; start again")
+            yield decode(content, listing.rule, channels=shape[1], side=shape[2])
+        except InputError as error:
+            faults.append(f"{listing.root / image.name}: {error}")
+            yield None
+
+
+class _Moments:
+    """Exact sums over pixels."""
+
+    def __init__(self, channels: int) -> None:
+        self._num, self._sums, self._squares = 0, [0] * channels, [0] * channels
+
+    def add(self, pixels: Pixels) -> None:
+        self._num += pixels[0].size
+        for c, plane in enumerate(pixels):
+            counts = np.bincount(plane.reshape(-1), minlength=256)
+            values = np.arange(256)
+            self._sums[c] += int(counts @ values)
+            self._squares[c] += int(counts @ values**2)
+
+    def mean_and_std(self, root: Path) -> tuple[list[float], list[float]]:
+        """Per channel, on the 0..1 scale.
+
+        Raises:
+            InputError: every channel is the same everywhere, so that nothing can be learnt.
+        """
+        n = self._num
+        variances = [n * q - s * s for s, q in zip(self._sums, self._squares, strict=True)]
+        if max(variances) <= 0:
+            raise InputError(f"{root}: expected training images that differ, found one flat colour")
+        mean = [s / (255 * n) for s in self._sums]
+        # A channel that is never used (fluorescence in green alone) is to become 0, not 0 / 0.
+        return mean, [math.sqrt(v) / (255 * n) if v else 1.0 for v in variances]

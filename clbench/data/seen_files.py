@@ -1,0 +1,105 @@
+"""What is known of the image files of a folder, so that they need not be read again.
+
+The digest of a file is what names it in the cache of decoded images. Reading hundreds of megabytes
+at every start would cost as much as the cache saves, so digests are remembered under the file's
+size, inode, time of modification and time of status change. A program can set the first time back;
+the second one only the kernel sets, at every write, rename or change of the first, so a changed
+file is read again. A file that changed less than two seconds before it was read is not remembered,
+since it might change once more within the same tick of the clock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from clbench.data.checks import inside, read_bytes, refuse
+from clbench.data.image_files import ImageRule, is_grey
+from clbench.files import write_json
+from clbench.types import InputError
+
+_VERSION = 1
+_SETTLED_NANOSECONDS = 2_000_000_000
+
+
+class SeenFile(NamedTuple):
+    """An image file that passed the checks of its header.
+
+    Attributes:
+        sha256: of its bytes.
+        grey: it has one channel.
+    """
+
+    sha256: str
+    grey: bool
+
+
+def look_at(
+    root: Path, names: Sequence[str], rule: ImageRule, index: Path, trust: bool = True
+) -> list[SeenFile]:
+    """Every file of ``names`` below ``root``, in order; only those that changed are read.
+
+    Args:
+        root: resolved folder.
+        names: paths below it.
+        rule: what the images must be; part of what is remembered.
+        index: file that remembers, made or replaced; one that is broken is made anew.
+        trust: believe what is remembered; without it every file is read.
+
+    Raises:
+        InputError: files that are missing, lead out of ``root`` or are no such images: the first of
+            them, and how many more.
+    """
+    identity = [_VERSION, str(root), repr(rule)]
+    known = _read_index(index, identity)
+    # Other lists of the same folder keep what is known of their files.
+    asked = set(names)
+    remembered = {name: file for name, file in known.items() if name not in asked}
+    seen, faults = list[SeenFile](), list[str]()
+    for name in names:
+        try:
+            signature, file = _signature(root, name), known.get(name) if trust else None
+            if file is None or file[0] != signature:
+                start = time.time_ns()
+                content = read_bytes(root, name)
+                found = SeenFile(hashlib.sha256(content).hexdigest(), is_grey(content, rule))
+                settled = start - max(signature[2:]) > _SETTLED_NANOSECONDS
+                # Changed while it was read: the next start reads it again.
+                settled = settled and _signature(root, name) == signature
+            else:
+                found, settled = SeenFile(*file[1]), True
+        except InputError as error:
+            faults.append(f"{root / name}: {error}")
+            continue
+        seen.append(found)
+        if settled:
+            remembered[name] = [signature, list(found)]
+    refuse(faults)
+    if remembered != known:
+        # Where it cannot be written (a name may be no text), files are read at every start.
+        with contextlib.suppress(OSError, UnicodeEncodeError):
+            write_json(index, {"identity": identity, "files": remembered})
+    return seen
+
+
+def _signature(root: Path, name: str) -> list[int]:
+    status = inside(root, name).stat()
+    return [status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns]
+
+
+def _read_index(index: Path, identity: list[Any]) -> dict[str, Any]:
+    try:
+        content = json.loads(index.read_text())
+        files = content["files"] if content["identity"] == identity else {}
+        return {
+            name: file
+            for name, file in files.items()
+            if len(file[0]) == 4 and len(file[1]) == len(SeenFile._fields)
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
