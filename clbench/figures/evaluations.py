@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from clbench.figures.style import FAINT, INK, colours, drawing, wide_enough, write_cell
 from clbench.types import InputError
@@ -36,6 +37,7 @@ def offline_figure(
         right.legend(loc="lower right")
         for axes in (left, right):
             axes.set_xlabel("epoch")
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             axes.grid(True)
         left.set_title(title)
         right.set_title(f"Test accuracy {100 * test_accuracy:.2f} %")
