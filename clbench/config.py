@@ -314,7 +314,8 @@ class DistillationConfig(Config):
     Trajectory matching (mtt, datm, pad) has a loop of its own, ``trajectory``; of the fields here
     it takes network, initialisation, augmentation and precision.
 
-    Attributes: see docs/papers.md for where paper, published code and we differ.
+    Attributes: see docs/papers.md for where paper, published code and we differ; images_per_pass is
+    how many go through a matching network at once, None as many as take two GiB there.
     """
 
     distiller: str = "datadam"
@@ -333,12 +334,13 @@ class DistillationConfig(Config):
     attention_power: float = 1.0
     matched_layers: Literal["all", "deep"] = "all"
     mmd_weight: float = 0.01
+    images_per_pass: int | None = None
     augmentation: str = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     trajectory: TrajectoryConfig = field(default_factory=TrajectoryConfig)
 
     def _validate(self) -> None:
-        at_least(self, 1, "num_networks", "updates_per_network", "batch_real")
+        at_least(self, 1, "num_networks", "updates_per_network", "batch_real", "images_per_pass")
         at_least(self, 0, "network_steps", "momentum", "mmd_weight")
         above_zero(self, "network_learning_rate", "learning_rate", "attention_power")
 

@@ -257,6 +257,16 @@ def majority_share(confusion: Matrix) -> float:
     return float(counts.sum(axis=1).max() / counts.sum())
 
 
+def majority_of_two(labels: Vector) -> float | None:
+    """Share of the larger class among the labels of two classes; None for any other number.
+
+    Args:
+        labels: N class numbers.
+    """
+    counts = np.unique(np.asarray(labels), return_counts=True)[1]
+    return float(counts.max() / counts.sum()) if len(counts) == 2 else None
+
+
 def roc_auc(scores: Vector, labels: Vector) -> float:
     """Area under the receiver operating characteristic, from a score for the positive class.
 

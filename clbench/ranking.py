@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from clbench.types import InputError
 
-# Share of the bootstrap's resamples left out on either side of a 95 % interval is 2.5 %.
 RESAMPLES = 2000
 LEVEL = 0.95
 
@@ -95,31 +94,43 @@ def _top(scores: Array, k: int) -> list[int]:
     return [int(i) for i in np.argsort(-scores, kind="stable")[:k]]
 
 
-def _spearman(x: Array, y: Array) -> float:
-    from scipy import stats
+def _spearman(x: Array, y: Array, index: npt.NDArray[np.int64]) -> Array:
+    """Pearson's correlation of mean ranks, for every row of ``index``; nan where all are tied."""
+    from scipy.stats import rankdata
 
-    return float(stats.spearmanr(x, y).statistic)
+    a, b = (rankdata(values[index], axis=1) for values in (x, y))
+    a, b = (ranks - ranks.mean(axis=1, keepdims=True) for ranks in (a, b))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray((a * b).sum(1) / np.sqrt((a**2).sum(1) * (b**2).sum(1)))
 
 
-def _kendall(x: Array, y: Array) -> float:
-    from scipy import stats
-
-    return float(stats.kendalltau(x, y).statistic)
+def _kendall(x: Array, y: Array, index: npt.NDArray[np.int64]) -> Array:
+    """Kendall's tau-b for every row of ``index``; nan where all are tied."""
+    orders = [np.sign(values[:, None] - values[None, :]).astype(np.int8) for values in (x, y)]
+    found = np.full(len(index), np.nan)
+    for i, row in enumerate(index):
+        a, b = (order[np.ix_(row, row)].astype(np.int64) for order in orders)
+        pairs = float((a * a).sum()) * float((b * b).sum())
+        if pairs:
+            found[i] = (a * b).sum() / math.sqrt(pairs)
+    return found
 
 
 def _correlation(
-    measure: Callable[[Array, Array], float], x: Array, y: Array, rng: np.random.Generator
+    measure: Callable[[Array, Array, npt.NDArray[np.int64]], Array],
+    x: Array,
+    y: Array,
+    rng: np.random.Generator,
 ) -> Correlation:
     """Percentile bootstrap over candidates (Efron & Tibshirani, 1993, chapter 13)."""
-    if np.ptp(x) == 0 or np.ptp(y) == 0:
+    every = np.arange(len(x))[None, :]
+    value = float(measure(x, y, every)[0])
+    drawn = measure(x, y, rng.integers(len(x), size=(RESAMPLES, len(x))))
+    known = drawn[np.isfinite(drawn)]
+    if not math.isfinite(value):
         return Correlation(None, None, None)
-    values = []
-    for index in rng.integers(len(x), size=(RESAMPLES, len(x))):
-        a, b = x[index], y[index]
-        if np.ptp(a) and np.ptp(b):
-            values.append(measure(a, b))
-    value = measure(x, y)
+    if not len(known):
+        return Correlation(value, None, None)
     tail = (1 - LEVEL) / 2
-    low, high = np.quantile(values, [tail, 1 - tail]) if values else (math.nan, math.nan)
-    known = math.isfinite(low) and math.isfinite(high)
-    return Correlation(value, float(low) if known else None, float(high) if known else None)
+    low, high = np.quantile(known, [tail, 1 - tail])
+    return Correlation(value, float(low), float(high))

@@ -196,3 +196,51 @@ def test_many_groups_keep_colours_apart():
     values = {str(i): [0.5] for i in range(12)}
     (axes,) = figures.comparison_bars_figure(values).axes
     assert len({bar.get_facecolor() for bar in axes.patches}) == 12
+
+
+def lines_at(axes, value: float, upright: bool = False) -> int:
+    ends = [(line.get_xdata() if upright else line.get_ydata()) for line in axes.get_lines()]
+    return sum(len(end) == 2 and all(v == pytest.approx(value) for v in end) for end in ends)
+
+
+def test_the_larger_of_two_classes_is_a_line() -> None:
+    groups = {"naive": [[[0.9, 0.0], [0.1, 0.8]]], "replay": [[[0.9, 0.0], [0.7, 0.8]]]}
+    curves = figures.comparison_curves_figure(groups, majority_share=0.632)
+    assert lines_at(curves.axes[0], 63.2) == 1 and lines_at(curves.axes[1], 63.2) == 0
+    bars = figures.comparison_bars_figure({"naive": [0.5], "replay": [0.7]}, majority_share=0.632)
+    assert lines_at(bars.axes[0], 63.2, upright=True) == 1
+    assert "63.2 %" in bars.legends[0].get_texts()[0].get_text()
+    full = figures.offline_figure(
+        [1.0, 0.5], [0.6, 0.9], test_accuracy=0.8, title="x", majority_share=0.632
+    )
+    assert lines_at(full.axes[1], 63.2) == 1 and lines_at(full.axes[1], 80) == 1
+    crossed = figures.cross_architecture_figure(
+        {"a": {"mlp": [0.7]}}, ["mlp"], majority_share=0.632
+    )
+    assert "63.2" in crossed.axes[0].get_xlabel()
+
+
+def test_without_two_classes_there_is_no_such_line() -> None:
+    bars = figures.comparison_bars_figure({"naive": [0.5], "replay": [0.7]})
+    assert not bars.legends and lines_at(bars.axes[0], 63.2, upright=True) == 0
+
+
+def test_cross_architecture_shows_every_cell() -> None:
+    scores = {"ours": {"mlp": [0.91, 0.93], "lenet": [0.8]}, "full data": {"mlp": [0.99]}}
+    figure = figures.cross_architecture_figure(scores, ["mlp", "lenet"])
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert texts == ["92.0 ± 1.4", "80.0", "99.0", "-"]
+    with pytest.raises(InputError, match="at least one set"):
+        figures.cross_architecture_figure({}, ["mlp"])
+
+
+def test_a_search_rings_what_each_proxy_chooses() -> None:
+    proxies = {"ours": [0.5, 0.9, 0.7], "random": [0.6, 0.5, 0.4]}
+    truth = [0.97, 0.99, 0.98]
+    figure = figures.search_figure(proxies, truth, {"ours": "Spearman 1.00"})
+    assert [len(axes.collections) for axes in figure.axes] == [2, 2]
+    rings = [axes.collections[1].get_offsets().tolist()[0] for axes in figure.axes]
+    assert rings == [pytest.approx([90, 99]), pytest.approx([60, 97])]
+    assert "Spearman 1.00" in figure.axes[0].get_title("left")
+    alone = figures.search_figure(proxies, [], {})
+    assert list(alone.axes[0].get_lines()[0].get_ydata()) == pytest.approx([90, 70, 50])

@@ -188,3 +188,9 @@ def test_area_is_the_share_of_pairs_in_order(pairs: list[tuple[int, bool]]) -> N
 def test_areas_that_do_not_exist(scores: list[float], labels: list[int], message: str) -> None:
     with pytest.raises(InputError, match=message):
         metrics.roc_auc(scores, labels)
+
+
+def test_the_majority_of_two_classes_and_of_no_other_number() -> None:
+    assert metrics.majority_of_two([0, 1, 1, 0, 1]) == pytest.approx(3 / 5)
+    assert metrics.majority_of_two([7, 2]) == 0.5
+    assert metrics.majority_of_two([0, 1, 2]) is None and metrics.majority_of_two([1, 1]) is None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from clbench.ranking import ranking_quality
 from clbench.types import InputError
@@ -31,6 +34,30 @@ def test_regret_is_what_choosing_by_the_proxy_costs() -> None:
     assert found.top_k_overlap == 0.0
 
 
+@settings(max_examples=20)
+@given(
+    st.integers(3, 12).flatmap(
+        lambda n: st.tuples(*2 * [st.lists(st.integers(0, 5), min_size=n, max_size=n)])
+    )
+)
+def test_correlations_are_scipys_ties_included(scores: tuple[list[int], list[int]]) -> None:
+    found = quality(*scores)
+    for ours, theirs in ((found.spearman, stats.spearmanr), (found.kendall, stats.kendalltau)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            value = theirs(*scores).statistic
+        assert ours.value is None if np.isnan(value) else ours.value == pytest.approx(value)
+
+
+def test_the_interval_is_narrow_where_there_are_many() -> None:
+    rng = np.random.default_rng(1)
+    truth = rng.normal(size=200)
+    found = quality(truth + rng.normal(size=200), truth).spearman
+    assert found.low is not None and found.high is not None and found.value is not None
+    assert found.low < found.value < found.high and found.high - found.low < 0.25
+
+
+@settings(max_examples=12)
 @given(SCORES)
 def test_a_perfect_proxy_and_a_reversed_one(scores: list[int]) -> None:
     perfect, reverse = quality(scores, scores), quality(scores, [-s for s in scores])
@@ -40,6 +67,7 @@ def test_a_perfect_proxy_and_a_reversed_one(scores: list[int]) -> None:
     assert reverse.regret == max(scores) - min(scores)
 
 
+@settings(max_examples=12)
 @given(SCORES, st.randoms(use_true_random=False))
 def test_only_the_order_of_the_proxy_counts(scores: list[int], random) -> None:
     truth = random.sample(scores, len(scores))

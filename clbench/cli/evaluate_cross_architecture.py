@@ -22,6 +22,8 @@ from clbench.cli.options import (
 from clbench.cli.sets import NUM_NETWORKS
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from clbench.evaluation import CrossArchitecture
 
 BACKBONES = "mlp,convnet,lenet,alexnet,vgg11,resnet18"
@@ -90,10 +92,12 @@ def cross_architecture(
         KEPT_TRIALS,
         about_sets,
         load_sets,
+        majority_share,
         provenance,
         resumable,
         say_trials,
         say_where,
+        write_result,
     )
     from clbench.cli.places import new_directory
     from clbench.cli.sets import base_config
@@ -137,7 +141,9 @@ def cross_architecture(
         "measured": found.measured(),
     }
     labels = {name: one.distilled_with for name, one in loaded.items()}
-    _write(place, result, found, labels, tensorboard)
+    drawn = _drawn(found, labels, majority_share(images))
+    rows = {"accuracy": (("set", "bytes", *found.networks), _rows(found))}
+    write_result(place, result, drawn=drawn, tables=rows, tensorboard=tensorboard)
     if json:
         return print_json(result)
     if not quiet:
@@ -146,14 +152,9 @@ def cross_architecture(
     return None
 
 
-def _write(
-    place: Path,
-    result: dict[str, Any],
-    found: CrossArchitecture,
-    distilled_with: dict[str, str],
-    tensorboard: bool,
-) -> None:
-    from clbench.cli.evaluations import write_result
+def _drawn(
+    found: CrossArchitecture, distilled_with: dict[str, str], share: float | None
+) -> dict[str, Figure]:
     from clbench.figures import cross_architecture_figure
 
     def label(row: str) -> str:
@@ -164,13 +165,8 @@ def _write(
         label(row): {network: list(s.values) for network, s in found.scores[row].items()}
         for row in found.sets
     }
-    write_result(
-        place,
-        result,
-        drawn={"cross_architecture": cross_architecture_figure(scores, found.networks)},
-        tables={"accuracy": (("set", "bytes", *found.networks), _rows(found))},
-        tensorboard=tensorboard,
-    )
+    figure = cross_architecture_figure(scores, found.networks, majority_share=share)
+    return {"cross_architecture": figure}
 
 
 def _rows(found: CrossArchitecture) -> list[list[str]]:

@@ -142,13 +142,19 @@ def _write(
     images: ImageData,
     tensorboard: bool,
 ) -> None:
-    from clbench.cli.evaluations import write_result
+    from clbench.cli.evaluations import majority_share, write_result
     from clbench.figures import offline_figure
 
     losses = [epoch.loss for epoch in found.epochs]
     accuracies = [epoch.accuracy for epoch in found.epochs]
     title = f"{config.learner.network.name} on {images.shown_as}"
-    drawn = offline_figure(losses, accuracies, test_accuracy=found.accuracy, title=title)
+    drawn = offline_figure(
+        losses,
+        accuracies,
+        test_accuracy=found.accuracy,
+        title=title,
+        majority_share=majority_share(images),
+    )
     write_result(
         place,
         result,

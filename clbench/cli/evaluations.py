@@ -206,10 +206,20 @@ def say_where(images: ImageData, directory: Path, tensorboard: bool) -> None:
     """The last lines of every evaluation."""
     for note in images.notes:
         click.echo(f"note:        {note}")
+    share = majority_share(images)
+    if share is not None:
+        click.echo(f"note:        always the larger class: {100 * share:.1f} %")
     click.echo(f"report:      {directory / 'report.json'}")
     click.echo(f"figures:     {directory / 'figures'}")
     if tensorboard:
         click.echo(f"TensorBoard: tensorboard --logdir {shlex.quote(str(directory))}")
+
+
+def majority_share(images: ImageData) -> float | None:
+    """Of the larger class among the test images; None unless there are two classes."""
+    from clbench.metrics import majority_of_two
+
+    return majority_of_two(images.test.hard_labels.numpy())
 
 
 def provenance(images: ImageData, config: Mapping[str, Any]) -> dict[str, Any]:

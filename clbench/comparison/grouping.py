@@ -81,8 +81,8 @@ def _identity(name: str, report: RunReport) -> tuple[str, int, Fields]:
     return strategy, seed, fields
 
 
-# Fields of networks and of the training on a set that came later.
-_LATER = {"hidden", "schedule", "label_smoothing"}
+# Fields that came later.
+_LATER = {"hidden", "schedule", "label_smoothing", "images_per_pass"}
 
 
 def _later_defaults(config: Mapping[str, Any]) -> Fields:

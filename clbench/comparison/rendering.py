@@ -168,7 +168,9 @@ def comparison_figures(comparison: Comparison) -> dict[str, Figure]:
 
     matrices = {g.label: [r.accuracy_matrix for r in g.reports] for g in comparison.groups}
     values = {g.label: g.average_accuracy.values for g in comparison.groups}
+    shares = {r.metrics.get("majority_share") for g in comparison.groups for r in g.reports}
+    share = shares.pop() if len(shares) == 1 else None
     return {
-        "forgetting_curves": figures.comparison_curves_figure(matrices),
-        "average_accuracy": figures.comparison_bars_figure(values),
+        "forgetting_curves": figures.comparison_curves_figure(matrices, majority_share=share),
+        "average_accuracy": figures.comparison_bars_figure(values, majority_share=share),
     }

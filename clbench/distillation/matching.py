@@ -17,12 +17,13 @@ minimises 100 * L; here the factor is part of ``learning_rate``.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from clbench import networks
 from clbench.config import DistillationConfig
@@ -37,6 +38,7 @@ from clbench.networks import Network
 from clbench.packing import unpack
 from clbench.types import ImageSpec, LabelledImages
 
+BYTES_OF_ACTIVATIONS = 2**31
 BACKWARD_TO_INPUT = 1.0  # a backward pass to the input alone costs one forward
 
 
@@ -70,6 +72,52 @@ def statistics(
     else:
         values = [network.embed(images_NCHW).float()]
     return [class_means(v, group, num) for v in values]
+
+
+def statistics_in_passes(
+    network: Network,
+    images_NCHW: Tensor,
+    group: Tensor,
+    num: int,
+    config: DistillationConfig,
+    size: int,
+) -> list[Tensor]:
+    """`statistics`, at most ``size`` images in the network at a time; without gradients."""
+    if len(images_NCHW) <= size:
+        return statistics(network, images_NCHW, group, num, config)
+    sums: list[Tensor] = []
+    for index in torch.arange(len(group), device=group.device).split(size):
+        part = statistics(network, images_NCHW[index], group[index], num, config)
+        part = [share_of(index, group, num) * means for means in part]
+        sums = [a + b for a, b in zip(sums, part, strict=True)] if sums else part
+    return sums
+
+
+def share_of(index: Tensor, group: Tensor, num: int) -> Tensor:
+    """Which part of each class the images at ``index`` are, (num, 1)."""
+    here = torch.bincount(group[index], minlength=num)
+    return (here / torch.bincount(group, minlength=num).clamp_min(1))[:, None]
+
+
+def images_that_fit(network: Network, spec: ImageSpec, device: torch.device) -> int:
+    """How many images' activations take `BYTES_OF_ACTIVATIONS` in a network.
+
+    One with batch norm takes all at once: their statistics are those of the whole batch.
+    """
+    if any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in network.modules()):
+        return sys.maxsize
+    elements = [0]
+
+    def count(part: nn.Module, inputs: object, output: Tensor) -> None:
+        elements[0] += output.numel()
+
+    leaves = [part for part in network.modules() if not list(part.children())]
+    hooks = [leaf.register_forward_hook(count) for leaf in leaves]
+    with torch.no_grad():
+        network(torch.zeros(1, *spec.shape, device=device))
+    for hook in hooks:
+        hook.remove()
+    return max(1, BYTES_OF_ACTIVATIONS // (4 * elements[0]))
 
 
 def matching_loss(real: list[Tensor], synthetic: list[Tensor], mmd_weight: float) -> Tensor:
@@ -132,6 +180,7 @@ class _Job:
         generator: torch.Generator,
     ) -> None:
         self.config, self.spec, self.packing, self.generator = config, spec, packing, generator
+        self._fitting: int | None = None
         self.real, self.device = real, real.images.device
         self.classes = real.classes
         self.operations = parse(config.augmentation, spec)
@@ -175,8 +224,19 @@ class _Job:
         wanted = torch.tensor(self.classes, device=self.device)
         group = torch.searchsorted(wanted, batch.hard_labels)
         images = augmentation(self.spec.normalise(batch.images), group)
+        size = self._images_per_pass(network)
         with torch.no_grad(), autocast(self.config.precision, self.device):
-            return statistics(network, images, group, len(self.classes), self.config)
+            return statistics_in_passes(
+                network, images, group, len(self.classes), self.config, size
+            )
+
+    def _images_per_pass(self, network: Network) -> int:
+        if self._fitting is None:
+            wanted = self.config.images_per_pass
+            fitting = images_that_fit(network, self.spec, self.device)
+            # Batch norm leaves no choice.
+            self._fitting = fitting if wanted is None or fitting == sys.maxsize else wanted
+        return self._fitting
 
     def use_network(self) -> Iterator[float]:
         """Draw a network, take its image updates, yield each one's loss."""
@@ -193,16 +253,47 @@ class _Job:
             yield self._update(network, augmentation, real)
 
     def _update(self, network: Network, augmentation: Draw, real: list[Tensor]) -> float:
-        config = self.config
-        images = augmentation(unpack(self.slots, self.packing), self.group)
-        with autocast(config.precision, self.device):
-            synthetic = statistics(network, images, self.group, len(self.classes), config)
-        loss = matching_loss(real, synthetic, config.mmd_weight)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        size = self._images_per_pass(network)
+        if len(self.group) <= size:
+            synthetic = self._statistics(network, augmentation, slice(None))
+            loss = matching_loss(real, synthetic, self.config.mmd_weight)
+            loss.backward()
+        else:
+            loss = self._gradient_in_passes(network, augmentation, real, size)
         self.optimizer.step()
         self._project()
         return float(loss.detach())
+
+    def _statistics(
+        self, network: Network, augmentation: Draw, index: Tensor | slice
+    ) -> list[Tensor]:
+        group = self.group[index]
+        images = augmentation(unpack(self.slots, self.packing)[index], group)
+        with autocast(self.config.precision, self.device):
+            return statistics(network, images, group, len(self.classes), self.config)
+
+    def _gradient_in_passes(
+        self, network: Network, augmentation: Draw, real: list[Tensor], size: int
+    ) -> Tensor:
+        """The gradient of all images with at most ``size`` in memory; each goes through twice.
+
+        The loss sees class means alone: their gradient, from a first pass without a graph, is what
+        each part is then weighed with. Exact but for rounding.
+        """
+        num = len(self.classes)
+        with torch.no_grad(), autocast(self.config.precision, self.device):
+            images = augmentation(unpack(self.slots, self.packing), self.group)
+            means = statistics_in_passes(network, images, self.group, num, self.config, size)
+        means = [m.requires_grad_() for m in means]
+        loss = matching_loss(real, means, self.config.mmd_weight)
+        weights = torch.autograd.grad(loss, means)
+        for index in torch.arange(len(self.group), device=self.device).split(size):
+            share = share_of(index, self.group, num)
+            part = self._statistics(network, augmentation, index)
+            weighed = [(w * share * p).sum() for w, p in zip(weights, part, strict=True)]
+            torch.stack(weighed).sum().backward()
+        return loss
 
     @torch.no_grad()
     def _project(self) -> None:

@@ -11,6 +11,8 @@ from clbench.distillation.protocol import OnUpdate, check_counts
 from clbench.packing import pack
 from clbench.types import ImageSpec, LabelledImages
 
+IMAGES_AT_ONCE = 256  # whose pixels become floats together
+
 
 def pack_selection(real: LabelledImages, index: Tensor, packing: int) -> LabelledImages:
     """The images at ``index`` (grouped by class) as slots; uint8 stays uint8."""
@@ -89,13 +91,20 @@ class Herding:
 
 def herding_index(real: LabelledImages, spec: ImageSpec, num_per_class: int) -> Tensor:
     """Positions of the first ``num_per_class`` picks of each class, classes ascending."""
-    features = spec.normalise(real.images).flatten(1)
-    features = features / features.norm(dim=1, keepdim=True).clamp_min(1e-12)
     parts = []
     for c in real.hard_labels.unique():
         members = (real.hard_labels == c).nonzero().flatten()
-        parts.append(members[herd(features[members], num_per_class)])
+        parts.append(members[herd(_unit_length(real, spec, members), num_per_class)])
     return torch.cat(parts)
+
+
+def _unit_length(real: LabelledImages, spec: ImageSpec, members: Tensor) -> Tensor:
+    """Normalised pixels scaled to unit length, (N, D), made a part at a time."""
+    features = torch.empty(len(members), spec.image_bytes, device=real.images.device)
+    for rows in torch.arange(len(members)).split(IMAGES_AT_ONCE):
+        pixels = spec.normalise(real.images[members[rows]]).flatten(1)
+        features[rows] = pixels / pixels.norm(dim=1, keepdim=True).clamp_min(1e-12)
+    return features
 
 
 def herd(features_ND: Tensor, num: int) -> Tensor:
@@ -103,7 +112,7 @@ def herd(features_ND: Tensor, num: int) -> Tensor:
     mean = features_ND.mean(0)
     picked_sum = torch.zeros_like(mean)
     free = torch.ones(len(features_ND), dtype=torch.bool, device=features_ND.device)
-    squared = (features_ND**2).sum(1)
+    squared = torch.cat([(part**2).sum(1) for part in features_ND.split(IMAGES_AT_ONCE)])
     picks = []
     for k in range(num):
         # argmin |mean - (sum + f) / (k+1)|^2, the constant part left out

@@ -9,12 +9,25 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from clbench.figures.style import FAINT, INK, colours, drawing, wide_enough, write_cell
+from clbench.figures.style import (
+    FAINT,
+    INK,
+    colours,
+    drawing,
+    majority_line,
+    wide_enough,
+    write_cell,
+)
 from clbench.types import InputError
 
 
 def offline_figure(
-    losses: Sequence[float], accuracies: Sequence[float], *, test_accuracy: float, title: str
+    losses: Sequence[float],
+    accuracies: Sequence[float],
+    *,
+    test_accuracy: float,
+    title: str,
+    majority_share: float | None = None,
 ) -> Figure:
     """Loss and accuracy of the training images by epoch, and the test accuracy after the last.
 
@@ -23,6 +36,7 @@ def offline_figure(
         accuracies: (E,) share of right training images, 0..1.
         test_accuracy: 0..1.
         title: heading.
+        majority_share: of the larger of two classes among the test images, drawn as a line.
     """
     if not losses:
         raise InputError("expected at least one epoch, found none")
@@ -33,6 +47,7 @@ def offline_figure(
         left.set_yscale("log")
         right.plot(epochs, 100 * np.asarray(accuracies), color=colours(2)[0], label="training")
         right.axhline(100 * test_accuracy, color=colours(2)[1], label="test, last epoch")
+        majority_line(right, majority_share)
         right.set_ylabel("accuracy (%)")
         right.legend(loc="lower right")
         for axes in (left, right):
@@ -49,6 +64,7 @@ def cross_architecture_figure(
     networks: Sequence[str],
     *,
     title: str = "Networks trained on each set alone",
+    majority_share: float | None = None,
 ) -> Figure:
     """Heat map of sets (rows) against networks (columns): mean accuracy and its deviation.
 
@@ -56,6 +72,7 @@ def cross_architecture_figure(
         scores: row name -> column name -> accuracies in 0..1; cells may be missing.
         networks: column names.
         title: heading.
+        majority_share: of the larger of two classes among the test images, told below the map.
     """
     if not scores or not networks:
         raise InputError("expected at least one set and one network, found none")
@@ -78,6 +95,8 @@ def cross_architecture_figure(
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         axes.set_title(title)
+        if majority_share is not None:
+            axes.set_xlabel(f"always the larger class: {100 * majority_share:.1f}")
     return figure
 
 

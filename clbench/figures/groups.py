@@ -12,12 +12,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from clbench import metrics
-from clbench.figures.style import INK, MARKERS, colours, drawing, learnt_axis, per_cent
+from clbench.figures.style import (
+    INK,
+    MARKERS,
+    colours,
+    drawing,
+    learnt_axis,
+    majority_line,
+    per_cent,
+)
 from clbench.statistics import mean_interval
 from clbench.types import InputError
 
 
-def comparison_curves_figure(groups: Mapping[str, Sequence[metrics.Matrix]]) -> Figure:
+def comparison_curves_figure(
+    groups: Mapping[str, Sequence[metrics.Matrix]], *, majority_share: float | None = None
+) -> Figure:
     """Average accuracy and mean forgetting of each group over the experiences learnt.
 
     Lines are means over seeds, bands 95 % t-intervals (none with a single seed). The length of the
@@ -25,6 +35,7 @@ def comparison_curves_figure(groups: Mapping[str, Sequence[metrics.Matrix]]) -> 
 
     Args:
         groups: label -> one accuracy matrix (T, T) per seed.
+        majority_share: of the larger of two classes among the test images, drawn as a line.
 
     Raises:
         InputError: no groups, or a group without matrices.
@@ -43,6 +54,7 @@ def comparison_curves_figure(groups: Mapping[str, Sequence[metrics.Matrix]]) -> 
         per_cent(left, "average accuracy so far (%)")
         right.set_ylabel("mean forgetting so far (points)")
         right.grid(True)
+        majority_line(left, majority_share)
         left.set_title("Accuracy")
         right.set_title("Forgetting")
         figure.legend(loc="outside lower center", ncols=min(3, len(groups)))
@@ -63,13 +75,17 @@ def _band(
 
 
 def comparison_bars_figure(
-    groups: Mapping[str, Sequence[float]], *, title: str = "Average accuracy after the stream"
+    groups: Mapping[str, Sequence[float]],
+    *,
+    title: str = "Average accuracy after the stream",
+    majority_share: float | None = None,
 ) -> Figure:
     """Mean of each group as a bar, its 95 % t-interval, and every seed as a point.
 
     Args:
         groups: label -> one accuracy in 0..1 per seed.
         title: heading.
+        majority_share: of the larger of two classes among the test images, drawn as a line.
 
     Raises:
         InputError: no groups, or a group without values.
@@ -88,6 +104,9 @@ def comparison_bars_figure(
         axes.spines["left"].set_visible(False)
         axes.set_xlabel("accuracy (%); line: 95 % interval, points: seeds")
         axes.set_title(title)
+        if majority_share is not None:
+            majority_line(axes, majority_share, upright=True)
+            figure.legend(loc="outside lower right")
     return figure
 
 

@@ -88,6 +88,15 @@ def per_cent(axes: Axes, label: str) -> None:
     axes.grid(True)
 
 
+def majority_line(axes: Axes, share: float | None, *, upright: bool = False) -> None:
+    """What always saying the larger class has, as a dashed line; None draws nothing."""
+    if share is None:
+        return
+    draw = axes.axvline if upright else axes.axhline
+    label = f"always the larger class, {100 * share:.1f} %"
+    draw(100 * share, color=FAINT, linestyle="--", linewidth=1.2, label=label)
+
+
 def wide_enough(width: float, title: str) -> float:
     """``width`` in inches, or what the title of a small heat map needs if that is more."""
     return max(width, 0.9 + 0.1 * len(title))

@@ -26,6 +26,7 @@ from clbench.report import RunReport
 from clbench.run import evaluations
 from clbench.run.directory import RunDirectory
 from clbench.run.evaluations import Evaluations
+from clbench.run.forecast import forecast
 from clbench.run.progress import NullProgress, RunProgress
 from clbench.run.watch import TrainingWatch
 from clbench.tracking import Tracker, Trackers
@@ -131,6 +132,8 @@ class _Session:
         groups = [list(group) for group in self.benchmark.class_groups]
         self.tracker.on_start(self.config.to_dict(), groups)
         self.progress.start(len(groups))
+        for line in forecast(self.config, self.benchmark, self.memory, self.device):
+            self.progress.note(line)
         self.progress.phase("evaluate", len(groups))
         self.untrained, self.confusion = self._evaluate(self.test)
         for k, experience in enumerate(self.benchmark.streams.train):

@@ -184,5 +184,5 @@ def test_runs_of_several_seeds_share_their_experts(tmp_path: Path) -> None:
     of_first, of_second = ([p for p in w.phases if p[0] == "experts"] for w in watches)
     assert of_first == of_second != []
     first, second = (report.measured["seconds"] for report in reports)
-    assert second["distil"] > second["wall"] - second["evaluate"] - second["train"]
+    assert second["total"] > second["wall"], "more is charged than passed"
     assert first["distil"] > 0

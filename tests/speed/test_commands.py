@@ -43,8 +43,13 @@ def test_trajectories(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     assert lines[-1].startswith("full unrolling over adjoint, N = 2")
 
 
-def test_offline(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("noise", [False, True])
+def test_offline(
+    noise: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     arguments = ["--images", "300", "--repeats", "1", "--networks", "mlp", "cnn"]
+    if noise:
+        arguments += ["--noise", "3x16x16"]
     monkeypatch.setattr(sys, "argv", ["offline", *arguments])
     offline.main()
     lines = capsys.readouterr().out.splitlines()

@@ -1,0 +1,96 @@
+"""Say before a run begins that it will take long here, and what would shorten it."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+from torch import nn
+
+from clbench import networks, strategies
+from clbench.benchmarks import Benchmark
+from clbench.config import RunConfig
+from clbench.cost import forward_flops
+from clbench.device import autocast
+from clbench.memory import DistilledMemory, ImageMemory
+from clbench.types import ImageSpec
+
+# Below so many operations nothing is measured: minutes on any core.
+WORTH_MEASURING = 1e13
+WORTH_TELLING_SECONDS = 20 * 60.0
+_BATCH = 16
+
+
+def distilling_flops(benchmark: Benchmark, memory: ImageMemory | None) -> float:
+    """Floating-point operations of distilling every experience of a stream."""
+    if not isinstance(memory, DistilledMemory):
+        return 0.0
+    total = 0.0
+    for k, group in enumerate(benchmark.class_groups):
+        total += memory.distiller.flops(
+            benchmark.spec,
+            num_real=len(benchmark.targets("train", k)),
+            num_classes=len(group),
+            num_images=len(group) * memory.images_per_class * memory.packing**2,
+        )
+    return total
+
+
+def learning_flops(config: RunConfig, benchmark: Benchmark) -> float:
+    """Floating-point operations of the learner; replay shows it as much memory as news."""
+    learner = networks.build(config.learner.network, benchmark.spec, seed=0)
+    one = forward_flops(learner, benchmark.spec.shape)
+    training = strategies.find_strategy(config.strategy).training
+    sizes = [len(benchmark.targets("train", k)) for k in range(len(benchmark))]
+    if training == "gdumb":
+        per_class = config.memory.images_per_class * config.memory.packing**2
+        seen = sum(range(1, len(benchmark) + 1)) * len(benchmark.class_groups[0]) * per_class
+        return 3 * one * seen * config.set_training.epochs
+    images = {
+        "naive": sum(sizes),
+        "cumulative": sum(sum(sizes[: k + 1]) for k in range(len(sizes))),
+        "replay": 2 * sum(sizes) - sizes[0],
+    }[training]
+    return 3 * one * images * (config.learner.epochs or 1)
+
+
+def rate(network: nn.Module, spec: ImageSpec, device: torch.device) -> float:
+    """Floating-point operations a second of forward passes, measured on a small batch."""
+    network = network.to(device)
+    images = torch.zeros(_BATCH, *spec.shape, device=device)
+    with torch.no_grad(), autocast("auto", device):
+        network(images)
+        start = time.perf_counter()
+        network(images)
+        seconds = time.perf_counter() - start
+    return _BATCH * forward_flops(network, spec.shape) / max(seconds, 1e-9)
+
+
+def forecast(
+    config: RunConfig, benchmark: Benchmark, memory: ImageMemory | None, device: torch.device
+) -> list[str]:
+    """Lines for work that will take more than `WORTH_TELLING_SECONDS` on a CPU; none on a GPU."""
+    if device.type == "cuda":
+        return []
+    spec, lines = benchmark.spec, []
+    parts = (
+        ("distilling", distilling_flops(benchmark, memory), config.distillation.network,
+         "--image-size, --distill-width, --num-networks or --num-updates"),
+        ("learning", learning_flops(config, benchmark), config.learner.network,
+         "--image-size, --width, --epochs or --set-epochs"),
+    )  # fmt: skip
+    for what, flops, network, shorter in parts:
+        if flops < WORTH_MEASURING:
+            continue
+        seconds = flops / rate(networks.build(network, spec, seed=0), spec, device)
+        if seconds > WORTH_TELLING_SECONDS:
+            lines.append(
+                f"{what} will take about {_span(seconds)} on this CPU ({flops:.1e} operations), "
+                f"less what the cache holds; a GPU, or smaller {shorter}, shortens it"
+            )
+    return lines
+
+
+def _span(seconds: float) -> str:
+    minutes = seconds / 60
+    return f"{minutes:.0f} minutes" if minutes < 90 else f"{minutes / 60:.1f} hours"

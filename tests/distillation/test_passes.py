@@ -1,0 +1,92 @@
+"""Matching with few images in memory at a time: the same images come out."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+import torch
+
+from clbench import networks
+from clbench.config import DistillationConfig, NetworkConfig
+from clbench.distillation import make_distiller, matching, selection
+from clbench.distillation.selection import herding_index
+from clbench.seeding import generator
+from clbench.types import ImageSpec, LabelledImages
+
+CPU = torch.device("cpu")
+
+
+def distilled(images: LabelledImages, spec: ImageSpec, packing: int = 1, **fields: Any) -> Any:
+    network = NetworkConfig("convnet", width=4, depth=2, norm=fields.pop("norm", "instance"))
+    config = DistillationConfig(
+        network=network, num_networks=3, updates_per_network=3, batch_real=7, precision="float32",
+        **fields,
+    )  # fmt: skip
+    losses: list[float] = []
+    made = make_distiller(config).distill(
+        images, spec, images_per_class=3, packing=packing, generator=generator(5, "distillation"),
+        device=CPU, on_update=lambda update: losses.append(update.loss),
+    )  # fmt: skip
+    return made, losses
+
+
+@pytest.mark.parametrize("distiller", ["dm", "datadam"])
+@pytest.mark.parametrize("packing", [1, 2])
+@pytest.mark.parametrize("size", [1, 5, 11])
+def test_few_at_a_time_make_the_same_images(
+    distiller: str, packing: int, size: int, tiny_images: LabelledImages, tiny_spec: ImageSpec
+) -> None:
+    whole, losses = distilled(tiny_images, tiny_spec, packing, distiller=distiller)
+    parts, parted = distilled(
+        tiny_images, tiny_spec, packing, distiller=distiller, images_per_pass=size
+    )
+    assert parted == pytest.approx(losses, rel=1e-4)
+    assert torch.allclose(parts.images, whole.images, atol=1e-4)
+
+
+def test_no_more_than_so_many_are_in_the_network(
+    tiny_images: LabelledImages, tiny_spec: ImageSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+    statistics = matching.statistics
+
+    def counted(network: Any, images: torch.Tensor, *rest: Any) -> Any:
+        sizes.append(len(images))
+        return statistics(network, images, *rest)
+
+    monkeypatch.setattr(matching, "statistics", counted)
+    distilled(tiny_images, tiny_spec, images_per_pass=5)
+    assert max(sizes) == 5
+    sizes.clear()
+    distilled(tiny_images, tiny_spec)
+    assert set(sizes) == {12, 28}, "tiny images fit all at once"
+
+
+def test_batch_norm_is_never_parted(tiny_images: LabelledImages, tiny_spec: ImageSpec) -> None:
+    whole, _ = distilled(tiny_images, tiny_spec, norm="batch")
+    parts, _ = distilled(tiny_images, tiny_spec, norm="batch", images_per_pass=2)
+    assert torch.equal(whole.images, parts.images)
+
+
+def test_large_images_are_parted_unasked() -> None:
+    histology = ImageSpec(3, 128, 128, 2, (0.5,) * 3, (0.5,) * 3)
+    digits = ImageSpec(1, 28, 28, 10, (0.5,), (0.5,))
+
+    def fitting(config: NetworkConfig, spec: ImageSpec) -> int:
+        return matching.images_that_fit(networks.build(config, spec, seed=0), spec, CPU)
+
+    seven = NetworkConfig("convnet", width=128, depth=7)
+    # The first block alone has three maps of 128 x 128 x 128 floats: 25 MB an image.
+    assert 50 < fitting(seven, histology) < 85
+    assert fitting(NetworkConfig("convnet", width=32), digits) > 640
+    assert fitting(seven.replace(norm="batch"), histology) == sys.maxsize
+
+
+def test_herding_in_parts_picks_the_same(
+    tiny_images: LabelledImages, tiny_spec: ImageSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = herding_index(tiny_images, tiny_spec, 4)
+    monkeypatch.setattr(selection, "IMAGES_AT_ONCE", 3)
+    assert torch.equal(herding_index(tiny_images, tiny_spec, 4), whole)

@@ -1,0 +1,69 @@
+"""What is said before long work begins."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from clbench import strategies
+from clbench.benchmarks import make_benchmark
+from clbench.config import BenchmarkConfig, DistillationConfig, NetworkConfig, RunConfig
+from clbench.cost import forward_flops
+from clbench.run import forecast as module
+from clbench.run import run
+from tests import tiny_stream
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def _stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny_stream.register(monkeypatch)
+
+
+def told(config: RunConfig) -> list[str]:
+    benchmark = make_benchmark(config.benchmark, None, 0)
+    memory = strategies.make_memory(config, benchmark.spec, device=CPU, cache=False, on_update=None)
+    return module.forecast(config, benchmark, memory, CPU)
+
+
+@pytest.mark.parametrize(
+    "strategy", ["naive", "cumulative", "random_replay", "random_gdumb", "dm_replay"]
+)
+def test_operations_are_those_that_a_run_counts(strategy: str) -> None:
+    config = tiny_stream.config(strategy)
+    config = config.replace(set_training=config.set_training.replace(epochs=3))
+    report = run(config)
+    config = RunConfig.from_dict(report.config)
+    benchmark = make_benchmark(config.benchmark, None, 0)
+    memory = strategies.make_memory(config, benchmark.spec, device=CPU, cache=False, on_update=None)
+    assert module.distilling_flops(benchmark, memory) == pytest.approx(report.flops["distil"])
+    assert module.learning_flops(config, benchmark) == pytest.approx(report.flops["train"], rel=0.1)
+
+
+def test_short_work_is_neither_told_nor_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "rate", lambda *_: pytest.fail("measured"))
+    assert told(tiny_stream.config("dm_replay")) == []
+
+
+def test_long_work_is_told_with_what_would_shorten_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "rate", lambda *_: 1e8)
+    base = tiny_stream.config("dm_replay")
+    wide = base.distillation.replace(num_networks=10**7)
+    (line,) = told(base.replace(distillation=wide))
+    assert line.startswith("distilling will take about ") and "hours on this CPU" in line
+    assert "--num-networks" in line and "a GPU" in line
+    long = base.replace(learner=base.learner.replace(epochs=10**9))
+    assert told(long)[0].startswith("learning will take about ")
+    benchmark = make_benchmark(long.benchmark, None, 0)
+    assert module.forecast(long, benchmark, None, torch.device("cuda")) == []
+
+
+def test_the_rate_is_a_forward_passs() -> None:
+    config = DistillationConfig(network=NetworkConfig("convnet", width=8, depth=2))
+    from clbench import networks
+
+    benchmark = make_benchmark(BenchmarkConfig("split_mnist5k"), None, 0)
+    network = networks.build(config.network, benchmark.spec, seed=0)
+    found = module.rate(network, benchmark.spec, CPU)
+    assert found > forward_flops(network, benchmark.spec.shape), "an image takes under a second"
