@@ -17,6 +17,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from clbench.device import autocast
+
+# Below so many operations nothing is measured: minutes on any core.
+WORTH_MEASURING = 1e13
+WORTH_TELLING_MINUTES = 20
+_BATCH = 16
 _ACTIVATIONS = ("relu", "relu_", "leaky_relu", "leaky_relu_", "sigmoid", "sigmoid_")
 _POOLINGS = ("max_pool2d", "avg_pool2d", "adaptive_max_pool2d")
 _DISTRIBUTIONS = ("clbench", "torch", "torchvision", "avalanche-lib", "numpy")
@@ -56,6 +62,41 @@ def forward_flops(
     finally:
         for part, training in modes:
             part.training = training
+
+
+def forward_rate(network: nn.Module, shape: tuple[int, int, int]) -> float:
+    """Floating-point operations a second of forward passes on the CPU, from a small batch."""
+    images = torch.zeros(_BATCH, *shape)
+    with torch.no_grad(), autocast("auto", torch.device("cpu")):
+        network(images)
+        start = time.perf_counter()
+        network(images)
+        seconds = time.perf_counter() - start
+    return _BATCH * forward_flops(network, shape) / max(seconds, 1e-9)
+
+
+def long_work(
+    what: str, flops: float, network: nn.Module, shape: tuple[int, int, int], shorter: str
+) -> str | None:
+    """A line on work that will take more than 20 minutes on this CPU; None for shorter work.
+
+    Args:
+        what: the work, as "distilling".
+        flops: its operations.
+        network: one of those that do it, on the CPU.
+        shape: (C, H, W) of an image.
+        shorter: options that would shorten it.
+    """
+    if flops < WORTH_MEASURING:
+        return None
+    minutes = flops / forward_rate(network, shape) / 60
+    if minutes < WORTH_TELLING_MINUTES:
+        return None
+    span = f"{minutes:.0f} minutes" if minutes < 90 else f"{minutes / 60:.1f} hours"
+    return (
+        f"{what} will take about {span} on this CPU ({flops:.1e} operations), less what the cache "
+        f"holds; a GPU, or smaller {shorter}, shortens it"
+    )
 
 
 @contextmanager

@@ -173,3 +173,9 @@ def test_an_installed_copy_inside_somebody_elses_repository_has_no_commit(tmp_pa
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("")
     assert cost._git_state(package) == (None, None)
+
+
+def test_the_rate_is_that_of_forward_passes() -> None:
+    network = small_network()
+    found = cost.forward_rate(network, (2, 8, 8))
+    assert found > cost.forward_flops(network, (2, 8, 8)), "an image takes under a second"

@@ -122,8 +122,11 @@ def command(
     config = build_config(base_config(), values, loop=loop)
     device = resolve_device(config.device)
     stream = config.benchmark
-    images = data.load(data_set, data_root, not quiet, stream.image_size)
-    images = images.normalised(stream.normalisation)
+    with ProgressLine(not quiet) as line:
+        images = data.load(
+            data_set, data_root, not quiet, stream.image_size,
+            lambda done, total: line.show("decoding", done, total, "images"),
+        ).normalised(stream.normalisation)  # fmt: skip
     name = f"{data.short_name(images.name)}-{config.distillation.distiller}"
     name += f"-ipc{config.memory.images_per_class}"
     path = new_file(output, Path("sets") / f"{name}-seed{config.seed}.safetensors")
@@ -183,6 +186,7 @@ def _distil(
         tracker.on_distillation_update(0, update)
 
     log = UpdateLog(listen)
+    _say_if_long(images, config, device, line)
     with closing(tracker):
         start = time.perf_counter()
         made = distiller.distill(
@@ -196,6 +200,26 @@ def _distil(
         )
         seconds = time.perf_counter() - start + log.seconds_saved
     return _stored(made, config.memory.storage), log, seconds
+
+
+def _say_if_long(
+    images: ImageData, config: RunConfig, device: torch.device, line: ProgressLine
+) -> None:
+    from clbench import distillation, networks
+    from clbench.cost import long_work
+
+    wanted, spec = config.distillation, images.spec
+    if device.type == "cuda" or not distillation.info(wanted.distiller).needs_network:
+        return
+    num = spec.num_classes * config.memory.images_per_class * config.memory.packing**2
+    flops = distillation.make_distiller(wanted).flops(
+        spec, num_real=len(images.train), num_classes=spec.num_classes, num_images=num
+    )
+    network = networks.build(wanted.network, spec, seed=0)
+    shorter = "--image-size, --distill-width, --num-networks or --num-updates"
+    told = long_work("distilling", flops, network, spec.shape, shorter)
+    if told is not None:
+        line.write(f"note: {told}")
 
 
 def _show(line: ProgressLine, name: str, update: Update) -> None:

@@ -89,8 +89,11 @@ def offline(
     config = build_config(base_config().replace(set_training=RECIPES[recipe]), values)
     device = resolve_device(config.device)
     stream = config.benchmark
-    images = data.load(data_set, data_root, not quiet, stream.image_size)
-    images = images.normalised(stream.normalisation)
+    with ProgressLine(not quiet) as line:
+        images = data.load(
+            data_set, data_root, not quiet, stream.image_size,
+            lambda done, total: line.show("decoding", done, total, "images"),
+        ).normalised(stream.normalisation)  # fmt: skip
     name = (
         f"{data.short_name(images.name)}-{config.learner.network.name}-{recipe}-seed{config.seed}"
     )

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from clbench.report import RunReport
 
+MOST_WITH_DIFFERENCES = 3  # more strategies side by side leave no room; compare shows all
 PHASES = ("train", "distil", "evaluate", "total")
 
 
@@ -35,8 +36,10 @@ def print_reports(reports: Sequence[RunReport], folders: Sequence[Path]) -> None
             sets = "1 distilled set" if cached == 1 else f"{cached} distilled sets"
             text = f"{sets} taken from the cache; the seconds are those it took to distil"
             out.print(f"Note ({name}): {text}", markup=False)
-        for note in report.notes:
-            out.print(f"Note ({name}): {note}", markup=False)
+    for note in dict.fromkeys(note for report in reports for note in report.notes):
+        told = [n for n, report in zip(names, reports, strict=True) if note in report.notes]
+        whose = "" if len(told) == len(names) > 1 else f" ({', '.join(told)})"
+        out.print(f"Note{whose}: {note}", markup=False)
 
 
 def _evaluations(report: RunReport, name: str) -> None:
@@ -76,7 +79,7 @@ def _experiences(reports: Sequence[RunReport], names: Sequence[str]) -> Table:
 
 
 def _summary(reports: Sequence[RunReport], names: Sequence[str]) -> Table:
-    difference = len(reports) > 1
+    difference = 1 < len(reports) <= MOST_WITH_DIFFERENCES
     columns = ["", *names]
     if difference:
         columns += [f"{names[0]} - {name}" for name in names[1:]]

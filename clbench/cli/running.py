@@ -127,6 +127,7 @@ class RunLine(NullTracker):
     """A run on one line: hears its progress (`RunProgress`) and, as a tracker, the losses."""
 
     phases = {
+        "decode": "decoding",
         "train": "training",
         **DISTILLATION_PHASES,
         "evaluate": "testing",
@@ -134,6 +135,7 @@ class RunLine(NullTracker):
         "architecture_search": "searching architectures by the memory of",
     }
     units = {
+        "decode": "images",
         "train": "steps",
         "experts": "updates",
         "start": "updates",
@@ -158,6 +160,7 @@ class RunLine(NullTracker):
         self._experience += name == "train"
         where = f"experience {self._experience} of {self._num_experiences}"
         where = where if self._experience else "the untrained network"
+        where = "images" if name == "decode" else where
         self._phase = f"{self._name}: {self.phases.get(name, name)} {where}"
         self._detail, self._done, self._total = self.units.get(name, "steps"), 0, total
         self._draw()

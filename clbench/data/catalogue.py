@@ -215,7 +215,11 @@ def prepare(
 
 
 def load(
-    name: str, root: Path | None = None, progress: bool = True, image_size: int | None = None
+    name: str,
+    root: Path | None = None,
+    progress: bool = True,
+    image_size: int | None = None,
+    on_image: OnImage | None = None,
 ) -> ImageData:
     """A data set in memory, fetched first where it is missing; read once per process.
 
@@ -226,6 +230,7 @@ def load(
         root: see `data_root`.
         progress: show a bar on the standard error stream while downloading.
         image_size: side of the squares that image files are decoded to; None for the default.
+        on_image: told of progress, where there is decoding to do.
 
     Raises:
         InputError: no such data set, or it is missing and cannot be fetched, or broken; or its
@@ -234,6 +239,8 @@ def load(
     entry, place = info(name).at(image_size), data_root(root)
     if entry.reader.status(entry, place) == "missing":
         entry.reader.fetch(entry, place, progress)
+    if isinstance(entry.reader, Preparer):
+        return entry.reader.prepare(entry, place, None, on_image).data
     # Files may change between two calls; looking at their dates is quick.
     return _read(entry, place) if entry.scalable else _load(entry, place)
 

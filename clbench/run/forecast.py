@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 import torch
-from torch import nn
 
 from clbench import networks, strategies
 from clbench.benchmarks import Benchmark
 from clbench.config import RunConfig
-from clbench.cost import forward_flops
-from clbench.device import autocast
+from clbench.cost import forward_flops, long_work
 from clbench.memory import DistilledMemory, ImageMemory
-from clbench.types import ImageSpec
-
-# Below so many operations nothing is measured: minutes on any core.
-WORTH_MEASURING = 1e13
-WORTH_TELLING_SECONDS = 20 * 60.0
-_BATCH = 16
 
 
 def distilling_flops(benchmark: Benchmark, memory: ImageMemory | None) -> float:
@@ -54,22 +44,10 @@ def learning_flops(config: RunConfig, benchmark: Benchmark) -> float:
     return 3 * one * images * (config.learner.epochs or 1)
 
 
-def rate(network: nn.Module, spec: ImageSpec, device: torch.device) -> float:
-    """Floating-point operations a second of forward passes, measured on a small batch."""
-    network = network.to(device)
-    images = torch.zeros(_BATCH, *spec.shape, device=device)
-    with torch.no_grad(), autocast("auto", device):
-        network(images)
-        start = time.perf_counter()
-        network(images)
-        seconds = time.perf_counter() - start
-    return _BATCH * forward_flops(network, spec.shape) / max(seconds, 1e-9)
-
-
 def forecast(
     config: RunConfig, benchmark: Benchmark, memory: ImageMemory | None, device: torch.device
 ) -> list[str]:
-    """Lines for work that will take more than `WORTH_TELLING_SECONDS` on a CPU; none on a GPU."""
+    """A line for each part that will take long on a CPU, see `long_work`; none on a GPU."""
     if device.type == "cuda":
         return []
     spec, lines = benchmark.spec, []
@@ -80,17 +58,6 @@ def forecast(
          "--image-size, --width, --epochs or --set-epochs"),
     )  # fmt: skip
     for what, flops, network, shorter in parts:
-        if flops < WORTH_MEASURING:
-            continue
-        seconds = flops / rate(networks.build(network, spec, seed=0), spec, device)
-        if seconds > WORTH_TELLING_SECONDS:
-            lines.append(
-                f"{what} will take about {_span(seconds)} on this CPU ({flops:.1e} operations), "
-                f"less what the cache holds; a GPU, or smaller {shorter}, shortens it"
-            )
+        line = long_work(what, flops, networks.build(network, spec, seed=0), spec.shape, shorter)
+        lines += [] if line is None else [line]
     return lines
-
-
-def _span(seconds: float) -> str:
-    minutes = seconds / 60
-    return f"{minutes:.0f} minutes" if minutes < 90 else f"{minutes / 60:.1f} hours"

@@ -14,8 +14,8 @@ class RunProgress(Protocol):
     def phase(self, name: str, total: int) -> None:
         """A phase begins, of ``total`` steps: "train", "experts", "start", "distil" or "evaluate".
 
-        "experts" trains networks that a distiller learns from, "start" makes the images that it
-        starts from.
+        "decode" reads image files for the first time, before the stream is loaded; "experts" trains
+        networks that a distiller learns from, "start" makes the images that it starts from.
 
         A phase ends where the next one begins.
         """

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from clbench import benchmarks, distillation, networks, seeding, strategies
+from clbench import benchmarks, data, distillation, networks, seeding, strategies
 from clbench.allocator import keep_freed_memory
 from clbench.benchmarks import Benchmark, make_benchmark
 from clbench.config import RunConfig
@@ -66,6 +66,8 @@ def run(
         strategies.find_strategy(config.strategy)
         benchmark = make_benchmark(config.benchmark, data_root, config.seed)
         config = _resolved(config, benchmark)
+        watcher = progress or NullProgress()
+        _decode(benchmark, data_root, watcher)
         device = resolve_device(config.device)
         directory = RunDirectory(output)
         surroundings = environment(device)
@@ -74,7 +76,6 @@ def run(
             directory.recorded(config.to_dict(), surroundings),
             seeding.global_seed(config.seed, "run"),
         ):
-            watcher = progress or NullProgress()
             session = _Session(config, benchmark, device, watcher, tracker, directory, use_cache)
             session.learn()
             session.evaluate_memory(use_cache)
@@ -336,6 +337,20 @@ class _Session:
             "from_cache": sum(d.from_cache for d in distillations),
             **({"evaluations": self.evaluations.measured} if self.evaluations.measured else {}),
         }
+
+
+def _decode(benchmark: Benchmark, data_root: Path | None, progress: RunProgress) -> None:
+    """Decode image files that were never decoded before, where somebody can see it."""
+    name = benchmarks.info(benchmark.config.name).dataset
+    if not data.info(name).scalable:
+        return
+
+    def show(done: int, total: int) -> None:
+        if done == 1:
+            progress.phase("decode", total)
+        progress.advance()
+
+    data.load(name, data_root, image_size=benchmark.config.image_size, on_image=show)
 
 
 def _resolved(config: RunConfig, benchmark: Benchmark) -> RunConfig:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from clbench.cli.running import RunLine
 from clbench.report import RunReport
 from tests.cli.conftest import SMALL_EVALUATION, Invoke
 from tests.cli.test_errors import assert_one_line
@@ -175,3 +176,27 @@ def test_ones_own_images_are_prepared_and_verified(invoke: Invoke):
     Path("pets/train/dog/1.png").write_bytes(b"x")
     done = invoke("data", "verify", "folder:pets", "--quiet")
     assert_one_line(done, "pets/train/dog/1.png", "expected a PNG or JPEG")
+
+
+def test_what_all_runs_must_tell_is_told_once(invoke: Invoke):
+    pictures.mhist(Path("root"))
+    arguments = ["run", "--benchmark", "split_mhist", "--data-root", "root", "--image-size", "16"]
+    done = invoke(*arguments, *QUICK, "--baseline", "naive", "--baseline", "herding_replay")
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.count("not the published data set") == 1
+    assert "\nNote: not the published" in done.stdout and "random_replay - naive" in done.stdout
+    more = invoke(*arguments, *QUICK, "--baseline", "naive", "--baseline", "herding_replay",
+                  "--baseline", "cumulative")  # fmt: skip
+    assert more.exit_code == 0 and "random_replay - naive" not in more.stdout
+
+
+def test_the_first_decoding_is_seen(invoke: Invoke, monkeypatch: pytest.MonkeyPatch):
+    seen = []
+    monkeypatch.setattr(RunLine, "phase", lambda self, name, total: seen.append((name, total)))
+    pictures.mhist(Path("root"))
+    arguments = ["run", "--benchmark", "split_mhist", "--data-root", "root", "--image-size", "20"]
+    assert invoke(*arguments, *QUICK, "-o", "first").exit_code == 0
+    assert ("decode", 8) in seen
+    seen.clear()
+    assert invoke(*arguments, *QUICK, "-o", "second").exit_code == 0
+    assert seen and "decode" not in [name for name, _ in seen]

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from clbench import strategies
+from clbench import cost, strategies
 from clbench.benchmarks import make_benchmark
-from clbench.config import BenchmarkConfig, DistillationConfig, NetworkConfig, RunConfig
-from clbench.cost import forward_flops
+from clbench.config import RunConfig
 from clbench.run import forecast as module
 from clbench.run import run
 from tests import tiny_stream
@@ -42,12 +41,12 @@ def test_operations_are_those_that_a_run_counts(strategy: str) -> None:
 
 
 def test_short_work_is_neither_told_nor_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "rate", lambda *_: pytest.fail("measured"))
+    monkeypatch.setattr(cost, "forward_rate", lambda *_: pytest.fail("measured"))
     assert told(tiny_stream.config("dm_replay")) == []
 
 
 def test_long_work_is_told_with_what_would_shorten_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "rate", lambda *_: 1e8)
+    monkeypatch.setattr(cost, "forward_rate", lambda *_: 1e8)
     base = tiny_stream.config("dm_replay")
     wide = base.distillation.replace(num_networks=10**7)
     (line,) = told(base.replace(distillation=wide))
@@ -57,13 +56,3 @@ def test_long_work_is_told_with_what_would_shorten_it(monkeypatch: pytest.Monkey
     assert told(long)[0].startswith("learning will take about ")
     benchmark = make_benchmark(long.benchmark, None, 0)
     assert module.forecast(long, benchmark, None, torch.device("cuda")) == []
-
-
-def test_the_rate_is_a_forward_passs() -> None:
-    config = DistillationConfig(network=NetworkConfig("convnet", width=8, depth=2))
-    from clbench import networks
-
-    benchmark = make_benchmark(BenchmarkConfig("split_mnist5k"), None, 0)
-    network = networks.build(config.network, benchmark.spec, seed=0)
-    found = module.rate(network, benchmark.spec, CPU)
-    assert found > forward_flops(network, benchmark.spec.shape), "an image takes under a second"
