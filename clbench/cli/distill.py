@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clbench.cli.names import DATASETS, DISTILLERS, completer
+from clbench.cli.names import DISTILLERS
 from clbench.cli.options import (
     DATA_ROOT,
     DISTILLATION,
@@ -30,7 +30,7 @@ from clbench.cli.options import (
     attach,
     under,
 )
-from clbench.cli.sets import NUM_NETWORKS, evaluation_options
+from clbench.cli.sets import DATA_SET, NUM_NETWORKS, evaluation_options
 
 if TYPE_CHECKING:
     import torch
@@ -42,14 +42,6 @@ if TYPE_CHECKING:
     from clbench.distillation.updates import UpdateLog
     from clbench.types import LabelledImages
 
-DATA_SET = Option(
-    ["--data-set"],
-    default="mnist5k",
-    metavar="NAME",
-    heading="Set",
-    shell_complete=completer(DATASETS),
-    help="Data set (clbench list data), or folder:PATH, images of your own.  [default: mnist5k]",
-)
 DISTILLER = Setting(
     "--distiller", "distillation.distiller", str, "Distiller (clbench list distillers).",
     "datadam", complete=DISTILLERS,
@@ -112,22 +104,17 @@ def command(
       clbench distill --initialisation noise --no-evaluate --seed 1
       clbench distill --distiller pad --tensorboard
     """
-    from clbench import data
     from clbench.cli.build_config import build_config
     from clbench.cli.display import ProgressLine, print_json
     from clbench.cli.places import new_directory, new_file
-    from clbench.cli.sets import base_config, make_judge, print_scores, say
+    from clbench.cli.sets import base_config, load_images, make_judge, print_scores, say
+    from clbench.data import short_name
     from clbench.device import resolve_device
 
     config = build_config(base_config(), values, loop=loop)
     device = resolve_device(config.device)
-    stream = config.benchmark
-    with ProgressLine(not quiet) as line:
-        images = data.load(
-            data_set, data_root, not quiet, stream.image_size,
-            lambda done, total: line.show("decoding", done, total, "images"),
-        ).normalised(stream.normalisation)  # fmt: skip
-    name = f"{data.short_name(images.name)}-{config.distillation.distiller}"
+    images = load_images(data_set, config, data_root, quiet=quiet)
+    name = f"{short_name(images.name)}-{config.distillation.distiller}"
     name += f"-ipc{config.memory.images_per_class}"
     path = new_file(output, Path("sets") / f"{name}-seed{config.seed}.safetensors")
     events = new_directory(None, path.with_suffix(".events")) if tensorboard else None

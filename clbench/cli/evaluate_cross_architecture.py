@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from clbench.cli.evaluations import NO_CACHE, OUTPUT, SETS, TENSORBOARD, WORKERS
-from clbench.cli.options import (
-    DATA_ROOT,
-    JSON,
-    MACHINE,
-    QUIET,
-    Command,
-    Option,
-    attach,
-    set_training_settings,
-    under,
+from clbench.cli.evaluations import (
+    COMMON_OPTIONS,
+    SETS,
+    Shown,
+    evaluate_sets,
+    majority_share,
 )
+from clbench.cli.options import MACHINE, Command, Option, attach, set_training_settings, under
 from clbench.cli.sets import NUM_NETWORKS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from clbench.cli.evaluations import LoadedSet
+    from clbench.data import ImageData
     from clbench.evaluation import CrossArchitecture
 
 BACKBONES = "mlp,convnet,lenet,alexnet,vgg11,resnet18"
@@ -57,20 +56,12 @@ FULL_NETWORKS = Option(
 @under("Evaluation", set_training_settings("evaluation"))
 @attach(FULL_EPOCHS, FULL_NETWORKS)
 @under("Machine", MACHINE)
-@attach(WORKERS, OUTPUT, DATA_ROOT, TENSORBOARD, NO_CACHE, QUIET, JSON)
+@attach(*COMMON_OPTIONS)
 def cross_architecture(
     sets: tuple[Path, ...],
     networks: str,
     num_networks_evaluated: int,
-    full_epochs: int,
     full_networks: str | None,
-    workers: int | None,
-    output: Path | None,
-    data_root: Path | None,
-    tensorboard: bool,
-    no_cache: bool,
-    quiet: bool,
-    json: bool,
     **values: Any,
 ) -> None:
     r"""Train networks that a set was not distilled with on that set.
@@ -86,75 +77,38 @@ def cross_architecture(
       clbench evaluate cross-architecture set.safetensors --networks mlp,vgg11
       clbench evaluate cross-architecture runs/mine --full-epochs 2
     """
-    from clbench.cli.build_config import build_config
-    from clbench.cli.display import ProgressLine, print_json
-    from clbench.cli.evaluations import (
-        KEPT_TRIALS,
-        about_sets,
-        load_sets,
-        majority_share,
-        provenance,
-        resumable,
-        say_trials,
-        say_where,
-        write_result,
-    )
-    from clbench.cli.places import new_directory
-    from clbench.cli.sets import base_config
-    from clbench.data import short_name
-    from clbench.device import resolve_device
-    from clbench.evaluation import RECIPES, named, trials
     from clbench.evaluation import cross_architecture as evaluate
+    from clbench.evaluation import named
 
-    config = build_config(base_config(), values)
-    device = resolve_device(config.device)
-    loaded, images = load_sets(sets, data_root)
-    place = new_directory(
-        output, Path("evaluations") / f"cross-architecture-{short_name(images.name)}"
+    evaluate_sets(
+        "cross-architecture",
+        sets,
+        values,
+        evaluate,
+        _shown,
+        networks=named(networks),
+        num_networks=num_networks_evaluated,
+        full_networks=None if full_networks is None else named(full_networks),
     )
-    chosen = named(networks)
-    with ProgressLine(not quiet) as line, resumable(KEPT_TRIALS):
-        line.show("training networks", 0, 1, "networks")
-        found = evaluate(
-            {name: one.images for name, one in loaded.items()},
-            images.train,
-            images.test,
-            images.spec,
-            networks=chosen,
-            training=config.set_training,
-            num_networks=num_networks_evaluated,
-            full=RECIPES["course"].replace(epochs=full_epochs) if full_epochs else None,
-            full_networks=None if full_networks is None else named(full_networks),
-            seed=config.seed,
-            device=device,
-            workers=workers or trials.default_workers(),
-            directory=None if no_cache else trials.default_directory(),
-            on_trial=say_trials(line),
-        )
-    used = {"training": config.set_training.to_dict(), "seed": config.seed}
-    used |= {"num_networks": num_networks_evaluated, "full_epochs": full_epochs}
-    result = {
-        "kind": "cross-architecture",
-        **provenance(images, used),
-        "sets": about_sets(loaded),
-        "result": found.to_dict(),
-        "measured": found.measured(),
-    }
+
+
+def _shown(found: CrossArchitecture, loaded: Mapping[str, LoadedSet], images: ImageData) -> Shown:
+    below = found.exceptions()
+    pairs = ", ".join(f"{network} on {name}" for name, network in below)
+    told = "every network learns more from the sets than from random images of equal bytes"
+    if below:
+        told = f"not above random real images of equal bytes: {pairs}"
     labels = {name: one.distilled_with for name, one in loaded.items()}
-    drawn = _drawn(found, labels, majority_share(images))
-    rows = {"accuracy": (("set", "bytes", *found.networks), _rows(found))}
-    write_result(place, result, drawn=drawn, tables=rows, tensorboard=tensorboard)
-    if json:
-        return print_json(result)
-    if not quiet:
-        _print(found, images.shown_as)
-        say_where(images, place, tensorboard)
-    return None
+    return Shown(
+        ": accuracy % of networks trained on each set alone",
+        ("set", "bytes", *found.networks),
+        _rows(found),
+        [told],
+        _drawn(found, labels, majority_share(images)),
+    )
 
 
-def _drawn(
-    found: CrossArchitecture, distilled_with: dict[str, str], share: float | None
-) -> dict[str, Figure]:
+def _drawn(found: CrossArchitecture, distilled_with: dict[str, str], share: float | None) -> Figure:
     from clbench.figures import cross_architecture_figure
 
     def label(row: str) -> str:
@@ -165,8 +119,7 @@ def _drawn(
         label(row): {network: list(s.values) for network, s in found.scores[row].items()}
         for row in found.sets
     }
-    figure = cross_architecture_figure(scores, found.networks, majority_share=share)
-    return {"cross_architecture": figure}
+    return cross_architecture_figure(scores, found.networks, majority_share=share)
 
 
 def _rows(found: CrossArchitecture) -> list[list[str]]:
@@ -178,18 +131,3 @@ def _rows(found: CrossArchitecture) -> list[list[str]]:
         shown = ["-" if scores is None else mean_and_deviation(scores) for scores in cells]
         rows.append([row, count(found.num_bytes[row]), *shown])
     return rows
-
-
-def _print(found: CrossArchitecture, data_name: str) -> None:
-    from clbench.cli.display import print_table, table
-
-    made = table(("set", "bytes", *found.networks))
-    for row in _rows(found):
-        made.add_row(*row)
-    print_table(f"{data_name}: accuracy % of networks trained on each set alone", made)
-    below = found.exceptions()
-    if below:
-        pairs = ", ".join(f"{network} on {name}" for name, network in below)
-        click.echo(f"not above random real images of equal bytes: {pairs}")
-    else:
-        click.echo("every network learns more from the sets than from random images of equal bytes")

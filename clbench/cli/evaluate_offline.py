@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clbench.cli.evaluations import OUTPUT, TENSORBOARD
-from clbench.cli.names import DATASETS, completer
 from clbench.cli.options import (
     DATA_ROOT,
     IMAGES,
@@ -22,6 +21,7 @@ from clbench.cli.options import (
     set_training_settings,
     under,
 )
+from clbench.cli.sets import DATA_SET
 
 if TYPE_CHECKING:
     from clbench.config import RunConfig
@@ -29,14 +29,6 @@ if TYPE_CHECKING:
     from clbench.evaluation import Offline
 
 RECIPES = ("course", "modern")
-DATA_SET = Option(
-    ["--data-set"],
-    default="mnist5k",
-    metavar="NAME",
-    heading="Data",
-    shell_complete=completer(DATASETS),
-    help="Data set (clbench list data).  [default: mnist5k]",
-)
 RECIPE = Option(
     ["--recipe"],
     type=click.Choice(RECIPES),
@@ -77,26 +69,19 @@ def offline(
       clbench evaluate offline --data-set mnist --recipe modern --data-root ~/data
       clbench evaluate offline --network mlp --epochs 5 -o evaluations/mlp
     """
-    from clbench import data
     from clbench.cli.build_config import build_config
     from clbench.cli.display import ProgressLine, print_json
     from clbench.cli.evaluations import provenance, resumable, say_where
     from clbench.cli.places import resumable_directory
-    from clbench.cli.sets import base_config
+    from clbench.cli.sets import base_config, load_images
+    from clbench.data import short_name
     from clbench.device import resolve_device
     from clbench.evaluation import RECIPES, Epoch, train_offline
 
     config = build_config(base_config().replace(set_training=RECIPES[recipe]), values)
     device = resolve_device(config.device)
-    stream = config.benchmark
-    with ProgressLine(not quiet) as line:
-        images = data.load(
-            data_set, data_root, not quiet, stream.image_size,
-            lambda done, total: line.show("decoding", done, total, "images"),
-        ).normalised(stream.normalisation)  # fmt: skip
-    name = (
-        f"{data.short_name(images.name)}-{config.learner.network.name}-{recipe}-seed{config.seed}"
-    )
+    images = load_images(data_set, config, data_root, quiet=quiet)
+    name = f"{short_name(images.name)}-{config.learner.network.name}-{recipe}-seed{config.seed}"
     place = resumable_directory(output, Path("evaluations") / f"offline-{name}")
     checkpoint = place / "checkpoint.pt"
     what = f"{checkpoint} keeps the epochs that were done"

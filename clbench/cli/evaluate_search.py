@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from clbench.cli.evaluations import NO_CACHE, OUTPUT, SETS, TENSORBOARD, WORKERS
+from clbench.cli.evaluations import COMMON_OPTIONS, SETS, Shown, evaluate_sets
 from clbench.cli.names import completer
-from clbench.cli.options import (
-    DATA_ROOT,
-    JSON,
-    MACHINE,
-    QUIET,
-    Command,
-    Option,
-    attach,
-    set_training_settings,
-    under,
-)
+from clbench.cli.options import MACHINE, Command, Option, attach, set_training_settings, under
 
 if TYPE_CHECKING:
+    from clbench.cli.evaluations import LoadedSet
+    from clbench.data import ImageData
     from clbench.evaluation import ArchitectureSearch
     from clbench.ranking import Correlation
 
@@ -83,22 +76,14 @@ FULL_NETWORKS = Option(
 @under("Training on each set", set_training_settings("evaluation"))
 @attach(FULL_EPOCHS, FULL_NETWORKS)
 @under("Machine", MACHINE)
-@attach(WORKERS, OUTPUT, DATA_ROOT, TENSORBOARD, NO_CACHE, QUIET, JSON)
+@attach(*COMMON_OPTIONS)
 def architecture_search(
     sets: tuple[Path, ...],
     space: str,
     candidates: int | None,
     num_networks_evaluated: int,
     top_k: int,
-    full_epochs: int,
     num_full_networks: int,
-    workers: int | None,
-    output: Path | None,
-    data_root: Path | None,
-    tensorboard: bool,
-    no_cache: bool,
-    quiet: bool,
-    json: bool,
     **values: Any,
 ) -> None:
     r"""Search an architecture by training on small sets instead of the full data.
@@ -115,73 +100,24 @@ def architecture_search(
       clbench evaluate architecture-search set.safetensors \
           --space convnet720 --candidates 40
     """
-    from clbench.cli.build_config import build_config
-    from clbench.cli.display import ProgressLine, print_json
-    from clbench.cli.evaluations import (
-        KEPT_TRIALS,
-        about_sets,
-        load_sets,
-        provenance,
-        resumable,
-        say_trials,
-        say_where,
-    )
-    from clbench.cli.places import new_directory
-    from clbench.cli.sets import base_config
-    from clbench.data import short_name
-    from clbench.device import resolve_device
-    from clbench.evaluation import RECIPES, spaces, trials
     from clbench.evaluation import architecture_search as search
+    from clbench.evaluation import spaces
 
-    config = build_config(base_config(), values)
-    device = resolve_device(config.device)
-    chosen = spaces.find(space)
-    loaded, images = load_sets(sets, data_root)
-    place = new_directory(
-        output, Path("evaluations") / f"architecture-search-{short_name(images.name)}"
+    evaluate_sets(
+        "architecture-search",
+        sets,
+        values,
+        search,
+        _shown,
+        space=spaces.find(space),
+        num_candidates=candidates,
+        num_networks=num_networks_evaluated,
+        num_full_networks=num_full_networks,
+        top_k=top_k,
     )
-    with ProgressLine(not quiet) as line, resumable(KEPT_TRIALS):
-        line.show("training networks", 0, 1, "networks")
-        found = search(
-            {name: one.images for name, one in loaded.items()},
-            images.train,
-            images.test,
-            images.spec,
-            chosen,
-            num_candidates=candidates,
-            training=config.set_training,
-            full=RECIPES["course"].replace(epochs=full_epochs) if full_epochs else None,
-            num_networks=num_networks_evaluated,
-            num_full_networks=num_full_networks,
-            top_k=top_k,
-            seed=config.seed,
-            device=device,
-            workers=workers or trials.default_workers(),
-            directory=None if no_cache else trials.default_directory(),
-            on_trial=say_trials(line),
-        )
-    used = {"space": space, "training": config.set_training.to_dict(), "seed": config.seed}
-    used |= {"num_networks": num_networks_evaluated, "full_epochs": full_epochs}
-    result = {
-        "kind": "architecture-search",
-        **provenance(images, used),
-        "sets": about_sets(loaded),
-        "result": found.to_dict(),
-        "measured": found.measured(),
-    }
-    _write(place, result, found, tensorboard)
-    if json:
-        return print_json(result)
-    if not quiet:
-        _print(found, images.shown_as)
-        say_where(images, place, tensorboard)
-    return None
 
 
-def _write(
-    place: Path, result: dict[str, Any], found: ArchitectureSearch, tensorboard: bool
-) -> None:
-    from clbench.cli.evaluations import write_result
+def _shown(found: ArchitectureSearch, loaded: Mapping[str, LoadedSet], images: ImageData) -> Shown:
     from clbench.figures import search_figure
 
     captions = {
@@ -189,12 +125,12 @@ def _write(
         for proxy in found.proxies
     }
     scores = {proxy.name: proxy.scores for proxy in found.proxies}
-    write_result(
-        place,
-        result,
-        drawn={"architecture_search": search_figure(scores, found.truth, captions)},
-        tables={"ranking": (_columns(found), _rows(found))},
-        tensorboard=tensorboard,
+    return Shown(
+        f", {len(found.candidates)} architectures of {found.space}",
+        _columns(found),
+        _rows(found),
+        [f"best by {proxy.name}: {found.labels[proxy.chosen]}" for proxy in found.proxies],
+        search_figure(scores, found.truth, captions),
     )
 
 
@@ -235,14 +171,3 @@ def _rows(found: ArchitectureSearch) -> list[list[str]]:
         best = f"{100 * max(found.truth):.2f}"
         rows.append(["full data", "", best, seconds(found.truth_seconds), "1.0", *["-"] * 4])
     return rows
-
-
-def _print(found: ArchitectureSearch, data_name: str) -> None:
-    from clbench.cli.display import print_table, table
-
-    made = table(_columns(found))
-    for row in _rows(found):
-        made.add_row(*row)
-    print_table(f"{data_name}, {len(found.candidates)} architectures of {found.space}", made)
-    for proxy in found.proxies:
-        click.echo(f"best by {proxy.name}: {found.labels[proxy.chosen]}")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clbench.cli.group import Interrupted
-from clbench.cli.options import Option, flag
+from clbench.cli.options import DATA_ROOT, JSON, QUIET, Option, flag
 from clbench.cli.stopping import terminable
 
 if TYPE_CHECKING:
@@ -50,6 +50,9 @@ TENSORBOARD = Option(
     heading="Output",
     help="Write TensorBoard events.  [default: yes]",
 )
+
+COMMON_OPTIONS = (WORKERS, OUTPUT, DATA_ROOT, TENSORBOARD, NO_CACHE, QUIET, JSON)
+COMMON = tuple(option.name or "" for option in COMMON_OPTIONS)
 
 
 @dataclass(frozen=True)
@@ -179,6 +182,104 @@ def resumable(what: str) -> Iterator[None]:
 
 
 KEPT_TRIALS = "the networks that were trained are kept in the cache"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What people see of an evaluation.
+
+    Attributes:
+        title: of the table, behind the name of the data.
+        columns, rows: the table.
+        lines: what stands below it.
+        figure: of it.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    lines: Sequence[str]
+    figure: Figure
+
+
+def evaluate_sets(
+    kind: str,
+    paths: Sequence[Path],
+    values: dict[str, Any],
+    evaluate: Callable[..., Any],
+    show: Callable[[Any, Mapping[str, LoadedSet], ImageData], Shown],
+    **special: Any,
+) -> None:
+    """Do all that evaluations of sets have in common: read, evaluate, write, print.
+
+    Args:
+        kind: name of the evaluation, in file names too.
+        paths: sets and run directories.
+        values: of the options, `COMMON` and the configuration's among them.
+        evaluate: of `clbench.evaluation`.
+        show: makes of its outcome what people see.
+        special: arguments of this evaluation alone; plain ones are part of the report.
+    """
+    from clbench.cli.build_config import build_config
+    from clbench.cli.display import ProgressLine, print_json, print_table, table
+    from clbench.cli.places import new_directory
+    from clbench.cli.sets import base_config
+    from clbench.data import short_name
+    from clbench.device import resolve_device
+    from clbench.evaluation import RECIPES, trials
+
+    common = {name: values.pop(name) for name in COMMON}
+    full_epochs = values.pop("full_epochs")
+    config = build_config(base_config(), values)
+    device = resolve_device(config.device)
+    loaded, images = load_sets(paths, common["data_root"])
+    default = Path("evaluations") / f"{kind}-{short_name(images.name)}"
+    place = new_directory(common["output"], default)
+    with ProgressLine(not common["quiet"]) as line, resumable(KEPT_TRIALS):
+        line.show("training networks", 0, 1, "networks")
+        found = evaluate(
+            {name: one.images for name, one in loaded.items()},
+            images.train,
+            images.test,
+            images.spec,
+            training=config.set_training,
+            full=RECIPES["course"].replace(epochs=full_epochs) if full_epochs else None,
+            seed=config.seed,
+            device=device,
+            workers=common["workers"] or trials.default_workers(),
+            directory=None if common["no_cache"] else trials.default_directory(),
+            on_trial=say_trials(line),
+            **special,
+        )
+    plain = {k: v for k, v in special.items() if v is None or isinstance(v, (int, float, str))}
+    training = {"training": config.set_training.to_dict(), "seed": config.seed}
+    result = {
+        "kind": kind,
+        **provenance(images, {**training, "full_epochs": full_epochs, **plain}),
+        "sets": about_sets(loaded),
+        "result": found.to_dict(),
+        "measured": found.measured(),
+    }
+    shown = show(found, loaded, images)
+    name = kind.replace("-", "_")
+    write_result(
+        place,
+        result,
+        drawn={name: shown.figure},
+        tables={name: (shown.columns, shown.rows)},
+        tensorboard=common["tensorboard"],
+    )
+    if common["json"]:
+        return print_json(result)
+    if not common["quiet"]:
+        made = table(shown.columns)
+        for row in shown.rows:
+            made.add_row(*row)
+        print_table(f"{images.shown_as}{shown.title}", made)
+        for text in shown.lines:
+            click.echo(text)
+        say_where(images, place, common["tensorboard"])
+    return None
 
 
 def write_result(

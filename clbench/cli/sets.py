@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from clbench.cli.names import DATASETS, completer
 from clbench.cli.options import Decorator, Option, network_settings, set_training_settings, under
 
 if TYPE_CHECKING:
@@ -28,6 +30,14 @@ NUM_NETWORKS = Option(
     heading="Evaluation",
     help="Fresh networks trained on each set.  [default: 5]",
 )
+DATA_SET = Option(
+    ["--data-set"],
+    default="mnist5k",
+    metavar="NAME",
+    heading="Data",
+    shell_complete=completer(DATASETS),
+    help="Data set (clbench list data), or folder:PATH.  [default: mnist5k]",
+)
 evaluation_options: Decorator = under("Evaluation", EVALUATION)
 
 
@@ -36,6 +46,23 @@ def base_config() -> RunConfig:
     from clbench.config import LearnerConfig, NetworkConfig, RunConfig
 
     return RunConfig(learner=LearnerConfig(network=NetworkConfig("convnet")))
+
+
+def load_images(
+    data_set: str, config: RunConfig, data_root: Path | None, *, quiet: bool
+) -> ImageData:
+    """A data set at the configuration's size and normalisation; a first decoding can be seen."""
+    from clbench import data
+    from clbench.cli.display import ProgressLine
+
+    wanted = config.benchmark
+    with ProgressLine(not quiet) as line:
+
+        def show(done: int, total: int) -> None:
+            line.show("decoding", done, total, "images")
+
+        images = data.load(data_set, data_root, not quiet, wanted.image_size, show)
+    return images.normalised(wanted.normalisation)
 
 
 def make_judge(
