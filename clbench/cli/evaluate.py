@@ -75,7 +75,7 @@ def score(
     """
     from clbench.cli.build_config import build_config
     from clbench.cli.display import ProgressLine, print_json
-    from clbench.cli.evaluations import load_sets
+    from clbench.cli.evaluations import load_sets, say_notes
     from clbench.cli.sets import base_config, make_judge, print_scores
     from clbench.device import resolve_device
     from clbench.evaluation.rivals import sizes
@@ -93,6 +93,7 @@ def score(
     if not quiet:
         network = config.learner.network.name
         print_scores(f"{images.shown_as}: {network} trained on each set alone", rows)
+        say_notes(images)
     return None
 
 

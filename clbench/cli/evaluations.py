@@ -305,15 +305,20 @@ def write_result(
 
 def say_where(images: ImageData, directory: Path, tensorboard: bool) -> None:
     """The last lines of every evaluation."""
+    say_notes(images)
+    click.echo(f"report:      {directory / 'report.json'}")
+    click.echo(f"figures:     {directory / 'figures'}")
+    if tensorboard:
+        click.echo(f"TensorBoard: tensorboard --logdir {shlex.quote(str(directory))}")
+
+
+def say_notes(images: ImageData) -> None:
+    """What a reader of any number must know of the data."""
     for note in images.notes:
         click.echo(f"note:        {note}")
     share = majority_share(images)
     if share is not None:
         click.echo(f"note:        always the larger class: {100 * share:.1f} %")
-    click.echo(f"report:      {directory / 'report.json'}")
-    click.echo(f"figures:     {directory / 'figures'}")
-    if tensorboard:
-        click.echo(f"TensorBoard: tensorboard --logdir {shlex.quote(str(directory))}")
 
 
 def majority_share(images: ImageData) -> float | None:
