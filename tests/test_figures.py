@@ -214,6 +214,10 @@ def test_the_larger_of_two_classes_is_a_line() -> None:
         [1.0, 0.5], [0.6, 0.9], test_accuracy=0.8, title="x", majority_share=0.632
     )
     assert lines_at(full.axes[1], 63.2) == 1 and lines_at(full.axes[1], 80) == 1
+    stream = figures.forgetting_curves_figure([[0.9, 0.0], [0.1, 0.8]], majority_share=0.632)
+    assert lines_at(stream.axes[0], 63.2) == 1
+    confusion = figures.confusion_figure([[600, 17], [300, 60]])
+    assert "larger class: 63.2 %" in confusion.axes[0].get_xlabel()
     crossed = figures.cross_architecture_figure(
         {"a": {"mlp": [0.7]}}, ["mlp"], majority_share=0.632
     )

@@ -83,7 +83,7 @@ def confusion_figure(
     Args:
         confusion: (K, K) counts, rows true, columns predicted; rows may be empty.
         class_names: K names, or empty for the numbers.
-        title: heading; the accuracy is added to it.
+        title: heading; the accuracy is added to it, and of two classes the larger share below.
     """
     counts = np.asarray(confusion, dtype=np.float64)
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or not len(counts):
@@ -109,6 +109,9 @@ def confusion_figure(
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         axes.set_xlabel("predicted")
+        if num_classes == 2 and totals.sum():
+            share = 100 * totals.max() / totals.sum()
+            axes.set_xlabel(f"predicted\nlarger class: {share:.1f} %")
         axes.set_ylabel("true")
         axes.set_title(title)
     return figure

@@ -7,7 +7,7 @@ import torch
 from clbench import networks, strategies
 from clbench.benchmarks import Benchmark
 from clbench.config import RunConfig
-from clbench.cost import forward_flops, long_work
+from clbench.cost import WORTH_MEASURING, forward_flops, long_work
 from clbench.memory import DistilledMemory, ImageMemory
 
 
@@ -58,6 +58,8 @@ def forecast(
          "--image-size, --width, --epochs or --set-epochs"),
     )  # fmt: skip
     for what, flops, network, shorter in parts:
+        if flops < WORTH_MEASURING:  # a network that is not needed is not built either
+            continue
         line = long_work(what, flops, networks.build(network, spec, seed=0), spec.shape, shorter)
         lines += [] if line is None else [line]
     return lines
