@@ -204,9 +204,6 @@ def lines_at(axes, value: float, upright: bool = False) -> int:
 
 
 def test_the_larger_of_two_classes_is_a_line() -> None:
-    groups = {"naive": [[[0.9, 0.0], [0.1, 0.8]]], "replay": [[[0.9, 0.0], [0.7, 0.8]]]}
-    curves = figures.comparison_curves_figure(groups, majority_share=0.632)
-    assert lines_at(curves.axes[0], 63.2) == 1 and lines_at(curves.axes[1], 63.2) == 0
     bars = figures.comparison_bars_figure({"naive": [0.5], "replay": [0.7]}, majority_share=0.632)
     assert lines_at(bars.axes[0], 63.2, upright=True) == 1
     assert "63.2 %" in bars.legends[0].get_texts()[0].get_text()
@@ -214,8 +211,6 @@ def test_the_larger_of_two_classes_is_a_line() -> None:
         [1.0, 0.5], [0.6, 0.9], test_accuracy=0.8, title="x", majority_share=0.632
     )
     assert lines_at(full.axes[1], 63.2) == 1 and lines_at(full.axes[1], 80) == 1
-    stream = figures.forgetting_curves_figure([[0.9, 0.0], [0.1, 0.8]], majority_share=0.632)
-    assert lines_at(stream.axes[0], 63.2) == 1
     confusion = figures.confusion_figure([[600, 17], [300, 60]])
     assert "larger class: 63.2 %" in confusion.axes[0].get_xlabel()
     crossed = figures.cross_architecture_figure(

@@ -163,14 +163,30 @@ def to_dict(comparison: Comparison) -> dict[str, Any]:
 
 
 def comparison_figures(comparison: Comparison) -> dict[str, Figure]:
-    """File stem -> figure: ``forgetting_curves`` of all groups, ``average_accuracy`` as bars."""
+    """File stem -> figure: ``forgetting_curves`` of all groups, ``average_accuracy`` as bars.
+
+    Of two classes there is ``accuracy_of_all`` too, the accuracy over all test images beside what
+    always saying the larger class has; the average over experiences is no match for that number.
+    """
     from clbench import figures
 
-    matrices = {g.label: [r.accuracy_matrix for r in g.reports] for g in comparison.groups}
-    values = {g.label: g.average_accuracy.values for g in comparison.groups}
-    shares = {r.metrics.get("majority_share") for g in comparison.groups for r in g.reports}
-    share = shares.pop() if len(shares) == 1 else None
-    return {
-        "forgetting_curves": figures.comparison_curves_figure(matrices, majority_share=share),
-        "average_accuracy": figures.comparison_bars_figure(values, majority_share=share),
+    reports = {g.label: g.reports for g in comparison.groups}
+    drawn = {
+        "forgetting_curves": figures.comparison_curves_figure(
+            {label: [r.accuracy_matrix for r in runs] for label, runs in reports.items()}
+        ),
+        "average_accuracy": figures.comparison_bars_figure(
+            {g.label: g.average_accuracy.values for g in comparison.groups}
+        ),
     }
+    shares = {r.metrics.get("majority_share") for runs in reports.values() for r in runs}
+    if len(shares) == 1 and None not in shares:
+        drawn["accuracy_of_all"] = figures.comparison_bars_figure(
+            {
+                label: [r.metrics["weighted_average_accuracy"] for r in runs]
+                for label, runs in reports.items()
+            },
+            title="Accuracy over all test images after the stream",
+            majority_share=shares.pop(),
+        )
+    return drawn

@@ -25,9 +25,7 @@ from clbench.statistics import mean_interval
 from clbench.types import InputError
 
 
-def comparison_curves_figure(
-    groups: Mapping[str, Sequence[metrics.Matrix]], *, majority_share: float | None = None
-) -> Figure:
+def comparison_curves_figure(groups: Mapping[str, Sequence[metrics.Matrix]]) -> Figure:
     """Average accuracy and mean forgetting of each group over the experiences learnt.
 
     Lines are means over seeds, bands 95 % t-intervals (none with a single seed). The length of the
@@ -35,7 +33,6 @@ def comparison_curves_figure(
 
     Args:
         groups: label -> one accuracy matrix (T, T) per seed.
-        majority_share: of the larger of two classes among the test images, drawn as a line.
 
     Raises:
         InputError: no groups, or a group without matrices.
@@ -54,7 +51,6 @@ def comparison_curves_figure(
         per_cent(left, "average accuracy so far (%)")
         right.set_ylabel("mean forgetting so far (points)")
         right.grid(True)
-        majority_line(left, majority_share)
         left.set_title("Accuracy")
         right.set_title("Forgetting")
         figure.legend(loc="outside lower center", ncols=min(3, len(groups)))

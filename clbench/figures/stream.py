@@ -17,7 +17,6 @@ from clbench.figures.style import (
     MARKERS,
     drawing,
     learnt_axis,
-    majority_line,
     ordered_colours,
     per_cent,
     wide_enough,
@@ -95,7 +94,6 @@ def forgetting_curves_figure(
     *,
     class_groups: Sequence[Sequence[int]] | None = None,
     title: str = "Accuracy on each experience, from the moment it is learnt",
-    majority_share: float | None = None,
 ) -> Figure:
     """Accuracy on every experience over the experiences learnt, and their average in black.
 
@@ -103,7 +101,6 @@ def forgetting_curves_figure(
         R: (T, T) accuracies in 0..1.
         class_groups: classes of each experience, for the legend.
         title: heading.
-        majority_share: of the larger of two classes among all test images, drawn as a line.
     """
     average = metrics.average_accuracy_curve(R)
     matrix, count = np.asarray(R, dtype=np.float64), len(average)
@@ -123,7 +120,6 @@ def forgetting_curves_figure(
             label="average",
             clip_on=False,
         )
-        majority_line(axes, majority_share)
         learnt_axis(axes, count)
         per_cent(axes, "accuracy (%)")
         figure.legend(

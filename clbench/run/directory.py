@@ -103,9 +103,7 @@ class RunDirectory:
         R, groups = report.accuracy_matrix, report.class_groups
         drawn = {
             "accuracy_matrix": figures.accuracy_matrix_figure(R, class_groups=groups),
-            "forgetting_curves": figures.forgetting_curves_figure(
-                R, class_groups=groups, majority_share=report.metrics.get("majority_share")
-            ),
+            "forgetting_curves": figures.forgetting_curves_figure(R, class_groups=groups),
             "confusion": figures.confusion_figure(report.confusion_matrix, class_names=class_names),
         }
         if memory is not None and len(memory):

@@ -185,6 +185,8 @@ def test_what_all_runs_must_tell_is_told_once(invoke: Invoke):
     assert done.exit_code == 0, done.stderr
     assert done.stdout.count("not the published data set") == 1
     assert "\nNote: not the published" in done.stdout and "random_replay - naive" in done.stdout
+    (figure,) = Path("runs/split_mhist").rglob("comparison/accuracy_of_all.png")
+    assert figure.stat().st_size > 0
     more = invoke(*arguments, *QUICK, "--baseline", "naive", "--baseline", "herding_replay",
                   "--baseline", "cumulative")  # fmt: skip
     assert more.exit_code == 0 and "random_replay - naive" not in more.stdout
