@@ -67,21 +67,21 @@ def tiny_images(tiny_spec: ImageSpec) -> LabelledImages:
     return LabelledImages(images.to(torch.uint8), labels)
 
 
-@pytest.fixture(scope="session")
-def real_data_root() -> Path:
-    """The folder that ``CLBENCH_DATA`` names, where it holds the real MNIST."""
-    if not _DATA:
-        pytest.skip("needs real data: set CLBENCH_DATA to a folder that holds MNIST/raw")
-    root = Path(_DATA).expanduser().resolve()
-    if not list((root / "MNIST" / "raw").glob("train-images-idx3-ubyte*")):
-        pytest.skip(f"needs real data: {root} holds no MNIST/raw/train-images-idx3-ubyte.gz")
+def _real_data(pattern: str) -> Path:
+    """The folder that ``CLBENCH_DATA`` names, where it holds the pattern; else a clear skip."""
+    root = Path(_DATA).expanduser().resolve() if _DATA else None
+    if root is None or not list(root.glob(pattern)):
+        pytest.skip(f"needs real data: set CLBENCH_DATA to a folder that holds {pattern}")
     return root
 
 
 @pytest.fixture(scope="session")
+def real_data_root() -> Path:
+    """The folder of the real MNIST."""
+    return _real_data("MNIST/raw/train-images-idx3-ubyte*")
+
+
+@pytest.fixture(scope="session")
 def standin_root() -> Path:
-    """Real histology images in MHIST's layout, where ``CLBENCH_DATA`` holds them; not MHIST."""
-    folder = Path(_DATA).expanduser().resolve() / "MHIST_standin" if _DATA else None
-    if folder is None or not (folder / "annotations.csv").is_file():
-        pytest.skip("needs real data: set CLBENCH_DATA to a folder that holds MHIST_standin")
-    return folder
+    """Real histology images in MHIST's layout; not MHIST."""
+    return _real_data("MHIST_standin/annotations.csv") / "MHIST_standin"

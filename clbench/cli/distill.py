@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from clbench.cli.evaluations import NO_CACHE, WORKERS, resumable
 from clbench.cli.names import DISTILLERS
 from clbench.cli.options import (
     DATA_ROOT,
@@ -77,15 +78,17 @@ TENSORBOARD = Option(
 @under(TRAJECTORY_HEADING, TRAJECTORY)
 @attach(EVALUATE, NUM_NETWORKS)
 @evaluation_options
-@attach(OUTPUT, DATA_ROOT, TENSORBOARD, QUIET, JSON)
+@attach(WORKERS, OUTPUT, DATA_ROOT, TENSORBOARD, NO_CACHE, QUIET, JSON)
 def command(
     data_set: str,
     loop: str | None,
     evaluate: bool,
     num_networks_evaluated: int,
+    workers: int | None,
     output: Path | None,
     data_root: Path | None,
     tensorboard: bool,
+    no_cache: bool,
     quiet: bool,
     json: bool,
     **values: Any,
@@ -107,7 +110,14 @@ def command(
     from clbench.cli.build_config import build_config
     from clbench.cli.display import ProgressLine, print_json
     from clbench.cli.places import new_directory, new_file
-    from clbench.cli.sets import base_config, load_images, make_judge, print_scores, say
+    from clbench.cli.sets import (
+        base_config,
+        check_training,
+        load_images,
+        print_scores,
+        say,
+        score_sets,
+    )
     from clbench.data import short_name
     from clbench.device import resolve_device
 
@@ -119,13 +129,17 @@ def command(
     path = new_file(output, Path("sets") / f"{name}-seed{config.seed}.safetensors")
     events = new_directory(None, path.with_suffix(".events")) if tensorboard else None
     with ProgressLine(not quiet) as line:
-        judge = make_judge(images, config, num_networks_evaluated, device, line.show)
+        check_training(images, config, num_networks_evaluated)
         made, log, seconds = _distil(images, config, device, line, events)
         _save(made, path, images, config, seconds)
         rows = []
         if evaluate:
-            rows.append(judge.score(config.distillation.distiller, made, seconds))
-            rows += [judge.score_random(made.num_bytes, f) for f in sorted({1, made.packing})]
+            distiller = config.distillation.distiller
+            with resumable(f"{path} is written", f"`clbench evaluate {path}` scores it"):
+                rows = score_sets(
+                    {distiller: made}, {distiller: seconds}, images, config, line,
+                    num_networks=num_networks_evaluated, workers=workers, no_cache=no_cache,
+                )  # fmt: skip
     notes = [*images.notes, *log.notes]
     result = {
         **_provenance(images, config, seconds),

@@ -10,6 +10,7 @@ import click
 from clbench.cli.evaluate_cross_architecture import cross_architecture
 from clbench.cli.evaluate_offline import offline
 from clbench.cli.evaluate_search import architecture_search
+from clbench.cli.evaluations import NO_CACHE, SETS, WORKERS
 from clbench.cli.group import Group
 from clbench.cli.options import DATA_ROOT, JSON, MACHINE, QUIET, Command, attach, under
 from clbench.cli.sets import NUM_NETWORKS, evaluation_options
@@ -49,15 +50,16 @@ def command() -> None:
 
 
 @command.command(SCORE, cls=Command)
-@click.argument("sets", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SET...")
-@attach(NUM_NETWORKS)
+@attach(SETS, NUM_NETWORKS)
 @evaluation_options
-@under("Evaluation", MACHINE)
-@attach(DATA_ROOT, QUIET, JSON)
+@under("Machine", MACHINE)
+@attach(WORKERS, DATA_ROOT, NO_CACHE, QUIET, JSON)
 def score(
     sets: tuple[Path, ...],
     num_networks_evaluated: int,
+    workers: int | None,
     data_root: Path | None,
+    no_cache: bool,
     quiet: bool,
     json: bool,
     **values: Any,
@@ -65,7 +67,8 @@ def score(
     r"""Score a distilled set with fresh networks.
 
     Takes sets that `clbench distill` wrote, or run directories, whose last memory is the set; all
-    of one data set. Random real images of equal bytes stand beside them.
+    of one data set. Random real images of equal bytes stand beside them. Networks that were trained
+    once are never trained again.
 
     \b
     Examples:
@@ -75,19 +78,22 @@ def score(
     """
     from clbench.cli.build_config import build_config
     from clbench.cli.display import ProgressLine, print_json
-    from clbench.cli.evaluations import load_sets, say_notes
-    from clbench.cli.sets import base_config, make_judge, print_scores
-    from clbench.device import resolve_device
-    from clbench.evaluation.rivals import sizes
+    from clbench.cli.evaluations import KEPT_TRIALS, load_sets, resumable, say_notes
+    from clbench.cli.sets import base_config, print_scores, score_sets
 
     config = build_config(base_config(), values)
-    device = resolve_device(config.device)
     loaded, images = load_sets(sets, data_root)
-    with ProgressLine(not quiet) as line:
-        judge = make_judge(images, config, num_networks_evaluated, device, line.show)
-        rows = [judge.score(name, one.images, one.distil_seconds) for name, one in loaded.items()]
-        beside = sizes([one.images for one in loaded.values()])
-        rows += [judge.score_random(size, packing) for size, packing in beside]
+    with ProgressLine(not quiet) as line, resumable(KEPT_TRIALS):
+        rows = score_sets(
+            {name: one.images for name, one in loaded.items()},
+            {name: one.distil_seconds for name, one in loaded.items()},
+            images,
+            config,
+            line,
+            num_networks=num_networks_evaluated,
+            workers=workers,
+            no_cache=no_cache,
+        )
     if json:
         return print_json([row.to_dict() for row in rows])
     if not quiet:

@@ -168,7 +168,7 @@ def say_trials(line: ProgressLine) -> Callable[[int, int, Trial, Outcome], None]
 
 
 @contextmanager
-def resumable(what: str) -> Iterator[None]:
+def resumable(kept: str, then: str = "the same command goes on there") -> Iterator[None]:
     """Ctrl-C and SIGTERM say what is kept and how to go on.
 
     Raises:
@@ -178,7 +178,7 @@ def resumable(what: str) -> Iterator[None]:
         try:
             yield
         except KeyboardInterrupt:
-            raise Interrupted(f"interrupted; {what}; the same command goes on there") from None
+            raise Interrupted(f"interrupted; {kept}; {then}") from None
 
 
 KEPT_TRIALS = "the networks that were trained are kept in the cache"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,11 +12,11 @@ from clbench.cli.names import DATASETS, completer
 from clbench.cli.options import Decorator, Option, network_settings, set_training_settings, under
 
 if TYPE_CHECKING:
-    import torch
-
+    from clbench.cli.display import ProgressLine
     from clbench.config import RunConfig
     from clbench.data import ImageData
-    from clbench.evaluation.beside_random import Judge, SetScore
+    from clbench.evaluation import SetScore
+    from clbench.types import LabelledImages
 
 EVALUATION = [
     *network_settings("evaluation-", "learner.network", {"name": "convnet"}, "that is trained"),
@@ -65,21 +65,54 @@ def load_images(
     return images.normalised(wanted.normalisation)
 
 
-def make_judge(
-    data: ImageData, config: RunConfig, num_networks: int, device: torch.device, show: Any
-) -> Judge:
-    """The protocol that ``config`` describes, checked by building one network."""
+def check_training(images: ImageData, config: RunConfig, num_networks: int) -> None:
+    """Refuse before a set is made what could not be trained on it.
+
+    Raises:
+        InputError: no networks, or a network or an augmentation that does not fit the images.
+    """
     from clbench import networks
     from clbench.distillation.augmentation import parse
-    from clbench.evaluation.beside_random import Judge
+    from clbench.types import InputError
 
-    networks.build(config.learner.network, data.spec, seed=0)
-    parse(config.set_training.augmentation, data.spec)
-    return Judge(
-        data.train, data.test, data.spec, config.learner.network, config.set_training,
-        num_networks, config.seed, device,
-        lambda name, done, total: show(f"evaluating {name}", done, total, "networks"),
-    )  # fmt: skip
+    if num_networks < 1:
+        raise InputError(f"num_networks_evaluated: expected at least 1, found {num_networks}")
+    networks.build(config.learner.network, images.spec, seed=0)
+    parse(config.set_training.augmentation, images.spec)
+
+
+def score_sets(
+    sets: Mapping[str, LabelledImages],
+    distil_seconds: Mapping[str, float],
+    images: ImageData,
+    config: RunConfig,
+    line: ProgressLine,
+    *,
+    num_networks: int,
+    workers: int | None,
+    no_cache: bool,
+) -> list[SetScore]:
+    """Score sets beside random images as ``config`` says; progress on ``line``."""
+    from clbench.cli.evaluations import say_trials
+    from clbench.device import resolve_device
+    from clbench.evaluation import beside_random, trials
+
+    line.show("training networks", 0, 1, "networks")
+    return beside_random(
+        sets,
+        images.train,
+        images.test,
+        images.spec,
+        network=config.learner.network,
+        training=config.set_training,
+        num_networks=num_networks,
+        distil_seconds=distil_seconds,
+        seed=config.seed,
+        device=resolve_device(config.device),
+        workers=workers or trials.default_workers(),
+        directory=None if no_cache else trials.default_directory(),
+        on_trial=say_trials(line),
+    )
 
 
 def print_scores(title: str, rows: Sequence[SetScore]) -> None:

@@ -1,21 +1,19 @@
-"""A small set beside random real images of equal bytes, under one protocol."""
+"""Small sets beside random real images of equal bytes, under one protocol."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from clbench.config import NetworkConfig, SetTrainingConfig
 from clbench.evaluation import rivals
-from clbench.evaluation.fresh_networks import evaluate_set
+from clbench.evaluation.trials import CPU, Laboratory, OnTrial, Trial
 from clbench.seeding import derive
-from clbench.types import ImageSpec, InputError, LabelledImages, Scores
-
-OnNetwork = Callable[[str, int, int], None]
-"""Called with the name of the set, the networks trained so far, and their total."""
+from clbench.types import ImageSpec, LabelledImages, Scores
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class SetScore:
         slots_per_class: slots of each class (of the first one, should they differ).
         packing: F; a slot holds F x F images.
         num_bytes: what the set is charged.
-        distil_seconds: what making it took.
+        distil_seconds: what making it took; 0 of real images.
     """
 
     name: str
@@ -53,83 +51,59 @@ class SetScore:
         }
 
 
-@dataclass(frozen=True)
-class Judge:
-    """One protocol for all sets that are compared.
+def beside_random(
+    sets: Mapping[str, LabelledImages],
+    real: LabelledImages,
+    test: LabelledImages,
+    spec: ImageSpec,
+    *,
+    network: NetworkConfig,
+    training: SetTrainingConfig,
+    num_networks: int = 5,
+    distil_seconds: Mapping[str, float] | None = None,
+    seed: int = 0,
+    device: torch.device = CPU,
+    workers: int = 1,
+    directory: Path | None = None,
+    on_trial: OnTrial | None = None,
+) -> list[SetScore]:
+    """Train fresh networks on every set, and on random real images of its bytes and packing.
 
-    Attributes:
+    Random images are in uint8 and drawn afresh for every network, so that their spread holds the
+    luck of the draw, not only that of the weights. Where the data set has fewer images than fit,
+    all are taken.
+
+    Args:
+        sets: name to set.
         real: training images of the data set, uint8.
         test: its test images.
         spec: what they look like.
         network: architecture of the fresh networks.
         training: how they are trained.
-        num_networks: how many of them.
+        num_networks: how many of them, on each set.
+        distil_seconds: name to what making the set took, told along.
         seed: decides their weights, their batches and the random sets.
         device: where they are trained.
-        on_network: reports progress.
+        workers: see `Laboratory`.
+        directory: see `Laboratory`.
+        on_trial: hears of every training that is done.
+
+    Raises:
+        InputError: no sets, no networks, a name that is taken, or a network that does not fit.
     """
-
-    real: LabelledImages
-    test: LabelledImages
-    spec: ImageSpec
-    network: NetworkConfig
-    training: SetTrainingConfig
-    num_networks: int
-    seed: int
-    device: torch.device
-    on_network: OnNetwork | None = None
-
-    def __post_init__(self) -> None:
-        if self.num_networks < 1:
-            raise InputError(
-                f"num_networks_evaluated: expected at least 1, found {self.num_networks}"
-            )
-
-    def score(self, name: str, data: LabelledImages, distil_seconds: float = 0.0) -> SetScore:
-        """Train and test one network after the other on ``data``."""
-        return self._score(name, lambda network: data, distil_seconds)
-
-    def score_random(self, num_bytes: int, packing: int = 1) -> SetScore:
-        """Random real images in uint8 that take ``num_bytes``, drawn afresh for every network.
-
-        So the spread holds the luck of the draw, not only that of the weights. Where the data set
-        has fewer images than fit, all are taken.
-        """
-
-        def draw(network: int) -> LabelledImages:
-            return rivals.real_set(
-                self.real,
-                self.spec,
-                method="random",
-                num_bytes=num_bytes,
-                packing=packing,
-                seed=self.seed,
-                draw=network,
-            )
-
-        return self._score(rivals.title("random", packing), draw, 0.0)
-
-    def _score(
-        self, name: str, data: Callable[[int], LabelledImages], distil_seconds: float
-    ) -> SetScore:
-        values: list[float] = []
-        for network in range(self.num_networks):
-            if self.on_network is not None:
-                self.on_network(name, network, self.num_networks)
-            chosen = data(network)
-            seeds = [derive(self.seed, "evaluation", network)]
-            scores = evaluate_set(
-                chosen,
-                self.test,
-                self.spec,
-                self.network,
-                self.training,
-                seeds=seeds,
-                device=self.device,
-            )
-            values += scores.values
-        if self.on_network is not None:
-            self.on_network(name, self.num_networks, self.num_networks)
-        first = int((chosen.hard_labels == chosen.classes[0]).sum())
-        size = chosen.num_bytes
-        return SetScore(name, Scores(tuple(values)), first, chosen.packing, size, distil_seconds)
+    inputs = rivals.Rows(sets, real, spec, num_networks, seed)
+    laboratory = Laboratory(inputs.sets, test, spec, device, workers, directory)
+    trials = [
+        Trial(name, network, training, derive(seed, "evaluation", k))
+        for names in inputs.rows.values()
+        for k, name in enumerate(names)
+    ]
+    outcomes = iter(laboratory.run(trials, on_trial))
+    rows = []
+    for row, names in inputs.rows.items():
+        first = inputs.sets[names[0]]
+        slots = int((first.hard_labels == first.classes[0]).sum())
+        scores = Scores(tuple(next(outcomes).accuracy for _ in names))
+        seconds = (distil_seconds or {}).get(row, 0.0)
+        rows.append(SetScore(row, scores, slots, first.packing, inputs.num_bytes[row], seconds))
+    return rows

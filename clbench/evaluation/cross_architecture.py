@@ -120,13 +120,11 @@ def cross_architecture(
 
     Raises:
         InputError: no sets, no or repeated networks, a name that is taken, a network that does
-            not fit.
+            not fit, no networks to train.
     """
     names = _column_names(networks)
-    if num_networks < 1:
-        raise InputError(f"num_networks: expected at least 1, found {num_networks}")
     training = training or SetTrainingConfig()
-    inputs = _Inputs(sets, real, spec, num_networks, seed)
+    inputs = rivals.Rows(sets, real, spec, num_networks, seed)
     trials: dict[tuple[str, str], list[Trial]] = {}
     for row, drawn in inputs.rows.items():
         for name, network in zip(names, networks, strict=True):
@@ -167,43 +165,10 @@ def network_label(network: NetworkConfig) -> str:
     return network.name + (f" ({', '.join(more)})" if more else "")
 
 
-class _Inputs:
-    """All training sets, and which of them each row's k-th network learns."""
-
-    def __init__(
-        self,
-        sets: Mapping[str, LabelledImages],
-        real: LabelledImages,
-        spec: ImageSpec,
-        num_networks: int,
-        seed: int,
-    ) -> None:
-        self.sets: dict[str, LabelledImages] = dict(sets)
-        self.rows: dict[str, list[str]] = {name: [name] * num_networks for name in sets}
-        pairs = rivals.sizes(list(sets.values()))
-        several = len({size for size, _ in pairs}) > 1
-        for size, packing in pairs:
-            row = rivals.title("random", packing) + (f", {size:,} bytes" if several else "")
-            if row in self.rows:
-                raise InputError(
-                    f"sets: the name {row!r} is taken by random images; rename the set"
-                )
-            self.rows[row] = []
-            for k in range(num_networks):
-                drawn = rivals.real_set(
-                    real, spec, method="random", num_bytes=size, packing=packing, seed=seed, draw=k
-                )
-                self.sets[f"{row} #{k}"] = drawn
-                self.rows[row].append(f"{row} #{k}")
-        self.sets[rivals.FULL] = real
-        self.num_bytes = {row: self.sets[drawn[0]].num_bytes for row, drawn in self.rows.items()}
-        self.num_bytes[rivals.FULL] = real.num_bytes
-
-
 def _table(
     results: Mapping[tuple[str, str], Sequence[Outcome]],
     names: tuple[str, ...],
-    inputs: _Inputs,
+    inputs: rivals.Rows,
     full: bool,
 ) -> CrossArchitecture:
     rows = (*inputs.rows, *((rivals.FULL,) if full else ()))

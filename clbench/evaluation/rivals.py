@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 
@@ -86,3 +86,50 @@ def split(
     order = torch.randperm(len(real), generator=generator(seed, "held_out"))
     num = max(1, round(share * len(real)))
     return real.select(order[:num]), real.select(order[num:].sort().values)
+
+
+class Rows:
+    """The sets, the random real images beside each size of them, and the full data.
+
+    Attributes:
+        sets: name to images; random images are drawn afresh for each network.
+        rows: title to the names of the sets that the row's networks learn, one each; the full data
+            are in no row.
+        num_bytes: title to bytes of a set.
+    """
+
+    def __init__(
+        self,
+        sets: Mapping[str, LabelledImages],
+        real: LabelledImages,
+        spec: ImageSpec,
+        num_networks: int,
+        seed: int,
+    ) -> None:
+        """Draw the random sets.
+
+        Raises:
+            InputError: no sets, no networks, or a name that is taken.
+        """
+        if num_networks < 1:
+            raise InputError(f"num_networks: expected at least 1, found {num_networks}")
+        self.sets: dict[str, LabelledImages] = dict(sets)
+        self.rows: dict[str, list[str]] = {name: [name] * num_networks for name in sets}
+        pairs = sizes(list(sets.values()))
+        several = len({size for size, _ in pairs}) > 1
+        for size, packing in pairs:
+            row = title("random", packing) + (f", {size:,} bytes" if several else "")
+            if row in self.rows:
+                raise InputError(
+                    f"sets: the name {row!r} is taken by random images; rename the set"
+                )
+            self.rows[row] = []
+            for k in range(num_networks):
+                drawn = real_set(
+                    real, spec, method="random", num_bytes=size, packing=packing, seed=seed, draw=k
+                )
+                self.sets[f"{row} #{k}"] = drawn
+                self.rows[row].append(f"{row} #{k}")
+        self.sets[FULL] = real
+        self.num_bytes = {row: self.sets[drawn[0]].num_bytes for row, drawn in self.rows.items()}
+        self.num_bytes[FULL] = real.num_bytes

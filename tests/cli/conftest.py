@@ -16,7 +16,7 @@ Invoke = Callable[..., Result]
 SMALL_STREAM = ["--train-per-class", "20", "--width", "8", "--depth", "1"]
 SMALL_DISTILLATION = ["--num-networks", "2", "--updates-per-network", "1", "--distill-width", "4"]
 SMALL_EVALUATION = ["--num-networks-evaluated", "2", "--evaluation-epochs", "1"]
-SMALL_EVALUATION += ["--evaluation-width", "4"]
+SMALL_EVALUATION += ["--evaluation-width", "4", "--workers", "1"]
 
 
 @pytest.fixture(scope="session")

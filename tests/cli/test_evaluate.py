@@ -52,6 +52,35 @@ def test_cross_architecture_writes_table_figure_events_and_report(invoke: Invoke
     assert list(Path(folder).glob("events.*")) and f"tensorboard --logdir {folder}" in done.stdout
 
 
+def test_a_score_is_that_of_cross_architecture_and_trains_nothing_again(
+    invoke: Invoke, made: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setenv("CLBENCH_CACHE", str(tmp_path / "own"))
+    rows = json.loads(
+        invoke("evaluate", made, "--evaluation-network", "mlp", *BRIEF, "--json").stdout
+    )
+    monkeypatch.setattr(Laboratory, "make", lambda *_: pytest.fail("trained again"))
+    crossed = invoke(*CROSS, made, "--networks", "mlp", *BRIEF, "--json", "--no-tensorboard")
+    scores = json.loads(crossed.stdout)["result"]["scores"]
+    assert [row["name"] for row in rows] == ["set", "random real"]
+    for row in rows:
+        assert row["accuracies"] == scores[row["name"]]["mlp"]["accuracies"]
+        assert row["slots_per_class"] == 2 and row["num_bytes"] == 20 * 784
+
+
+def test_an_interrupted_score_of_a_new_set_says_that_the_set_is_there(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+):
+    def stopped(self, trial):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Laboratory, "make", stopped)
+    arguments = ["distill", "--distiller", "herding", "--images-per-class", "2", *BRIEF]
+    done = invoke(*arguments, "--no-cache", "-o", "new.safetensors")
+    assert done.exit_code == 130 and Path("new.safetensors").exists()
+    assert "new.safetensors is written; `clbench evaluate new.safetensors` scores" in done.stderr
+
+
 def test_the_same_command_trains_nothing_again(
     invoke: Invoke, made: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
