@@ -1,0 +1,5 @@
+"""The tests, which share the machine with others as the commands do."""
+
+from clbench.cores import share_cores
+
+share_cores()

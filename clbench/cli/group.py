@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from clbench import __version__
+from clbench.cores import share_cores
 
 # Command -> what `clbench --help` says of it; its module is clbench.cli.NAME. A test holds these
 # lines equal to the commands' own.
@@ -162,5 +163,6 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Entry point of the console script."""
+    share_cores()
     cli.main(prog_name="clbench")
     raise AssertionError("main() leaves by sys.exit")

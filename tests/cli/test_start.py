@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -11,7 +12,9 @@ import pytest
 from click.testing import CliRunner
 
 from clbench import __version__
+from clbench.cli import group
 from clbench.cli.group import COMMANDS, cli
+from clbench.cores import SPINS
 
 HEAVY = ("torch", "avalanche", "matplotlib", "rich", "numpy", "scipy", "tensorboard")
 
@@ -53,6 +56,29 @@ def test_summaries_in_the_table_are_the_commands_own():
         command = cli.get_command(context, name)
         assert command is not None and command.help is not None
         assert command.help.splitlines()[0] == summary
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({}, "10000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "passive"}, None)],
+)
+def test_waiting_threads_sleep_soon_unless_the_user_decided(given, expected, monkeypatch):
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    code = "import os, clbench.cores as c; c.share_cores(); print(os.environ.get('GOMP_SPINCOUNT'))"
+    started = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **given}, capture_output=True, text=True
+    )
+    assert started.stdout.strip() == str(expected)
+
+
+def test_the_command_sets_it_before_torch_is_imported(monkeypatch):
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(group.cli, "main", lambda **_: sys.exit(0))
+    with pytest.raises(SystemExit):
+        group.main()
+    assert os.environ.pop("GOMP_SPINCOUNT") == SPINS
 
 
 def test_version_and_no_command():
