@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from clbench.config import DistillationConfig
-from clbench.distillation import DISTILLERS, DistillerInfo, OnUpdate, Update
+from clbench.distillation import DISTILLERS, DistillerInfo, OnUpdate, Update, Workload
 from clbench.distillation.selection import RandomSelection
 from clbench.strategies import STRATEGIES, StrategyInfo
 from clbench.types import ImageSpec, LabelledImages
@@ -75,7 +75,7 @@ class Telling:
         ]
         return experts + images
 
-    def flops(self, spec: ImageSpec, *, num_real: int, num_classes: int, num_images: int) -> float:
+    def flops(self, spec: ImageSpec, workload: Workload) -> float:
         return 7.0
 
 

@@ -213,9 +213,8 @@ def _say_if_long(
     if device.type == "cuda" or not distillation.info(wanted.distiller).needs_network:
         return
     num = spec.num_classes * config.memory.images_per_class * config.memory.packing**2
-    flops = distillation.make_distiller(wanted).flops(
-        spec, num_real=len(images.train), num_classes=spec.num_classes, num_images=num
-    )
+    work = distillation.Workload(len(images.train), spec.num_classes, num)
+    flops = distillation.make_distiller(wanted).flops(spec, work)
     network = networks.build(wanted.network, spec, seed=0)
     shorter = "--image-size, --distill-width, --num-networks or --num-updates"
     told = long_work("distilling", flops, network, spec.shape, shorter)

@@ -9,7 +9,7 @@ from clbench import plugins
 from clbench.config import DistillationConfig
 from clbench.distillation.matching import Matching
 from clbench.distillation.pad import TrajectoryMatching
-from clbench.distillation.protocol import Distiller, OnUpdate, Update
+from clbench.distillation.protocol import Distiller, OnUpdate, Update, Workload
 from clbench.distillation.selection import Herding, RandomSelection
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "DistillerInfo",
     "OnUpdate",
     "Update",
+    "Workload",
     "info",
     "make_distiller",
     "names",

@@ -32,7 +32,7 @@ from clbench.device import autocast
 from clbench.distillation.augmentation import Draw, draw, parse
 from clbench.distillation.difficulty import easiest
 from clbench.distillation.problem import Problem
-from clbench.distillation.protocol import OnUpdate, Update, check_counts
+from clbench.distillation.protocol import OnUpdate, Update, Workload, check_counts
 from clbench.distillation.selection import herding_index, pack_selection, random_index
 from clbench.networks import Network
 from clbench.packing import unpack
@@ -155,16 +155,16 @@ class Matching:
                     on_update(Update(done, total, loss))
         return job.result()
 
-    def flops(self, spec: ImageSpec, *, num_real: int, num_classes: int, num_images: int) -> float:
+    def flops(self, spec: ImageSpec, workload: Workload) -> float:
         """Forward passes of the real batches; forward, backward of the synthetic images."""
-        c = self.config
+        c, w = self.config, workload
         one = forward_flops(networks.build(c.network, spec, seed=0), spec.shape)
         updates = c.num_networks * c.updates_per_network
-        real = min(c.batch_real * num_classes, num_real)
+        real = min(c.batch_real * w.num_classes, w.num_real)
         draws = updates if c.resample or c.network_steps else c.num_networks
         steps = c.num_networks * (c.updates_per_network - 1) * c.network_steps
-        per_update = num_images * (1 + BACKWARD_TO_INPUT)
-        return one * (draws * real + updates * per_update + steps * 3 * num_images)
+        per_update = w.num_images * (1 + BACKWARD_TO_INPUT)
+        return one * (draws * real + updates * per_update + steps * 3 * w.num_images)
 
 
 class _Job:

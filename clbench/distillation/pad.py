@@ -35,8 +35,8 @@ from clbench.distillation.augmentation import draw, parse
 from clbench.distillation.difficulty import easiest
 from clbench.distillation.flat import FlatNetwork
 from clbench.distillation.matching import Matching
-from clbench.distillation.problem import Problem
-from clbench.distillation.protocol import OnUpdate, Update, check_counts
+from clbench.distillation.problem import Problem, repeats
+from clbench.distillation.protocol import OnUpdate, Update, Workload, check_counts
 from clbench.distillation.selection import Herding, herding_index, pack_selection, random_index
 from clbench.distillation.trajectories import Trajectories, make_trajectories
 from clbench.files import cache_dir
@@ -191,22 +191,29 @@ class TrajectoryMatching:
         soft = F.one_hot(slots.labels, spec.num_classes).float()
         return LabelledImages(slots.images, soft, packing)
 
-    def flops(self, spec: ImageSpec, *, num_real: int, num_classes: int, num_images: int) -> float:
+    def flops(self, spec: ImageSpec, workload: Workload) -> float:
         """Training of the experts, the matched start, all student steps there and back."""
-        c = self.config.trajectory
+        c, work = self.config.trajectory, workload
+        if not (c.against_memory or work.num_classes == 1):
+            work = dataclasses.replace(work, num_known=0, num_known_classes=0)
+        if work.num_classes == 1 and not work.num_known:
+            return Herding().flops(spec, work)
         one = forward_flops(networks.build(self.config.network, spec, seed=0), spec.shape)
-        trained = c.experts.num_experts * c.experts.num_epochs(num_real)
+        num_learnt = work.num_real
+        if work.num_known:
+            per_class = work.num_real / work.num_classes
+            times = repeats(per_class, work.num_known, work.num_known_classes)
+            num_learnt += times * work.num_known
+        trained = c.experts.num_experts * c.experts.num_epochs(num_learnt)
         if method_of(self.config).data_scheduler:
-            epochs = c.experts.num_difficulty_epochs(num_real)
+            epochs = c.experts.num_difficulty_epochs(num_learnt)
             trained += c.experts.num_difficulty_networks * epochs
-        batch = min(c.batch_synthetic or num_images, num_images)
+        num_seen = work.num_images + work.num_known
+        batch = min(c.batch_synthetic or num_seen, num_seen)
         steps = c.num_updates * c.student_steps
-        total = one * (3.0 * trained * num_real + FORWARDS_PER_STEP * steps * batch)
+        total = one * (3.0 * trained * num_learnt + FORWARDS_PER_STEP * steps * batch)
         matching = self._matching()
-        if matching is None:
-            return total
-        counts = {"num_real": num_real, "num_classes": num_classes, "num_images": num_images}
-        return total + matching.flops(spec, **counts)
+        return total + (0.0 if matching is None else matching.flops(spec, work))
 
     def _matching(self) -> Matching | None:
         """What makes the images that the trajectories start from, of initial ones."""

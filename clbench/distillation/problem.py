@@ -43,9 +43,14 @@ class Problem:
             return Problem(here, here, None, own, classes, spec.num_classes)
         negatives = _relabelled(known.decoded().quantised(), classes).to(device)
         per_class = len(here) / len(here.classes)
-        times = max(1, round(per_class * len(negatives.classes) / len(negatives)))
+        times = repeats(per_class, len(negatives), len(negatives.classes))
         images = LabelledImages.concatenate([here.quantised(), *[negatives] * times])
         return Problem(images, here, negatives, own, classes, spec.num_classes)
+
+
+def repeats(per_class: float, num_known: int, num_known_classes: int) -> int:
+    """How often experts see the known images, so that their classes are as large as real ones."""
+    return max(1, round(per_class * num_known_classes / num_known))
 
 
 def _relabelled(data: LabelledImages, classes: tuple[int, ...]) -> LabelledImages:

@@ -41,6 +41,25 @@ OnUpdate = Callable[[Update], None]
 """Called after each update."""
 
 
+@dataclass(frozen=True)
+class Workload:
+    """How much one `Distiller.distill` is given and makes.
+
+    Attributes:
+        num_real: real images given.
+        num_classes: classes among them.
+        num_images: decoded synthetic images, all classes together.
+        num_known: decoded images of other classes given as ``known``.
+        num_known_classes: classes among these.
+    """
+
+    num_real: int
+    num_classes: int
+    num_images: int
+    num_known: int = 0
+    num_known_classes: int = 0
+
+
 class Distiller(Protocol):
     """A pure function of configuration, input and generator; knows no stream and no memory.
 
@@ -79,15 +98,8 @@ class Distiller(Protocol):
         """
         ...
 
-    def flops(self, spec: ImageSpec, *, num_real: int, num_classes: int, num_images: int) -> float:
-        """Floating-point operations of one `distill`.
-
-        Args:
-            spec: shape of the images.
-            num_real: real images given.
-            num_classes: classes among them.
-            num_images: decoded synthetic images, all classes together.
-        """
+    def flops(self, spec: ImageSpec, workload: Workload) -> float:
+        """Floating-point operations of one `distill` of so much."""
         ...
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from clbench.distillation.protocol import OnUpdate, check_counts
+from clbench.distillation.protocol import OnUpdate, Workload, check_counts
 from clbench.packing import pack
 from clbench.types import ImageSpec, LabelledImages
 
@@ -54,7 +54,7 @@ class RandomSelection:
         index = random_index(real.hard_labels, images_per_class * packing**2, generator)
         return pack_selection(real, index, packing)
 
-    def flops(self, spec: ImageSpec, *, num_real: int, num_classes: int, num_images: int) -> float:
+    def flops(self, spec: ImageSpec, workload: Workload) -> float:
         """Nothing is computed."""
         return 0.0
 
@@ -84,9 +84,10 @@ class Herding:
         index = herding_index(real.to(device), spec, images_per_class * packing**2)
         return pack_selection(real, index.cpu(), packing)
 
-    def flops(self, spec: ImageSpec, *, num_real: int, num_classes: int, num_images: int) -> float:
+    def flops(self, spec: ImageSpec, workload: Workload) -> float:
         """One distance of every candidate to the moving target per pick."""
-        return 2.0 * num_real * spec.image_bytes * num_images / max(num_classes, 1)
+        w = workload
+        return 2.0 * w.num_real * spec.image_bytes * w.num_images / max(w.num_classes, 1)
 
 
 def herding_index(real: LabelledImages, spec: ImageSpec, num_per_class: int) -> Tensor:

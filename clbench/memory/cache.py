@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 import clbench
-from clbench.distillation import Distiller, OnUpdate, Update
+from clbench.distillation import Distiller, OnUpdate, Update, Workload
 from clbench.distillation.updates import UpdateLog
 from clbench.fingerprint import identity, name_of, software
 from clbench.types import ImageSpec, InputError, LabelledImages, digest
@@ -169,11 +169,9 @@ class CachedDistiller:
                 warnings.warn(f"distilled set not cached: {error}", stacklevel=2)
         return slots
 
-    def flops(self, spec: ImageSpec, *, num_real: int, num_classes: int, num_images: int) -> float:
+    def flops(self, spec: ImageSpec, workload: Workload) -> float:
         """See `Distiller.flops`: those of the work, whenever it was done."""
-        return self.distiller.flops(
-            spec, num_real=num_real, num_classes=num_classes, num_images=num_images
-        )
+        return self.distiller.flops(spec, workload)
 
     def corrected(self, record: DistillationRecord) -> DistillationRecord:
         """The record of the last `distill`, with the seconds of the original work on a hit."""

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from clbench.config import DistillationConfig
-from clbench.distillation import Distiller, OnUpdate, make_distiller
+from clbench.distillation import Distiller, OnUpdate, Workload, make_distiller
 from clbench.distillation.updates import UpdateLog
 from clbench.files import cache_dir
 from clbench.memory.books import ImageMemory, Storage
@@ -116,7 +116,7 @@ class DistilledMemory(ImageMemory):
         self, real: LabelledImages, images_per_class: int
     ) -> tuple[LabelledImages, DistillationRecord]:
         log, extra = UpdateLog(self.on_update), dict[str, Any]()
-        if getattr(self.distiller, "uses_known", False):
+        if self.tells_known:
             extra["known"] = self._known(real)
         start = time.perf_counter()
         slots = self.distiller.distill(
@@ -130,16 +130,24 @@ class DistilledMemory(ImageMemory):
             **extra,
         )
         seconds = time.perf_counter() - start
-        flops = self.distiller.flops(
-            self.spec,
+        known: LabelledImages | None = extra.get("known")
+        work = Workload(
             num_real=len(real),
             num_classes=len(real.classes),
             num_images=len(slots) * self.packing**2,
+            num_known=0 if known is None else len(known.decoded()),
+            num_known_classes=0 if known is None else len(known.classes),
         )
+        flops = self.distiller.flops(self.spec, work)
         record = DistillationRecord.of(log, flops=flops, seconds=seconds)
         if isinstance(self.distiller, CachedDistiller):
             record = self.distiller.corrected(record)
         return slots, record
+
+    @property
+    def tells_known(self) -> bool:
+        """The distiller learns against what memory holds."""
+        return bool(getattr(self.distiller, "uses_known", False))
 
     def _known(self, real: LabelledImages) -> LabelledImages | None:
         """The slots held of classes that ``real`` has not; None where there are none."""

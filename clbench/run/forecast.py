@@ -8,6 +8,7 @@ from clbench import networks, strategies
 from clbench.benchmarks import Benchmark
 from clbench.config import RunConfig
 from clbench.cost import WORTH_MEASURING, forward_flops, long_work
+from clbench.distillation import Workload
 from clbench.memory import DistilledMemory, ImageMemory
 
 
@@ -15,14 +16,19 @@ def distilling_flops(benchmark: Benchmark, memory: ImageMemory | None) -> float:
     """Floating-point operations of distilling every experience of a stream."""
     if not isinstance(memory, DistilledMemory):
         return 0.0
-    total = 0.0
+    total, before = 0.0, set[int]()
+    per_class = memory.images_per_class * memory.packing**2
     for k, group in enumerate(benchmark.class_groups):
-        total += memory.distiller.flops(
-            benchmark.spec,
+        known = len(before.difference(group)) if memory.tells_known else 0
+        work = Workload(
             num_real=len(benchmark.targets("train", k)),
             num_classes=len(group),
-            num_images=len(group) * memory.images_per_class * memory.packing**2,
+            num_images=len(group) * per_class,
+            num_known=known * per_class,
+            num_known_classes=known,
         )
+        total += memory.distiller.flops(benchmark.spec, work)
+        before.update(group)
     return total
 
 

@@ -7,7 +7,7 @@ import torch
 
 from clbench import networks
 from clbench.config import DistillationConfig, NetworkConfig
-from clbench.distillation import make_distiller
+from clbench.distillation import Workload, make_distiller
 from clbench.distillation.matching import attention, class_means, statistics
 from clbench.types import ImageSpec, LabelledImages
 from tests.distillation.reference import attention_map, plain_distill
@@ -174,7 +174,7 @@ def test_attention_and_class_means_by_hand() -> None:
 def test_flops_follow_the_loop() -> None:
     def flops(**changes) -> float:
         distiller = make_distiller(config(**changes))
-        return distiller.flops(SPEC, num_real=90, num_classes=3, num_images=6)
+        return distiller.flops(SPEC, Workload(num_real=90, num_classes=3, num_images=6))
 
     once, paper = flops(updates_per_network=5), flops(updates_per_network=5, resample=True)
     real_batch = 3 * 10

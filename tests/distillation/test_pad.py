@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from clbench.config import DistillationConfig, ExpertConfig, NetworkConfig, TrajectoryConfig
-from clbench.distillation import Update, make_distiller
+from clbench.distillation import Update, Workload, make_distiller
 from clbench.distillation.adjoint import matching_gradient
 from clbench.distillation.augmentation import draw
 from clbench.distillation.flat import FlatNetwork
@@ -383,7 +383,7 @@ def test_networks_with_running_statistics_are_refused():
 def test_work_grows_with_steps_and_experts():
     def flops(**changes) -> float:
         made = make_distiller(config(**changes))
-        return made.flops(SPEC, num_real=100, num_classes=3, num_images=6)
+        return made.flops(SPEC, Workload(num_real=100, num_classes=3, num_images=6))
 
     assert flops(student_steps=6) > flops() > 0
     assert flops(matched_start="datadam") > flops()
@@ -391,3 +391,19 @@ def test_work_grows_with_steps_and_experts():
     # One network of one epoch judges difficulty: as much work as one expert's epoch.
     judged = flops() - flops(data_scheduler=False)
     assert flops(experts={"difficulty_epochs": 3}) - flops() == pytest.approx(2 * judged)
+
+
+def test_work_is_that_of_what_is_learnt_against_memory_too():
+    def flops(num_classes: int, known: int, **changes) -> float:
+        made = make_distiller(config(data_scheduler=False, **changes))
+        return made.flops(SPEC, Workload(50 * num_classes, num_classes, 6, 10 * known, known))
+
+    # Ten images of each of two classes, five times over, are as many as the 100 real ones.
+    def of_an_expert(known: int) -> float:
+        return flops(2, known, experts={"num_experts": 3}) - flops(2, known)
+
+    assert of_an_expert(2) == pytest.approx(2 * of_an_expert(0))
+    assert flops(2, 2, batch_synthetic=50) > flops(2, 2, batch_synthetic=8) > flops(2, 0)
+    assert flops(2, 2, against_memory=False) == flops(2, 0)
+    # One class alone is herded.
+    assert flops(1, 0) == Herding().flops(SPEC, Workload(50, 1, 6)) < flops(1, 1)

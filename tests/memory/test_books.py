@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from clbench.config import DistillationConfig
+from clbench.distillation import Workload
 from clbench.memory import DistilledMemory, ImageMemory, ReservoirMemory, slot_bytes
 from clbench.memory.books import Storage
 from clbench.packing import pack, unpack
@@ -35,7 +36,7 @@ class Means:
             return LabelledImages(images, torch.eye(spec.num_classes)[labels])
         return LabelledImages(images, labels)
 
-    def flops(self, spec: ImageSpec, **_: Any) -> float:
+    def flops(self, spec: ImageSpec, workload: Workload) -> float:
         return 5.0
 
 

@@ -27,7 +27,8 @@ def told(config: RunConfig) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "strategy", ["naive", "cumulative", "random_replay", "random_gdumb", "dm_replay"]
+    "strategy",
+    ["naive", "cumulative", "random_replay", "random_gdumb", "dm_replay", "pad_replay"],
 )
 def test_operations_are_those_that_a_run_counts(strategy: str) -> None:
     config = tiny_stream.config(strategy)
