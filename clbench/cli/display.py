@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # What a progress line says of the phases of a distillation.
 DISTILLATION_PHASES = {
+    "difficulty": "judging difficulty for",
     "experts": "training experts for",
     "start": "matching distributions for",
     "distil": "distilling",

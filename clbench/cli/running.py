@@ -137,6 +137,7 @@ class RunLine(NullTracker):
     units = {
         "decode": "images",
         "train": "steps",
+        "difficulty": "steps",
         "experts": "updates",
         "start": "updates",
         "distil": "updates",

@@ -16,12 +16,14 @@ from clbench.config import DistillationConfig, ExpertConfig, NetworkConfig
 from clbench.device import autocast
 from clbench.distillation.expert import Expert
 from clbench.distillation.flat import FlatNetwork
+from clbench.distillation.protocol import OnUpdate, Update
 from clbench.types import ImageSpec, LabelledImages
 
 # PAD, section 3: (share of the training, share of the easiest images dropped from there on).
 FIRST_DROP = (0.4, 0.1)
 SECOND_DROP = (0.6, 0.2)
 
+_TOLD_EVERY = 20  # steps
 _SCORING_BATCH = 500  # bounds memory, changes no score beyond rounding
 
 
@@ -33,6 +35,7 @@ def el2n(
     *,
     device: torch.device,
     precision: str = "auto",
+    on_update: OnUpdate | None = None,
 ) -> Tensor:
     """Mean of || softmax(f(x)) - onehot(y) ||_2 over briefly trained networks.
 
@@ -45,6 +48,7 @@ def el2n(
         config: how many networks, and how they are trained.
         device: where to compute.
         precision: see `clbench.device.autocast`.
+        on_update: hears now and then of the steps of all networks, as phase "difficulty".
 
     Returns:
         (N,) float32 on the CPU, 0 to sqrt(2); higher is harder.
@@ -56,8 +60,12 @@ def el2n(
     total = torch.zeros(len(real))
     for number in range(config.num_difficulty_networks):
         expert = Expert(flat, data, config, "difficulty", number, precision=precision)
-        for _ in range(config.num_difficulty_epochs(len(real)) * expert.num_epoch_steps):
-            expert.step()
+        steps = config.num_difficulty_epochs(len(real)) * expert.num_epoch_steps
+        for step in range(1, steps + 1):
+            loss = expert.step()
+            if on_update is not None and (step % _TOLD_EVERY == 0 or step == steps):
+                done, of = number * steps + step, config.num_difficulty_networks * steps
+                on_update(Update(done, of, float(loss), phase="difficulty"))
         total += _errors(flat, expert.weights, data, precision)
     return total / config.num_difficulty_networks
 

@@ -19,8 +19,9 @@ class Update:
         number: of this update within its phase, from 1; 0 for one that tells a note alone.
         total: updates of the phase.
         loss: of this update.
-        phase: "distil" moves the images; "experts" trains the networks whose trajectories are
-            matched; "start" matches distributions before trajectories are.
+        phase: "distil" moves the images; "difficulty" trains the networks that judge real images;
+            "experts" trains those whose trajectories are matched; "start" matches distributions
+            before trajectories are.
         scalars: what else is worth a curve, by name (``step_size``, ``start_snapshot``).
         images: the images as they are now, every so often; else None.
         seconds_saved: wall time of the original work that a cache spared this distillation so far.
@@ -30,7 +31,7 @@ class Update:
     number: int
     total: int
     loss: float
-    phase: Literal["distil", "experts", "start"] = "distil"
+    phase: Literal["distil", "difficulty", "experts", "start"] = "distil"
     scalars: Mapping[str, float] = field(default_factory=dict)
     images: LabelledImages | None = None
     seconds_saved: float = 0.0

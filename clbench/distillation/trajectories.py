@@ -90,7 +90,8 @@ def make_trajectories(
         device: where to compute.
         directory: where experts are kept; None keeps none. A directory that cannot be read or
             written costs a warning.
-        on_update: called after each of all experts' snapshots, once for an expert from disk.
+        on_update: called while difficulty is judged, after each of all experts' snapshots, and
+            once for an expert from disk.
 
     Raises:
         InputError: an architecture with running statistics, see `FlatNetwork`; an expert whose
@@ -111,7 +112,7 @@ def make_trajectories(
     flat, data = FlatNetwork(network, spec, device), real.to(device)
     scores = None
     if data_scheduler:
-        scores = _scores(shelf, data, flat, config, precision)
+        scores = _scores(shelf, data, flat, config, precision, on_update)
     num_snapshots = config.num_snapshots(len(real))
     total = config.num_experts * num_snapshots
     weights = torch.empty(config.num_experts, num_snapshots + 1, flat.num_parameters)
@@ -208,13 +209,26 @@ def fingerprint(
 
 
 def _scores(
-    shelf: _Shelf, data: LabelledImages, flat: FlatNetwork, config: ExpertConfig, precision: str
+    shelf: _Shelf,
+    data: LabelledImages,
+    flat: FlatNetwork,
+    config: ExpertConfig,
+    precision: str,
+    on_update: OnUpdate | None,
 ) -> Tensor:
     found = shelf.read("difficulty", (len(data),))
     if found is not None:
         return found[0]
     start = time.perf_counter()
-    scores = el2n(data, flat.spec, flat.config, config, device=flat.device, precision=precision)
+    scores = el2n(
+        data,
+        flat.spec,
+        flat.config,
+        config,
+        device=flat.device,
+        precision=precision,
+        on_update=on_update,
+    )
     shelf.write("difficulty", scores, [], time.perf_counter() - start)
     return scores
 

@@ -12,10 +12,11 @@ class RunProgress(Protocol):
         """The stream is loaded and work begins."""
 
     def phase(self, name: str, total: int) -> None:
-        """A phase begins, of ``total`` steps: "train", "experts", "start", "distil" or "evaluate".
+        """A phase begins, of ``total`` steps: "train", "distil", "evaluate" and others.
 
-        "decode" reads image files for the first time, before the stream is loaded; "experts" trains
-        networks that a distiller learns from, "start" makes the images that it starts from.
+        "decode" reads image files for the first time, before the stream is loaded; "difficulty" and
+        "experts" train networks that a distiller learns from, "start" makes the images that it
+        starts from.
 
         A phase ends where the next one begins.
         """

@@ -119,8 +119,8 @@ class TensorBoardTracker:
             return
         folder = f"distillation/experience_{k + 1}"
         if update.phase != "distil":
-            name = {"experts": "expert_loss", "start": "start_loss"}[update.phase]
-            self._scalar(f"{folder}/{name}", update.loss, update.number)
+            name = {"experts": "expert"}.get(update.phase, update.phase)
+            self._scalar(f"{folder}/{name}_loss", update.loss, update.number)
             return
         for name, value in {"loss": update.loss, **update.scalars}.items():
             self._scalar(f"{folder}/{name}", value, update.number)

@@ -22,7 +22,7 @@ from clbench.allocator import keep_freed_memory
 from clbench.config import DistillationConfig, SetTrainingConfig, TrajectoryConfig
 from clbench.distillation import make_distiller
 from clbench.distillation.updates import UpdateLog
-from clbench.evaluation import evaluate_set
+from clbench.evaluation import evaluate_set, rivals
 from clbench.files import write_json
 from clbench.seeding import generator
 
@@ -50,12 +50,16 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--images-per-class", type=int, default=10)
     parser.add_argument("--seeds", type=int, nargs="+", default=range(3))
+    parser.add_argument("--held-out", action="store_true", help="10,000 training images, no test")
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()
     device = torch.device("cpu")
     images = data.load("mnist", arguments.data_root)
+    train, test = images.train, images.test
+    if arguments.held_out:
+        test, train = rivals.split(train, 1 / 6, seed=0)
     for seed in arguments.seeds:
         for row in arguments.rows:
             name = f"{row.replace(', ', '-').replace(' ', '_')}-ipc{arguments.images_per_class}"
@@ -68,7 +72,7 @@ def main() -> None:
             made = (
                 make_distiller(config)
                 .distill(
-                    images.train,
+                    train,
                     images.spec,
                     images_per_class=arguments.images_per_class,
                     packing=1,
@@ -82,7 +86,7 @@ def main() -> None:
             made.save(place.with_suffix(".safetensors"), {})
             scores = evaluate_set(
                 made,
-                images.test,
+                test,
                 images.spec,
                 config.network,
                 SetTrainingConfig(),
