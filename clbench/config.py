@@ -235,9 +235,11 @@ class TrajectoryConfig(Config):
         data_scheduler: experts see easy images first, and the easiest no more in the end (PAD).
         mask_ratio: share of the parameters, from the shallow end, left out of the distance (PAD).
         soft_labels: labels are learnt logits (DATM).
-        learning_rate, momentum: of the images (MTT: 100 to 1000, 0.5). None is 0.5 per distilled
-            image and class of theirs (ours): 500 for ten images of each of ten classes; the two
-            classes of an experience bear 20 and are ruined by 100.
+        normalise_gradient: the images' gradient is divided by its root mean square (normalised
+            gradient descent; ours): windows of a trajectory differ tenfold in the gradients that
+            they give, and so do numbers of images and classes.
+        learning_rate, momentum: of the images. With a normalised gradient, the root mean square
+            of one step, in standard deviations of the data; without one, MTT has 100 to 1000, 0.5.
         label_learning_rate, label_momentum: of the logits (DATM: 2 to 10, 0.9).
         decay: how the step sizes of images, labels and log b fall over the run; "cosine" ends at 0
             (ours: fewer updates than the papers', of which the last ones would remain as noise).
@@ -264,7 +266,8 @@ class TrajectoryConfig(Config):
     data_scheduler: bool | None = None
     mask_ratio: float | None = None
     soft_labels: bool | None = None
-    learning_rate: float | None = None
+    normalise_gradient: bool = True
+    learning_rate: float = 0.01
     momentum: float = 0.5
     label_learning_rate: float = 5.0
     label_momentum: float = 0.9

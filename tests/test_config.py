@@ -130,7 +130,7 @@ def test_wrong_types_are_refused(kind: Any, values: dict[str, Any]) -> None:
         (TrajectoryConfig, "initial_last_start", 1, 2),
         (TrajectoryConfig, "last_start", 10, 9),
         (TrajectoryConfig, "step_size", 0.0, 0.1),
-        (TrajectoryConfig, "learning_rate", 0.0, None),
+        (TrajectoryConfig, "learning_rate", 0.0, 0.02),
         (TrajectoryConfig, "decay", "linear", "none"),
         (TrajectoryConfig, "matched_start", "real", "dm"),
         (MemoryConfig, "images_per_class", 0, 1),
@@ -181,6 +181,7 @@ def test_cifar10_presets_are_the_papers_loop(images_per_class: int) -> None:
     )
     t = config.distillation.trajectory
     assert (t.learning_rate, t.decay, t.matched_start) == (1000.0, "none", "none")
+    assert not t.normalise_gradient
     assert (t.student_steps, t.expert_snapshots, t.batch_synthetic) == (80, 2, None)
     assert (t.first_start, t.num_updates) == (0, 10000)
     assert (t.experts.learning_rate, t.experts.num_experts, t.experts.epochs) == (0.01, 100, 100)

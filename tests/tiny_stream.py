@@ -104,7 +104,7 @@ def config(strategy: str, **changes: object) -> RunConfig:
                 first_start=0,
                 last_start=3,
                 step_size=0.1,
-                learning_rate=1.0,
+                learning_rate=0.005,
                 label_learning_rate=1.0,
                 experts=ExpertConfig(
                     num_experts=2,

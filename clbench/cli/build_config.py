@@ -41,6 +41,7 @@ def _pad_cifar10(start: int, last_start: int, mask_ratio: float) -> dict[str, An
         "network": {"name": "convnet", "width": 128, "depth": 3, "norm": "instance"},
         "trajectory": {
             "matched_start": "none",
+            "normalise_gradient": False,
             "learning_rate": 1000.0,
             "decay": "none",
             "num_updates": 10000,

@@ -48,9 +48,9 @@ NO_NEGATIVES = (
     "by herding"
 )
 IMAGES_SHOWN = 10  # times that the images are handed to the listener
-RATE_PER_IMAGE_AND_CLASS = 0.5  # `TrajectoryConfig.learning_rate` None
 MOST_CHANGE = math.log(2)  # of log b in one update (ours): b at most doubles or halves
 OWN_CLASS = 0.9  # at least, of a soft label: experts are weaker than the label is sure (ours)
+LEAST_GRADIENT = 1e-12  # a smaller root mean square is none
 DIVERGED = 1e9  # the loss told of a student whose weights are no numbers any more
 FORWARDS_PER_STEP = 12.0  # forward and backward on the way there; both and their derivative back
 
@@ -251,12 +251,8 @@ class _Job:
         self.slots = problem.spec.normalise(start.images).requires_grad_()
         self.logits = self._expert_logits(seen.to(self.device)).requires_grad_()
         self.decay = 1.0  # of all step sizes, now
-        rate = self.settings.learning_rate
-        if rate is None:
-            own = len(start.decoded()), len(start.classes)
-            rate = RATE_PER_IMAGE_AND_CLASS * own[0] * own[1]
         self.image_optimizer = torch.optim.SGD(
-            [self.slots], lr=rate, momentum=self.settings.momentum
+            [self.slots], lr=self.settings.learning_rate, momentum=self.settings.momentum
         )
         self.label_optimizer = torch.optim.SGD(
             [self.logits],
@@ -405,6 +401,8 @@ class _Job:
             self.log_step -= min(max(change, -MOST_CHANGE), MOST_CHANGE)
         if not loss <= self.settings.max_loss:
             return
+        if self.settings.normalise_gradient:
+            images = images / images.square().mean().sqrt().clamp_min(LEAST_GRADIENT)
         self.slots.grad = images
         self.image_optimizer.step()
         spec = self.problem.spec
