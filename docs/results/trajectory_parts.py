@@ -36,6 +36,7 @@ ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     "pad, starts not growing": ("pad", {"growing_start": False}),
     "pad, step size not learnt": ("pad", {"learn_step_size": False}),
     "pad, step sizes not falling": ("pad", {"decay": "none"}),
+    "pad, gradient as it is": ("pad", {"normalise_gradient": False, "learning_rate": 500.0}),
     "pad, from real images": ("pad", {"matched_start": "none"}),
     "datm": ("datm", {}),
     "mtt": ("mtt", {}),
