@@ -113,6 +113,8 @@ class Rows:
         """
         if num_networks < 1:
             raise InputError(f"num_networks: expected at least 1, found {num_networks}")
+        if FULL in sets:
+            raise InputError(f"sets: the name {FULL!r} is taken by the data set; rename the set")
         self.sets: dict[str, LabelledImages] = dict(sets)
         self.rows: dict[str, list[str]] = {name: [name] * num_networks for name in sets}
         pairs = sizes(list(sets.values()))

@@ -101,3 +101,8 @@ def test_what_makes_no_sense_is_refused(small, tiny_images, tiny_spec) -> None:
         cross_architecture({"a": small}, small, small, tiny_spec, networks=[NETWORKS[0]] * 2)
     with pytest.raises(InputError, match="num_networks"):
         cross_architecture({"a": small}, small, small, tiny_spec, num_networks=0)
+
+
+def test_a_set_cannot_pass_for_the_full_data(small, tiny_images, tiny_spec) -> None:
+    with pytest.raises(InputError, match="full data"):
+        crossed({"full data": small}, tiny_images, tiny_spec)
