@@ -222,7 +222,7 @@ class TrajectoryConfig(Config):
     The student starts from an expert's snapshot and takes ``student_steps`` steps on the synthetic
     images; the distance to the expert's snapshot ``expert_snapshots`` later is brought down.
     What sets the three methods apart is data_scheduler, growing_start, mask_ratio and soft_labels:
-    None is the method's own (`clbench.distillation.pad.METHODS`).
+    None is the method's own (`clbench.distillation.methods.METHODS`).
 
     Attributes:
         num_updates: image updates.

@@ -9,10 +9,12 @@ from clbench.config import DistillationConfig, ExpertConfig, NetworkConfig, Traj
 from clbench.distillation import Update, Workload, make_distiller
 from clbench.distillation.adjoint import matching_gradient
 from clbench.distillation.augmentation import draw
-from clbench.distillation.pad import METHODS, NO_NEGATIVES, Method, _Job, method_of
+from clbench.distillation.methods import METHODS, Method, method_of
+from clbench.distillation.pad import NO_NEGATIVES
 from clbench.distillation.problem import Problem
 from clbench.distillation.selection import Herding
 from clbench.distillation.trajectories import Trajectories
+from clbench.distillation.trajectory_updates import TrajectoryUpdates
 from clbench.types import ImageSpec, InputError, LabelledImages
 
 SPEC = ImageSpec(1, 12, 12, 6, (0.2,), (0.3,), augmentation="crop_scale")
@@ -270,7 +272,7 @@ def test_several_classes_learn_against_what_is_known_if_told_to():
 
 
 def test_students_see_no_more_images_at_once_than_they_are_told(monkeypatch):
-    import clbench.distillation.pad as pad
+    import clbench.distillation.trajectory_updates as updates
 
     sizes = []
 
@@ -278,7 +280,7 @@ def test_students_see_no_more_images_at_once_than_they_are_told(monkeypatch):
         sizes.append(num)
         return draw(operations, num, *rest)
 
-    monkeypatch.setattr(pad, "draw", watched)
+    monkeypatch.setattr(updates, "draw", watched)
     known = blobs(0, 5, num=3)
     distil(config(batch_synthetic=5, num_updates=2), real=blobs(2), known=known)
     distil(config(batch_synthetic=None, num_updates=2), real=blobs(2), known=known)
@@ -292,7 +294,7 @@ def test_images_start_where_the_expert_is_right(monkeypatch):
     labels = torch.where(swapped, 2 - real.labels, real.labels)
     wrong = LabelledImages(real.images, labels)
     problem = Problem.make(wrong, SPEC, None, CPU)
-    job = _Job.__new__(_Job)
+    job = TrajectoryUpdates.__new__(TrajectoryUpdates)
     job.problem, job.method, job.device = problem, METHODS["pad"], CPU
     job.generator = torch.Generator().manual_seed(0)
     job.experts = Trajectories(torch.zeros(1, 1, 1), 0.0)
@@ -367,7 +369,7 @@ def test_without_a_gradient_nothing_moves_and_nothing_breaks():
 
 
 def test_the_mask_leaves_out_the_shallow_end(monkeypatch):
-    import clbench.distillation.pad as pad
+    import clbench.distillation.trajectory_updates as updates
 
     masks = []
 
@@ -375,7 +377,7 @@ def test_the_mask_leaves_out_the_shallow_end(monkeypatch):
         masks.append((first_parameter, len(options["start_P"])))
         return matching_gradient(*args, first_parameter=first_parameter, **options)
 
-    monkeypatch.setattr(pad, "matching_gradient", watched)
+    monkeypatch.setattr(updates, "matching_gradient", watched)
     distil(config(mask_ratio=0.5, num_updates=1))
     (first, num) = masks[0]
     assert first == num // 2
