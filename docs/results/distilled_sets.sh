@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The sets behind the table of distilled sets in docs/results/README.md: MNIST, 10 slots per class.
+# The sets behind the tables of distilled sets in docs/results/README.md: MNIST, 10 slots per class, then 1 and 50.
 #   bash docs/results/distilled_sets.sh DATA_ROOT OUTPUT
 # A set that is there already is not made again. Scored by five fresh ConvNet-3 of width 128 each.
 set -euo pipefail
@@ -18,5 +18,12 @@ make noise --initialisation noise --num-networks 240
 make dm --distiller dm
 make batch --distill-norm batch
 make packed --packing 2
-clbench evaluate "$output"/{datadam,longer,longest,herded,noise,dm,batch}.safetensors --data-root "$data"
+make pad --distiller pad --num-networks 320
+make datadam1 --images-per-class 1 --num-networks 320
+make pad1 --distiller pad --images-per-class 1 --num-networks 320
+make datadam50 --images-per-class 50
+make pad50 --distiller pad --images-per-class 50
+clbench evaluate "$output"/{pad,datadam,longer,longest,herded,noise,dm,batch}.safetensors --data-root "$data"
 clbench evaluate "$output/packed.safetensors" --data-root "$data" --num-networks-evaluated 2
+clbench evaluate "$output"/{pad1,datadam1}.safetensors --data-root "$data"
+clbench evaluate "$output"/{pad50,datadam50}.safetensors --data-root "$data" --evaluation-epochs 150
