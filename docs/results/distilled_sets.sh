@@ -26,4 +26,5 @@ make pad50 --distiller pad --images-per-class 50
 clbench evaluate "$output"/{pad,datadam,longer,longest,herded,noise,dm,batch}.safetensors --data-root "$data"
 clbench evaluate "$output/packed.safetensors" --data-root "$data" --num-networks-evaluated 2
 clbench evaluate "$output"/{pad1,datadam1}.safetensors --data-root "$data"
-clbench evaluate "$output"/{pad50,datadam50}.safetensors --data-root "$data" --evaluation-epochs 150
+clbench evaluate "$output"/{pad50,datadam50}.safetensors --data-root "$data" --evaluation-epochs 150 \
+    --num-networks-evaluated 3
