@@ -47,6 +47,8 @@ COURSE = SetTrainingConfig(
     augmentation="none",
 )  # fmt: skip
 BEST = SetTrainingConfig()
+# As many steps from a fifth of the images, for the deep and the many.
+BEST_SHORT = BEST.replace(epochs=60, batch_size=20)
 WIDE = NetworkConfig("convnet", width=64, depth=3, norm="instance")
 # Name of a set -> distillation; those of the course take its own networks, K of them.
 SETS: dict[str, dict[str, Any]] = {
@@ -95,12 +97,13 @@ class Work:
             "full-best": lambda: self._full("modern"),
         }
         for name in SETS:
-            training = COURSE if name.startswith("course") else BEST
-            slow = training.replace(learning_rate=0.001) if training is COURSE else training
+            course = name.startswith("course")
+            training, short = (COURSE, COURSE) if course else (BEST, BEST_SHORT)
+            slow = COURSE.replace(learning_rate=0.001) if course else BEST_SHORT
             found[f"score-{name}"] = lambda n=name, t=training: self._score(n, CONVNET, t)
             if name.endswith("real"):
                 found[f"vgg-{name}"] = lambda n=name, t=slow: self._score(n, VGG11, t)
-                found[f"search-{name}"] = lambda n=name, t=training: self._search(n, t)
+                found[f"search-{name}"] = lambda n=name, t=short: self._search(n, t)
         return found
 
     def do(self, name: str, step: Callable[[], dict[str, Any]]) -> None:

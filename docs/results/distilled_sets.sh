@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# The sets behind the tables of distilled sets in docs/results/README.md: MNIST, 10 slots per class, then 1 and 50.
+# The sets behind the tables of distilled sets in docs/results/README.md: MNIST, 10, 1 and 50 slots per class.
 #   bash docs/results/distilled_sets.sh DATA_ROOT OUTPUT
-# A set that is there already is not made again. Scored by five fresh ConvNet-3 of width 128 each.
+# A set that is there already is not made again. Scored by five fresh ConvNet-3 of width 128 each; the
+# packed set by two, those of 50 slots by three.
 set -euo pipefail
 data=$1 output=$2
 make() {
