@@ -36,6 +36,18 @@ def learning_rate(config: SetTrainingConfig, progress: float) -> float:
     return config.learning_rate * (0.1 if late else 1.0)
 
 
+def batches(order: Tensor, size: int) -> list[Tensor]:
+    """Cut positions, (N,), into batches of ``size``; the last may be smaller, but not of one image.
+
+    One image that is left over joins the batch before it: batch normalisation of hidden units
+    cannot take one image.
+    """
+    pieces = list(order.split(size))
+    if size > 1 and len(pieces) > 1 and len(pieces[-1]) == 1:
+        pieces[-2:] = [torch.cat(pieces[-2:])]
+    return pieces
+
+
 class Epoch(NamedTuple):
     """One pass over the set, as it was seen while training.
 
@@ -100,11 +112,11 @@ class Training:
         """One more pass over all images."""
         self.network.train()
         order = torch.randperm(len(self._images), generator=self._generator).to(self.device)
-        batches = order.split(self.config.batch_size)
+        pieces = batches(order, self.config.batch_size)
         # On the device until the end: reading a number waits for it.
         totals = torch.zeros(2, dtype=torch.float64, device=self.device)
-        for i, index in enumerate(batches):
-            self._set_rate(i / len(batches))
+        for i, index in enumerate(pieces):
+            self._set_rate(i / len(pieces))
             totals += self._step(index)
         self.num_epochs += 1
         loss, right = (totals / len(order)).tolist()

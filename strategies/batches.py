@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from clbench.distillation.augmentation import augment
+from clbench.training import batches
 from clbench.types import ImageSpec, LabelledImages
 
 
@@ -75,7 +76,8 @@ class MemoryBatches:
 class TensorBatches:
     """What an Avalanche strategy iterates: one pass gives batches ``[images, labels, tasks]``.
 
-    Images are normalised float32 on the data's device; the last batch of a pass may be smaller.
+    Images are normalised float32 on the data's device; the last batch of a pass may be smaller
+    (but not of one image: that one joins the batch before it).
     Task labels are 0: clbench's streams have a single head.
     """
 
@@ -106,15 +108,15 @@ class TensorBatches:
         self.augmentation, self.augmentation_generator = augmentation, augmentation_generator
 
     def __len__(self) -> int:
-        return math.ceil(len(self.data) / self.batch_size)
+        return len(batches(torch.arange(len(self.data)), self.batch_size))
 
     def __iter__(self) -> Iterator[list[Tensor]]:
         if self.generator is None:
             order = torch.arange(len(self.data))
         else:
             order = torch.randperm(len(self.data), generator=self.generator)
-        pieces = order.to(self.data.images.device).split(self.batch_size)
-        plan = None if self.memory is None else self.memory.plan(len(self))
+        pieces = batches(order.to(self.data.images.device), self.batch_size)
+        plan = None if self.memory is None else self.memory.plan(len(pieces))
         for step, index in enumerate(pieces):
             images = self.spec.normalise(self.data.images[index])
             labels = self.data.labels[index]

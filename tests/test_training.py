@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from clbench import networks
 from clbench.config import NetworkConfig, SetTrainingConfig
 from clbench.evaluation import evaluate_set
 from clbench.seeding import generator
-from clbench.training import accuracy, predict, train_on_set
+from clbench.training import accuracy, batches, predict, train_on_set
 from clbench.types import ImageSpec, LabelledImages
 
 CPU = torch.device("cpu")
@@ -50,6 +52,23 @@ def test_equals_a_plain_loop(tiny_images: LabelledImages, tiny_spec: ImageSpec) 
             total += float(loss) * len(index)
         expected.append(total / len(x))
     assert losses == pytest.approx(expected, rel=1e-3)
+
+
+@given(num=st.integers(1, 60), size=st.integers(2, 20))
+def test_no_batch_of_one_image(num: int, size: int) -> None:
+    pieces = batches(torch.arange(num), size)
+    assert torch.equal(torch.cat(pieces), torch.arange(num))
+    assert all(len(piece) == size for piece in pieces[:-1])
+    assert len(pieces[-1]) in range(2, size + 2) or num == 1
+
+
+def test_batch_norm_of_hidden_units_takes_what_is_left_over(
+    tiny_images: LabelledImages, tiny_spec: ImageSpec
+) -> None:
+    network = networks.build(NETWORK.replace(norm="batch"), tiny_spec, seed=1)
+    config = SetTrainingConfig(epochs=2, batch_size=4)
+    five = tiny_images.select(torch.arange(5))
+    train_on_set(network, five, tiny_spec, config, generator=generator(0, "order"), device=CPU)
 
 
 def test_soft_labels_of_certainty_equal_hard_ones(
