@@ -57,6 +57,19 @@ def print_json(content: Any) -> None:
     click.echo(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False))
 
 
+def learnt_nothing(cells: Sequence[Sequence[Any]], option: str) -> list[str]:
+    """A line on (set, network, how many networks) that ended as they began, if there are any.
+
+    Args:
+        cells: as of `CrossArchitecture`.
+        option: what sets the step size.
+    """
+    if not cells:
+        return []
+    found = ", ".join(f"{network} on {name} ({num})" for name, network, num in cells)
+    return [f"learnt nothing, accuracy is that of guessing: {found}; try a smaller {option}"]
+
+
 def per_cent(value: float) -> str:
     """0..1 as per cent with one decimal."""
     return "-" if math.isnan(value) else f"{100 * value:.1f}"

@@ -93,17 +93,20 @@ def cross_architecture(
 
 
 def _shown(found: CrossArchitecture, loaded: Mapping[str, LoadedSet], images: ImageData) -> Shown:
+    from clbench.cli.display import learnt_nothing
+
     below = found.exceptions()
     pairs = ", ".join(f"{network} on {name}" for name, network in below)
     told = "every network learns more from the sets than from random images of equal bytes"
     if below:
         told = f"not above random real images of equal bytes: {pairs}"
+    lines = [told, *learnt_nothing(found.learnt_nothing, "--evaluation-learning-rate")]
     labels = {name: one.distilled_with for name, one in loaded.items()}
     return Shown(
         ": accuracy % of networks trained on each set alone",
         ("set", "bytes", *found.networks),
         _rows(found),
-        [told],
+        lines,
         _drawn(found, labels, majority_share(images)),
     )
 

@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clbench import metrics
-from clbench.cli.display import console, count, per_cent, points, print_table, seconds, table
+from clbench.cli.display import (
+    console,
+    count,
+    learnt_nothing,
+    per_cent,
+    points,
+    print_table,
+    seconds,
+    table,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -51,6 +60,8 @@ def _evaluations(report: RunReport, name: str) -> None:
             found = [cells.get(network) for network in crossed["networks"]]
             made.add_row(row, *("-" if c is None else per_cent(c["accuracy_mean"]) for c in found))
         print_table(f"{name}: accuracy % of networks trained on memory alone", made)
+        for line in learnt_nothing(crossed.get("learnt_nothing", []), "--set-learning-rate"):
+            console().print(f"Note ({name}): {line}", markup=False)
     searched = report.evaluations.get("architecture_search")
     if searched:
         made = table(("ranked by", "accuracy % of its best", "Spearman", "best"), left=1)

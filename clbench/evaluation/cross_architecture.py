@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,9 @@ class CrossArchitecture:
             the row of the full data.
         num_bytes: row name -> bytes of the set.
         seconds: row name -> column name -> mean wall time of a training.
+        learnt_nothing: (row, column, how many networks) where networks ended as they began: their
+            last training loss is that of guessing. The protocol does not suit them (too large a
+            step, mostly), and their accuracy says nothing of the set.
     """
 
     sets: tuple[str, ...]
@@ -37,6 +41,7 @@ class CrossArchitecture:
     scores: Mapping[str, Mapping[str, Scores]]
     num_bytes: Mapping[str, int]
     seconds: Mapping[str, Mapping[str, float]]
+    learnt_nothing: tuple[tuple[str, str, int], ...] = ()
 
     def exceptions(self) -> list[tuple[str, str]]:
         """(set, network) of sets whose mean is not above any real one's of at most its bytes."""
@@ -73,6 +78,7 @@ class CrossArchitecture:
             "num_bytes": dict(self.num_bytes),
             "scores": rows,
             "not_above_random": [list(pair) for pair in self.exceptions()],
+            "learnt_nothing": [list(cell) for cell in self.learnt_nothing],
         }
 
     def measured(self) -> dict[str, Any]:
@@ -141,7 +147,7 @@ def cross_architecture(
     flat = [trial for cell in trials.values() for trial in cell]
     outcomes = iter(laboratory.run(flat, on_trial))
     results = {cell: [next(outcomes) for _ in trials[cell]] for cell in trials}
-    return _table(results, names, inputs, full is not None)
+    return _table(results, names, inputs, spec.num_classes, full is not None)
 
 
 def named(names: str) -> tuple[NetworkConfig, ...]:
@@ -169,13 +175,22 @@ def _table(
     results: Mapping[tuple[str, str], Sequence[Outcome]],
     names: tuple[str, ...],
     inputs: rivals.Rows,
+    num_classes: int,
     full: bool,
 ) -> CrossArchitecture:
     rows = (*inputs.rows, *((rivals.FULL,) if full else ()))
     scores: dict[str, dict[str, Scores]] = {row: {} for row in rows}
     seconds: dict[str, dict[str, float]] = {row: {} for row in rows}
+    idle = []
     for (row, name), outcomes in results.items():
         scores[row][name] = Scores(tuple(outcome.accuracy for outcome in outcomes))
         seconds[row][name] = sum(outcome.seconds for outcome in outcomes) / len(outcomes)
+        if stuck := sum(guesses(outcome.train_loss, num_classes) for outcome in outcomes):
+            idle.append((row, name, stuck))
     num_bytes = {row: inputs.num_bytes[row] for row in rows}
-    return CrossArchitecture(rows, names, scores, num_bytes, seconds)
+    return CrossArchitecture(rows, names, scores, num_bytes, seconds, tuple(idle))
+
+
+def guesses(loss: float, num_classes: int) -> bool:
+    """Whether a training loss is that of equal odds for every class, ln K, within one per cent."""
+    return not loss < 0.99 * math.log(num_classes)

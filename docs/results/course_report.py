@@ -99,7 +99,7 @@ class Work:
         for name in SETS:
             course = name.startswith("course")
             training, short = (COURSE, COURSE) if course else (BEST, BEST_SHORT)
-            slow = COURSE.replace(learning_rate=0.001) if course else BEST_SHORT
+            slow = short.replace(learning_rate=0.001)
             found[f"score-{name}"] = lambda n=name, t=training: self._score(n, CONVNET, t)
             if name.endswith("real"):
                 found[f"vgg-{name}"] = lambda n=name, t=slow: self._score(n, VGG11, t)

@@ -48,6 +48,8 @@ def test_cross_architecture_writes_table_figure_events_and_report(invoke: Invoke
     for row in ("set", "random real"):
         assert f"{100 * scores[row]['cnn']['accuracy_mean']:.1f}" in done.stdout
     assert report["sets"]["set"]["num_bytes"] == 20 * 784 and "15,680" in done.stdout
+    assert ["set", "cnn", 1] in report["result"]["learnt_nothing"]
+    assert "cnn on set (1)" in done.stdout and "--evaluation-learning-rate" in done.stdout
     assert Path(folder, "figures/cross_architecture.png").stat().st_size > 0
     assert list(Path(folder).glob("events.*")) and f"tensorboard --logdir {folder}" in done.stdout
 
@@ -228,6 +230,7 @@ def test_a_run_evaluates_its_memory(invoke: Invoke):
     assert set(crossed["scores"]["memory"]) == set(crossed["networks"]) == {"mlp", "lenet"}
     assert set(report.measured["evaluations"]) == {"cross_architecture", "architecture_search"}
     assert "networks trained on memory alone" in done.stdout and "2 architectures" in done.stdout
+    assert "lenet on memory (1)" in done.stdout and "--set-learning-rate" in done.stdout
     for name in ("cross_architecture", "architecture_search"):
         assert Path("run/figures", f"{name}.png").stat().st_size > 0
 

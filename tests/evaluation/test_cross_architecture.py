@@ -55,6 +55,18 @@ def test_a_set_that_teaches_nothing_is_named(small, tiny_images, tiny_spec) -> N
     json.dumps(found.to_dict(), allow_nan=False)
 
 
+def test_networks_that_learnt_nothing_are_named(small, tiny_images, tiny_spec) -> None:
+    assert crossed({"ours": small}, tiny_images, tiny_spec).learnt_nothing == ()
+    still = TRAINING.replace(epochs=1, learning_rate=1e-9)
+    found = cross_architecture(
+        {"ours": small}, tiny_images, tiny_images, tiny_spec, networks=NETWORKS[1:], training=still,
+        num_networks=2,
+    )  # fmt: skip
+    network = found.networks[0]
+    assert found.learnt_nothing == (("ours", network, 2), ("random real", network, 2))
+    assert found.to_dict()["learnt_nothing"][0] == ["ours", network, 2]
+
+
 def test_random_sets_are_drawn_afresh_and_full_data_stand_below(
     small, tiny_images, tiny_spec
 ) -> None:
