@@ -67,7 +67,7 @@ def learnt_nothing(cells: Sequence[Sequence[Any]], option: str) -> list[str]:
     if not cells:
         return []
     found = ", ".join(f"{network} on {name} ({num})" for name, network, num in cells)
-    return [f"learnt nothing, accuracy is that of guessing: {found}; try a smaller {option}"]
+    return [f"learnt nothing (loss that of guessing): {found}; try another {option} or more epochs"]
 
 
 def per_cent(value: float) -> str:

@@ -33,7 +33,7 @@ class CrossArchitecture:
         seconds: row name -> column name -> mean wall time of a training.
         learnt_nothing: (row, column, how many networks) where networks ended as they began: their
             last training loss is that of guessing. The protocol does not suit them (too large a
-            step, mostly), and their accuracy says nothing of the set.
+            step, too few epochs), and their accuracy says nothing of the set.
     """
 
     sets: tuple[str, ...]
@@ -185,12 +185,12 @@ def _table(
     for (row, name), outcomes in results.items():
         scores[row][name] = Scores(tuple(outcome.accuracy for outcome in outcomes))
         seconds[row][name] = sum(outcome.seconds for outcome in outcomes) / len(outcomes)
-        if stuck := sum(guesses(outcome.train_loss, num_classes) for outcome in outcomes):
+        if stuck := sum(_guesses(outcome.train_loss, num_classes) for outcome in outcomes):
             idle.append((row, name, stuck))
     num_bytes = {row: inputs.num_bytes[row] for row in rows}
     return CrossArchitecture(rows, names, scores, num_bytes, seconds, tuple(idle))
 
 
-def guesses(loss: float, num_classes: int) -> bool:
+def _guesses(loss: float, num_classes: int) -> bool:
     """Whether a training loss is that of equal odds for every class, ln K, within one per cent."""
     return not loss < 0.99 * math.log(num_classes)
