@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,12 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Correlation:
-    """A rank correlation with its 95 % bootstrap interval over candidates.
+    """A rank correlation, or the difference of two, with its 95 % bootstrap interval.
+
+    The interval is over candidates.
 
     Attributes:
-        value: -1..1; None where one of the rankings ties all candidates.
+        value: -1..1, of a difference -2..2; None where one of the rankings ties all candidates.
         low, high: ends of the interval; None without a value.
     """
 
@@ -73,21 +76,72 @@ def ranking_quality(
     Raises:
         InputError: lengths differ, fewer than two candidates, or scores that are no numbers.
     """
-    x, y = np.asarray(proxy, dtype=np.float64), np.asarray(truth, dtype=np.float64)
-    if x.ndim != 1 or x.shape != y.shape or len(x) < 2:
-        raise InputError(
-            f"scores: expected two lists of equal length, at least 2, found {len(x)} and {len(y)}"
-        )
-    if not (np.isfinite(x).all() and np.isfinite(y).all()):
-        raise InputError("scores: expected numbers, found some that are none")
+    x, y = _scores(proxy, truth)
     k = min(top_k, len(x))
     best, chosen = _top(y, k), int(_top(x, 1)[0])
     overlap = len(set(best) & set(_top(x, k))) / k
     regret = float(y.max() - y[chosen])
-    return RankingQuality(
-        _correlation(_spearman, x, y, rng), _correlation(_kendall, x, y, rng),
-        k, overlap, regret, chosen,
-    )  # fmt: skip
+    spearman = _with_interval(lambda index: _spearman(x, y, index), len(x), rng)
+    kendall = _with_interval(lambda index: _kendall(x, y, index), len(x), rng)
+    return RankingQuality(spearman, kendall, k, overlap, regret, chosen)
+
+
+def spearman_lead(
+    proxy: Sequence[float],
+    rival: Sequence[float],
+    truth: Sequence[float],
+    *,
+    rng: np.random.Generator,
+) -> Correlation:
+    """Spearman's correlation of a proxy with the truth minus that of a rival.
+
+    Both are resampled together: what is common to them, as candidates whose true scores nearly tie,
+    widens the interval of each but not that of their difference.
+
+    Args:
+        proxy: (M,) scores.
+        rival: (M,) scores of the same candidates.
+        truth: (M,) true scores.
+        rng: draws the bootstrap's resamples.
+
+    Raises:
+        InputError: as `ranking_quality`.
+    """
+    x, other, y = _scores(proxy, rival, truth)
+    return _with_interval(
+        lambda index: _spearman(x, y, index) - _spearman(other, y, index), len(y), rng
+    )
+
+
+def agreement(rows: Sequence[Sequence[float]]) -> float | None:
+    """Mean Spearman correlation between every two of several scorings of the same candidates.
+
+    What the luck of initial weights and order leaves of a ranking by one network each.
+
+    Args:
+        rows: (K, M) scores.
+
+    Returns:
+        -1..1; None for fewer than two scorings, or where one of them ties all candidates.
+    """
+    if len(rows) < 2:
+        return None
+    arrays = _scores(*rows)
+    every = np.arange(len(arrays[0]))[None, :]
+    found = [float(_spearman(a, b, every)[0]) for a, b in combinations(arrays, 2)]
+    mean = float(np.mean(found))
+    return mean if math.isfinite(mean) else None
+
+
+def _scores(*lists: Sequence[float]) -> list[Array]:
+    arrays = [np.asarray(values, dtype=np.float64) for values in lists]
+    lengths = [len(values) for values in arrays]
+    if any(values.ndim != 1 for values in arrays) or len(set(lengths)) > 1 or lengths[0] < 2:
+        found = " and ".join(str(length) for length in lengths)
+        raise InputError(f"scores: expected lists of equal length, at least 2, found {found}")
+    if not all(np.isfinite(values).all() for values in arrays):
+        raise InputError("scores: expected numbers, found some that are none")
+    return arrays
 
 
 def _top(scores: Array, k: int) -> list[int]:
@@ -116,16 +170,12 @@ def _kendall(x: Array, y: Array, index: npt.NDArray[np.int64]) -> Array:
     return found
 
 
-def _correlation(
-    measure: Callable[[Array, Array, npt.NDArray[np.int64]], Array],
-    x: Array,
-    y: Array,
-    rng: np.random.Generator,
+def _with_interval(
+    measure: Callable[[npt.NDArray[np.int64]], Array], size: int, rng: np.random.Generator
 ) -> Correlation:
     """Percentile bootstrap over candidates (Efron & Tibshirani, 1993, chapter 13)."""
-    every = np.arange(len(x))[None, :]
-    value = float(measure(x, y, every)[0])
-    drawn = measure(x, y, rng.integers(len(x), size=(RESAMPLES, len(x))))
+    value = float(measure(np.arange(size)[None, :])[0])
+    drawn = measure(rng.integers(size, size=(RESAMPLES, size)))
     known = drawn[np.isfinite(drawn)]
     if not math.isfinite(value):
         return Correlation(None, None, None)

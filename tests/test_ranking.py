@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from clbench.ranking import ranking_quality
+from clbench.ranking import agreement, ranking_quality, spearman_lead
 from clbench.types import InputError
 
 SCORES = st.lists(st.integers(0, 50), min_size=3, max_size=12, unique=True)
@@ -86,3 +86,44 @@ def test_a_proxy_that_ties_all_has_no_correlation() -> None:
 def test_what_cannot_be_ranked_is_refused(bad) -> None:
     with pytest.raises(InputError, match="scores: expected"):
         quality(*bad)
+
+
+def lead(proxy, rival, truth):
+    return spearman_lead(proxy, rival, truth, rng=np.random.default_rng(0))
+
+
+@settings(max_examples=12)
+@given(SCORES, st.randoms(use_true_random=False))
+def test_a_lead_is_the_difference_of_two_correlations(scores: list[int], random) -> None:
+    ours, rival = (random.sample(scores, len(scores)) for _ in range(2))
+    found = lead(ours, rival, scores)
+    one, other = (stats.spearmanr(each, scores).statistic for each in (ours, rival))
+    assert found.value == pytest.approx(one - other)
+    assert lead(ours, ours, scores).value == 0
+    assert lead(ours, [0] * len(scores), scores).value is None
+
+
+def test_what_two_proxies_share_widens_no_lead() -> None:
+    """The noise of the truth is common to both; the pairs know that one is a little better."""
+    rng = np.random.default_rng(3)
+    truth = rng.normal(size=54)
+    good = truth + 0.6 * rng.normal(size=54)
+    worse = good + 0.3 * rng.normal(size=54)
+    found, alone = lead(good, worse, truth), quality(worse, truth).spearman
+    assert found.low is not None and found.high is not None
+    assert alone.low is not None and alone.high is not None
+    assert found.high - found.low < 0.7 * (alone.high - alone.low)
+
+
+def test_scores_that_cannot_be_compared_are_refused() -> None:
+    for lists in (([1, 2], [1, 2], [1]), ([1, 2], [1, float("nan")], [1, 2])):
+        with pytest.raises(InputError, match="scores"):
+            lead(*lists)
+
+
+def test_agreement_is_the_mean_over_pairs() -> None:
+    rows = [[1, 2, 3, 4], [2, 1, 3, 4], [4, 3, 2, 1]]
+    pairs = [(0, 1), (0, 2), (1, 2)]
+    expected = np.mean([stats.spearmanr(rows[i], rows[j]).statistic for i, j in pairs])
+    assert agreement(rows) == pytest.approx(expected)
+    assert agreement(rows[:1]) is None and agreement([[1, 2], [3, 3]]) is None

@@ -129,17 +129,33 @@ def _shown(found: ArchitectureSearch, loaded: Mapping[str, LoadedSet], images: I
         f", {len(found.candidates)} architectures of {found.space}",
         _columns(found),
         _rows(found),
-        [f"best by {proxy.name}: {found.labels[proxy.chosen]}" for proxy in found.proxies],
+        _lines(found),
         search_figure(scores, found.truth, captions),
     )
 
 
-def _value(correlation: Correlation) -> str:
-    if correlation.value is None:
+def _lines(found: ArchitectureSearch) -> list[str]:
+    lines = [f"best by {proxy.name}: {found.labels[proxy.chosen]}" for proxy in found.proxies]
+    lines += [
+        f"Spearman over random real images, {proxy.name}: {_value(proxy.over_random, '+')}"
+        for proxy in found.proxies
+        if proxy.over_random is not None
+    ]
+    agreements = {proxy.name: proxy.agreement for proxy in found.proxies}
+    agreements["full data"] = found.truth_agreement
+    told = [f"{name} {value:.2f}" for name, value in agreements.items() if value is not None]
+    if told:
+        lines.append(f"Spearman between single networks' rankings: {', '.join(told)}")
+    return lines
+
+
+def _value(correlation: Correlation, sign: str = "") -> str:
+    value, low, high = correlation.value, correlation.low, correlation.high
+    if value is None:
         return "none"
-    if correlation.low is None or correlation.high is None:
-        return f"{correlation.value:.2f}"
-    return f"{correlation.value:.2f} ({correlation.low:.2f} to {correlation.high:.2f})"
+    if low is None or high is None:
+        return f"{value:{sign}.2f}"
+    return f"{value:{sign}.2f} ({low:{sign}.2f} to {high:{sign}.2f})"
 
 
 def _columns(found: ArchitectureSearch) -> list[str]:

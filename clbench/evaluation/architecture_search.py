@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from clbench.config import NetworkConfig, SetTrainingConfig
 from clbench.evaluation import rivals
 from clbench.evaluation.spaces import Space, draw
 from clbench.evaluation.trials import CPU, Laboratory, OnTrial, Outcome, Trial
-from clbench.ranking import RankingQuality, ranking_quality
+from clbench.ranking import Correlation, RankingQuality, agreement, ranking_quality, spearman_lead
 from clbench.seeding import derive
 from clbench.types import ImageSpec, InputError, LabelledImages
 
@@ -32,6 +32,10 @@ class Proxy:
             ranks them.
         seconds: wall time of all its trainings, one after the other.
         quality: of its ranking; None where there is no full training to compare with.
+        over_random: its Spearman correlation minus that of random real images of equal bytes; None
+            for these, and without a quality.
+        agreement: mean Spearman correlation between the rankings by single networks; None where one
+            network ranks.
         chosen: position of the candidate that it puts first.
         chosen_accuracy: test accuracy of that candidate, trained so.
         num_bytes: of the set.
@@ -41,6 +45,8 @@ class Proxy:
     scores: tuple[float, ...]
     seconds: float
     quality: RankingQuality | None
+    over_random: Correlation | None
+    agreement: float | None
     chosen: int
     chosen_accuracy: float
     num_bytes: int
@@ -56,6 +62,7 @@ class ArchitectureSearch:
         labels: each in a few words.
         proxies: ways to rank them, the sets first.
         truth: mean test accuracy of each trained on the full data; empty where that was left out.
+        truth_agreement: as a proxy's: how far chance decides the truth itself.
         truth_seconds: wall time of these trainings, one after the other.
     """
 
@@ -64,6 +71,7 @@ class ArchitectureSearch:
     labels: tuple[str, ...]
     proxies: tuple[Proxy, ...]
     truth: tuple[float, ...]
+    truth_agreement: float | None
     truth_seconds: float
 
     def speed_up(self, proxy: Proxy) -> float | None:
@@ -81,6 +89,8 @@ class ArchitectureSearch:
                 "chosen": self.labels[proxy.chosen],
                 "chosen_accuracy": proxy.chosen_accuracy,
                 "quality": None if proxy.quality is None else proxy.quality.to_dict(),
+                "over_random": None if proxy.over_random is None else asdict(proxy.over_random),
+                "agreement": proxy.agreement,
                 "scores": list(proxy.scores),
             }
             for proxy in self.proxies
@@ -90,6 +100,7 @@ class ArchitectureSearch:
             "candidates": list(self.labels),
             "proxies": proxies,
             "full_scores": list(self.truth),
+            "full_agreement": self.truth_agreement,
         }
 
     def measured(self) -> dict[str, Any]:
@@ -156,13 +167,13 @@ def architecture_search(
     validation, rest = rivals.split(real, VALIDATION_SHARE, seed=seed)
     plans = _plans(sets, rest, spec, training, num_networks, seed)
     if full is not None:
-        plans[rivals.FULL] = _Plan([rest] * num_full_networks, full)
+        plans[rivals.FULL] = _Plan([rest] * num_full_networks, full, "evaluation")
     laboratory = Laboratory(
         {f"{name} #{k}": data for name, plan in plans.items() for k, data in plan.distinct()},
         test, spec, device, workers, directory, validation,
     )  # fmt: skip
     trials = [
-        Trial(f"{name} #{plan.place(k)}", candidate, plan.training, derive(seed, "evaluation", k))
+        Trial(f"{name} #{plan.place(k)}", candidate, plan.training, derive(seed, plan.stream, k))
         for name, plan in plans.items()
         for candidate in candidates
         for k in range(len(plan.sets))
@@ -174,25 +185,42 @@ def architecture_search(
     }
     truth = results.pop(rivals.FULL, [])
     means = tuple(_test_accuracy(cell) for cell in truth)
+    random = rivals.title("random", next(iter(sets.values())).packing)
+    rival = _scores(results[random])
     return ArchitectureSearch(
         space.name,
         tuple(candidates),
         tuple(space.label(candidate) for candidate in candidates),
         tuple(
-            _proxy(name, cells, plans[name].sets[0].num_bytes, means, top_k, seed)
+            _proxy(
+                name,
+                cells,
+                plans[name].sets[0].num_bytes,
+                None if name == random else rival,
+                means,
+                top_k,
+                seed,
+            )
             for name, cells in results.items()
-        ),
+        ),  # fmt: skip
         means,
+        _agreement(truth, lambda outcome: outcome.accuracy),
         _seconds(truth),
     )
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """What the k-th network of each candidate learns, and how."""
+    """What the k-th network of each candidate learns, and how.
+
+    Its weights and order come from a stream of randomness. The ways of ranking share theirs, so
+    that they differ by what is learnt alone; full trainings have another, for lucky initial weights
+    that both share would make the ranking look better than it is.
+    """
 
     sets: Sequence[LabelledImages]
     training: SetTrainingConfig
+    stream: str = "proxy"
 
     def place(self, k: int) -> int:
         """The first network that learns the same set."""
@@ -240,18 +268,34 @@ def _proxy(
     name: str,
     cells: Sequence[Sequence[Outcome]],
     num_bytes: int,
+    random: tuple[float, ...] | None,
     truth: Sequence[float],
     top_k: int,
     seed: int,
 ) -> Proxy:
-    scores = tuple(sum(_validated(o) for o in cell) / len(cell) for cell in cells)
+    scores = _scores(cells)
     chosen = int(np.argmax(scores))
-    quality = None
+    quality = lead = None
     if truth:
         rng = np.random.default_rng(derive(seed, "bootstrap"))
         quality = ranking_quality(scores, truth, rng=rng, top_k=top_k)
+        if random is not None:
+            lead = spearman_lead(scores, random, truth, rng=rng)
     accuracy = _test_accuracy(cells[chosen])
-    return Proxy(name, scores, _seconds(cells), quality, chosen, accuracy, num_bytes)
+    return Proxy(
+        name, scores, _seconds(cells), quality, lead, _agreement(cells, _validated), chosen,
+        accuracy, num_bytes,
+    )  # fmt: skip
+
+
+def _agreement(
+    cells: Sequence[Sequence[Outcome]], score: Callable[[Outcome], float]
+) -> float | None:
+    return agreement([[score(outcome) for outcome in row] for row in zip(*cells, strict=True)])
+
+
+def _scores(cells: Sequence[Sequence[Outcome]]) -> tuple[float, ...]:
+    return tuple(sum(_validated(o) for o in cell) / len(cell) for cell in cells)
 
 
 def _validated(outcome: Outcome) -> float:

@@ -67,7 +67,14 @@ def test_the_one_that_can_learn_is_found(tiny_images, tiny_spec) -> None:
     assert ours.quality is not None and ours.quality.regret == 0
     assert ours.quality.top_k_overlap == 1 and ours.chosen_accuracy > 0.8
     assert [p.num_bytes for p in found.proxies[:3]] == [small.num_bytes] * 3
+    assert found.truth_agreement is None and ours.agreement is not None
+    random = found.proxies[1]
+    assert random.quality is not None and random.over_random is None
+    assert ours.over_random is not None and ours.over_random.value == pytest.approx(
+        ours.quality.spearman.value - random.quality.spearman.value
+    )
     result = found.to_dict()
+    assert result["proxies"][0]["over_random"]["value"] == ours.over_random.value
     assert result["proxies"][0]["chosen"] == "width 16, depth 1, hidden 32"
     assert "seconds" not in json.dumps(result, allow_nan=False)
     assert found.measured()["speed_up"]["ours"] == found.truth_seconds / ours.seconds
@@ -88,6 +95,25 @@ def test_nothing_is_chosen_by_test_images(tiny_images, tiny_spec) -> None:
     for one, other in zip(right_way.proxies, other_way.proxies, strict=True):
         assert (one.scores, one.chosen) == (other.scores, other.chosen)
         assert one.chosen_accuracy > other.chosen_accuracy
+
+
+def test_lucky_weights_do_not_make_a_ranking_look_good(tiny_images, tiny_spec) -> None:
+    """Ways of ranking share their initial weights; full trainings have others."""
+    seeds: dict[str, set[int]] = {}
+
+    def remember(done: int, of: int, trial, outcome) -> None:
+        seeds.setdefault(trial.set_name.split(" #")[0], set()).add(trial.seed)
+
+    small = {"ours": tiny_images.select(torch.arange(16))}
+    found = searched(
+        small, tiny_images, tiny_images, tiny_spec, full=TRAINING, num_networks=2,
+        num_full_networks=2, on_trial=remember,
+    )  # fmt: skip
+    assert found.truth_agreement is not None and found.proxies[0].agreement is not None
+    full = seeds.pop(rivals.FULL)
+    assert len(full) == 2 and all(len(found) == 2 for found in seeds.values())
+    assert seeds["ours"] == seeds["random real"] == seeds["herding real"]
+    assert not full & seeds["ours"]
 
 
 def test_rivals_see_no_image_that_ranks(tiny_images) -> None:
