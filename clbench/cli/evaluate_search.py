@@ -93,9 +93,15 @@ def architecture_search(
     equal bytes, and full data stopped at as many images as a set shows, stand in the same table.
     Networks that were trained once are never trained again.
 
+    Rankings of digits came out best by several short trainings without augmentation (the second
+    example; docs/results).
+
     \b
     Examples:
       clbench evaluate architecture-search sets/datadam.safetensors
+      clbench evaluate architecture-search set.safetensors \
+          --evaluation-epochs 60 --evaluation-batch-size 10 \
+          --evaluation-augmentation none --num-networks-evaluated 2
       clbench evaluate architecture-search set.safetensors --full-epochs 0
       clbench evaluate architecture-search set.safetensors \
           --space convnet720 --candidates 40
