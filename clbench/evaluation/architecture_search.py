@@ -202,7 +202,7 @@ def architecture_search(
                 seed,
             )
             for name, cells in results.items()
-        ),  # fmt: skip
+        ),
         means,
         _agreement(truth, lambda outcome: outcome.accuracy),
         _seconds(truth),
