@@ -104,7 +104,7 @@ def test_a_lead_is_the_difference_of_two_correlations(scores: list[int], random)
 
 
 def test_what_two_proxies_share_widens_no_lead() -> None:
-    """The noise of the truth is common to both; the pairs know that one is a little better."""
+    """The noise of the truth is common to both, so it cancels in the pairs."""
     rng = np.random.default_rng(3)
     truth = rng.normal(size=54)
     good = truth + 0.6 * rng.normal(size=54)

@@ -93,7 +93,7 @@ def architecture_search(
     equal bytes, and full data stopped at as many images as a set shows, stand in the same table.
     Networks that were trained once are never trained again.
 
-    Rankings of digits came out best by several short trainings without augmentation (the second
+    Architectures for digits were ranked best by short trainings without augmentation (the second
     example; docs/results).
 
     \b
