@@ -83,7 +83,7 @@ class _ThinConv(torch.autograd.Function):
         flat = grad.flatten(2)
         total = torch.float64 if x.dtype == torch.float64 else torch.float32
         grad_weight = torch.bmm(flat, columns.transpose(1, 2)).sum(0, dtype=total)
-        grad_bias = flat.sum((0, 2), dtype=total)
+        grad_bias = flat.sum(2).sum(0, dtype=total)
         return grad_x, grad_weight.view_as(weight).to(weight), grad_bias.to(weight), None
 
 
