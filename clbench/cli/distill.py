@@ -61,6 +61,9 @@ OUTPUT = Option(
     help="File to write.  [default: sets/DATA-DISTILLER-ipcN-seedN.safetensors]",
 )
 
+KEPT_UPDATES = ("what was done is kept in the cache",)
+NOTHING_KEPT = ("nothing is kept", "the same command begins again")
+
 TENSORBOARD = Option(
     ["--tensorboard/--no-tensorboard"],
     default=False,
@@ -130,7 +133,7 @@ def command(
     events = new_directory(None, path.with_suffix(".events")) if tensorboard else None
     with ProgressLine(not quiet) as line:
         check_training(images, config, num_networks_evaluated)
-        made, log, seconds = _distil(images, config, device, line, events)
+        made, log, seconds = _distil(images, config, device, line, events, keep=not no_cache)
         _save(made, path, images, config, seconds)
         rows = []
         if evaluate:
@@ -171,6 +174,8 @@ def _distil(
     device: torch.device,
     line: ProgressLine,
     events: Path | None,
+    *,
+    keep: bool,
 ) -> tuple[LabelledImages, UpdateLog, float]:
     from clbench.allocator import keep_freed_memory
     from clbench.distillation import make_distiller
@@ -179,7 +184,8 @@ def _distil(
     from clbench.tracking import NullTracker, TensorBoardTracker, Tracker
 
     keep_freed_memory()
-    distiller = make_distiller(config.distillation)
+    distiller = make_distiller(config.distillation, keep=keep)
+    kept = KEPT_UPDATES if getattr(distiller, "keep", False) else NOTHING_KEPT
     tracker: Tracker = NullTracker() if events is None else TensorBoardTracker(events)
 
     def listen(update: Update) -> None:
@@ -188,7 +194,7 @@ def _distil(
 
     log = UpdateLog(listen)
     _say_if_long(images, config, device, line)
-    with closing(tracker):
+    with closing(tracker), resumable(*kept):
         start = time.perf_counter()
         made = distiller.distill(
             images.train,

@@ -81,14 +81,14 @@ GROUP = "clbench.distillers"
 def make_distiller(config: DistillationConfig, *, keep: bool = True) -> Distiller:
     """The distiller that ``config.distiller`` names.
 
-    ``keep`` lets one that trains experts keep them in the user's cache, and take them from there.
+    ``keep`` lets it keep experts and work that was stopped in the user's cache, and go on there.
     Third parties add a `DistillerInfo` through the entry-point group ``clbench.distillers``.
 
     Raises:
         InputError: no such distiller.
     """
     made = info(config.distiller).make(config)
-    if isinstance(made, TrajectoryMatching):
+    if isinstance(made, Matching | TrajectoryMatching):
         return replace(made, keep=keep)
     return made
 

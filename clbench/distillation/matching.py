@@ -19,7 +19,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -34,6 +36,7 @@ from clbench.distillation.difficulty import easiest
 from clbench.distillation.problem import Problem
 from clbench.distillation.protocol import OnUpdate, Update, Workload, check_counts
 from clbench.distillation.selection import herding_index, pack_selection, random_index
+from clbench.distillation.unfinished import Unfinished
 from clbench.networks import Network
 from clbench.packing import unpack
 from clbench.types import ImageSpec, LabelledImages
@@ -128,9 +131,15 @@ def matching_loss(real: list[Tensor], synthetic: list[Tensor], mmd_weight: float
 
 @dataclass(frozen=True)
 class Matching:
-    """DM or DataDAM (``config.distiller``), see `DistillationConfig` for the loop."""
+    """DM or DataDAM (``config.distiller``), see `DistillationConfig` for the loop.
+
+    Attributes:
+        keep: work that is stopped stays on disk, in `clbench.files.cache_dir`, and goes on there;
+            it is written after a whole network, every half minute at most, and when stopped.
+    """
 
     config: DistillationConfig
+    keep: bool = True
 
     def distill(
         self,
@@ -145,15 +154,21 @@ class Matching:
     ) -> LabelledImages:
         """See `Distiller.distill`; float32 images on the 0..1 scale."""
         check_counts(real, images_per_class, packing)
-        job = _Job(self.config, real.to(device), spec, images_per_class, packing, generator)
         config = self.config
-        total, done = config.num_networks * config.updates_per_network, 0
-        for _ in range(config.num_networks):
-            for loss in job.use_network():
-                done += 1
-                if on_update is not None:
-                    on_update(Update(done, total, loss))
-        return job.result()
+        with Unfinished.of(
+            self, real, spec, on_update, images_per_class=images_per_class, packing=packing,
+            generator=generator, device=device,
+        ) as unfinished:  # fmt: skip
+            job = _Job(config, real.to(device), spec, images_per_class, packing, generator)
+            if unfinished.state is not None:
+                job.load_state_dict(unfinished.state)
+            total, done = config.num_networks * config.updates_per_network, unfinished.num_updates
+            for _ in range(done // config.updates_per_network, config.num_networks):
+                for loss in job.use_network():
+                    done += 1
+                    unfinished.tell(Update(done, total, loss))
+                unfinished.reached(job)
+            return job.result()
 
     def flops(self, spec: ImageSpec, workload: Workload) -> float:
         """Forward passes of the real batches; forward, backward of the synthetic images."""
@@ -319,6 +334,21 @@ class _Job:
             loss.backward()
             optimizer.step()
         network.requires_grad_(False)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Between two networks this is all there is."""
+        return {
+            "slots": self.slots.detach().clone(),
+            "optimizer": deepcopy(self.optimizer.state_dict()),
+            "generator": self.generator.get_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from ``state``."""
+        with torch.no_grad():
+            self.slots.copy_(state["slots"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator.set_state(state["generator"])
 
     def result(self) -> LabelledImages:
         """What has been distilled so far, on the CPU."""

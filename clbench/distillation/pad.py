@@ -33,7 +33,8 @@ from clbench.distillation.problem import Problem, repeats
 from clbench.distillation.protocol import OnUpdate, Update, Workload, check_counts
 from clbench.distillation.selection import Herding
 from clbench.distillation.trajectories import make_trajectories
-from clbench.distillation.trajectory_updates import TrajectoryUpdates
+from clbench.distillation.trajectory_updates import TrajectoryUpdates, start_of
+from clbench.distillation.unfinished import Unfinished
 from clbench.files import cache_dir
 from clbench.types import ImageSpec, LabelledImages
 
@@ -50,7 +51,8 @@ class TrajectoryMatching:
     """MTT, DATM or PAD (``config.distiller``), see `TrajectoryConfig`.
 
     Attributes:
-        keep: experts stay on disk, in `clbench.files.cache_dir`, and are taken from there.
+        keep: experts and work that was stopped stay on disk, in `clbench.files.cache_dir`, and are
+            taken from there.
         uses_known: experts and students also see what memory holds of other classes.
     """
 
@@ -84,9 +86,27 @@ class TrajectoryMatching:
             if on_update is not None:
                 on_update(Update(0, 0, 0.0, note=NO_NEGATIVES))
             return self._herded(real, spec, images_per_class, packing, generator, device)
+        extra = {} if known is None else {"known": known}
+        with Unfinished.of(
+            self, real, spec, on_update, images_per_class=images_per_class, packing=packing,
+            generator=generator, device=device, **extra,
+        ) as unfinished:  # fmt: skip
+            wanted = self.config.trajectory.against_memory or len(real.classes) == 1
+            problem = Problem.make(real, spec, known if wanted else None, device)
+            job = self._job(problem, images_per_class, packing, generator, device, unfinished)
+            return self._updated(job, unfinished)
+
+    def _job(
+        self,
+        problem: Problem,
+        images_per_class: int,
+        packing: int,
+        generator: torch.Generator,
+        device: torch.device,
+        unfinished: Unfinished,
+    ) -> TrajectoryUpdates:
+        """Experts and start, or where the same work was stopped."""
         config = self.config
-        wanted = config.trajectory.against_memory or len(real.classes) == 1
-        problem = Problem.make(real, spec, known if wanted else None, device)
         config.trajectory.check_snapshots(
             config.trajectory.experts.num_snapshots(len(problem.images))
         )
@@ -100,10 +120,12 @@ class TrajectoryMatching:
             precision=config.precision,
             device=device,
             directory=cache_dir() / "trajectories" if self.keep else None,
-            on_update=on_update,
+            on_update=unfinished.tell,
         )
         matching, start = self._matching(), None
-        if matching is not None:
+        if unfinished.state is not None:
+            start = start_of(unfinished.state, problem.spec, packing)
+        elif matching is not None:
             start = matching.distill(
                 problem.real,
                 problem.spec,
@@ -111,27 +133,25 @@ class TrajectoryMatching:
                 packing=packing,
                 generator=generator,
                 device=device,
-                on_update=_as_start(on_update, experts.seconds_saved),
+                on_update=_as_start(unfinished.tell, experts.seconds_saved),
             )
         job = TrajectoryUpdates(
             config, problem, flat, experts, start, images_per_class, packing, generator
         )
-        every = max(1, config.trajectory.num_updates // IMAGES_SHOWN)
-        for number, (loss, scalars) in enumerate(job.updates(), 1):
-            if on_update is None:
-                continue
-            last = number == config.trajectory.num_updates
-            shown = job.result() if number % every == 0 or last else None
-            on_update(
-                Update(
-                    number,
-                    config.trajectory.num_updates,
-                    loss,
-                    scalars=scalars,
-                    images=shown,
-                    seconds_saved=experts.seconds_saved,
-                )
+        if unfinished.state is not None:
+            job.load_state_dict(unfinished.state)
+        return job
+
+    def _updated(self, job: TrajectoryUpdates, unfinished: Unfinished) -> LabelledImages:
+        total, saved = self.config.trajectory.num_updates, job.experts.seconds_saved
+        every = max(1, total // IMAGES_SHOWN)
+        for loss, scalars in job.updates():
+            number = job.num_done
+            shown = job.result() if number % every == 0 or number == total else None
+            unfinished.tell(
+                Update(number, total, loss, scalars=scalars, images=shown, seconds_saved=saved)
             )
+            unfinished.reached(job)
         return job.result()
 
     def _herded(
@@ -183,15 +203,14 @@ class TrajectoryMatching:
     def _matching(self) -> Matching | None:
         """What makes the images that the trajectories start from, of initial ones."""
         name = self.config.trajectory.matched_start
-        return None if name == "none" else Matching(self.config.replace(distiller=name))
+        return None if name == "none" else Matching(self.config.replace(distiller=name), self.keep)
 
 
-def _as_start(on_update: OnUpdate | None, seconds_saved: float) -> OnUpdate | None:
+def _as_start(on_update: OnUpdate, seconds_saved: float) -> OnUpdate:
     """Tells ``on_update`` of another distiller's updates as of those before the first."""
-    if on_update is None:
-        return None
 
     def tell(update: Update) -> None:
-        on_update(dataclasses.replace(update, phase="start", seconds_saved=seconds_saved))
+        seconds = seconds_saved + update.seconds_saved
+        on_update(dataclasses.replace(update, phase="start", seconds_saved=seconds))
 
     return tell

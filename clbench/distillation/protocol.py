@@ -66,7 +66,9 @@ class Distiller(Protocol):
 
     A distiller that gives soft labels says so by an attribute ``soft_labels = True``. One that can
     use what is already known of other classes says ``uses_known = True``; it is then also given
-    ``known``, `LabelledImages` of other classes (what memory holds), packed or not.
+    ``known``, `LabelledImages` of other classes (what memory holds), packed or not. One that goes
+    on where the same work was stopped says ``keep = True``
+    (`clbench.distillation.unfinished.Unfinished` does the keeping).
     """
 
     def distill(

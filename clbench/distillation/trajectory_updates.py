@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from copy import deepcopy
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +25,7 @@ from clbench.distillation.problem import Problem
 from clbench.distillation.selection import herding_index, pack_selection, random_index
 from clbench.distillation.trajectories import Trajectories
 from clbench.packing import unpack
-from clbench.types import LabelledImages
+from clbench.types import ImageSpec, LabelledImages
 
 MOST_CHANGE = math.log(2)  # of log b in one update (ours): b at most doubles or halves
 OWN_CLASS = 0.9  # at least, of a soft label: experts are weaker than the label is sure (ours)
@@ -61,6 +63,7 @@ class TrajectoryUpdates:
         self.slots = problem.spec.normalise(start.images).requires_grad_()
         self.logits = self._expert_logits(seen.to(self.device)).requires_grad_()
         self.decay = 1.0  # of all step sizes, now
+        self.num_done = 0
         self.image_optimizer = torch.optim.SGD(
             [self.slots], lr=self.settings.learning_rate, momentum=self.settings.momentum
         )
@@ -69,6 +72,10 @@ class TrajectoryUpdates:
             lr=self.settings.label_learning_rate,
             momentum=self.settings.label_momentum,
         )
+
+    @property
+    def _optimizers(self) -> tuple[torch.optim.SGD, torch.optim.SGD]:
+        return self.image_optimizer, self.label_optimizer
 
     def _num_seen(self) -> int:
         """Images that students learn: the synthetic ones and those of other classes."""
@@ -129,16 +136,18 @@ class TrajectoryUpdates:
         return _keep_class(mean, self.labels)
 
     def updates(self) -> Iterator[tuple[float, dict[str, float]]]:
-        """All updates; yields each one's loss and curves."""
-        optimizers = (self.image_optimizer, self.label_optimizer)
-        full = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
-        for done in range(self.settings.num_updates):
-            progress = done / self.settings.num_updates
-            if self.settings.decay == "cosine":
+        """The updates that are left; yields each one's loss and curves."""
+        settings = self.settings
+        for done in range(self.num_done, settings.num_updates):
+            progress = done / settings.num_updates
+            if settings.decay == "cosine":
                 self.decay = (1 + math.cos(math.pi * progress)) / 2
-                for optimizer, rate in zip(optimizers, full, strict=True):
-                    optimizer.param_groups[0]["lr"] = rate * self.decay
-            yield self._update(progress)
+                self.image_optimizer.param_groups[0]["lr"] = settings.learning_rate * self.decay
+                labels = settings.label_learning_rate * self.decay
+                self.label_optimizer.param_groups[0]["lr"] = labels
+            told = self._update(progress)
+            self.num_done = done + 1
+            yield told
 
     def _update(self, progress: float) -> tuple[float, dict[str, float]]:
         settings, rng = self.settings, self.generator
@@ -224,6 +233,28 @@ class TrajectoryUpdates:
             self.label_optimizer.step()
             self.logits.copy_(_keep_class(self.logits, self.labels))
 
+    def state_dict(self) -> dict[str, Any]:
+        """Between two updates this is all there is."""
+        return {
+            "slots": self.slots.detach().clone(),
+            "logits": self.logits.detach().clone(),
+            "labels": self.labels.clone(),
+            "log_step": self.log_step,
+            "num_done": self.num_done,
+            "optimizers": deepcopy([o.state_dict() for o in self._optimizers]),
+            "generator": self.generator.get_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from ``state``."""
+        with torch.no_grad():
+            self.slots.copy_(state["slots"])
+            self.logits.copy_(state["logits"])
+        self.log_step, self.num_done = state["log_step"], state["num_done"]
+        for optimizer, values in zip(self._optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(values)
+        self.generator.set_state(state["generator"])
+
     def result(self) -> LabelledImages:
         """What has been distilled so far, on the CPU, in the classes of the outside world."""
         problem = self.problem
@@ -234,6 +265,12 @@ class TrajectoryUpdates:
         soft = torch.zeros(len(images), problem.outside)
         soft[:, classes] = self._targets().detach().float().cpu()
         return LabelledImages(images, soft, self.packing)
+
+
+def start_of(state: dict[str, Any], spec: ImageSpec, packing: int) -> LabelledImages:
+    """What `TrajectoryUpdates` can begin with before it is given ``state``."""
+    images = spec.denormalise(state["slots"]).clamp(0, 1)
+    return LabelledImages(images, state["labels"], packing)
 
 
 def _keep_class(logits_NK: Tensor, labels_N: Tensor) -> Tensor:

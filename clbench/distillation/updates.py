@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from clbench.distillation.protocol import OnUpdate, Update
 
@@ -50,3 +51,11 @@ class UpdateLog:
     def notes(self) -> list[str]:
         """What the report must say, each once."""
         return list(dict.fromkeys(update.note for update in self.told if update.note))
+
+
+def plain(update: Update) -> dict[str, Any]:
+    """What is kept of an update on disk: the arguments of one that tells the same."""
+    kept = {"number": update.number, "total": update.total, "loss": float(update.loss)}
+    scalars = {name: float(value) for name, value in update.scalars.items()}
+    more = {"scalars": scalars, "note": update.note}
+    return {**kept, **{name: value for name, value in more.items() if value}}

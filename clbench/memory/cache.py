@@ -7,7 +7,6 @@ software that computed, name the file.
 
 from __future__ import annotations
 
-import inspect
 import json
 import time
 import warnings
@@ -18,15 +17,10 @@ from typing import Any
 
 import torch
 
-import clbench
 from clbench.distillation import Distiller, OnUpdate, Update, Workload
-from clbench.distillation.updates import UpdateLog
-from clbench.fingerprint import identity, name_of, software
-from clbench.types import ImageSpec, InputError, LabelledImages, digest
-
-# Modules that take no part in distilling; a new one counts until it is listed here.
-_APART = {"__init__", "__main__", "compat", "cost", "files", "metrics", "plugins", "report"}
-_APART |= {"statistics", "training"}
+from clbench.distillation.updates import UpdateLog, plain
+from clbench.distillation.work import work_name
+from clbench.types import ImageSpec, InputError, LabelledImages
 
 # Choosing real images is faster than reading them back.
 _WORTH_KEEPING_SECONDS = 1.0
@@ -128,17 +122,18 @@ class CachedDistiller:
     ) -> LabelledImages:
         """See `Distiller.distill`; ``known`` counts where the distiller can use it."""
         extra: dict[str, Any] = {"known": known} if self.uses_known else {}
-        work = {
-            "distiller": self.identity,
-            "spec": asdict(spec),
-            "images_per_class": images_per_class,
-            "packing": packing,
-            "generator": digest(generator.get_state()),
-            "real": identity(real),
-            "software": _software(device, type(self.distiller)),
-            **{name: identity(images) for name, images in extra.items()},
-        }
-        path = self.directory / f"{name_of(work)}.safetensors"
+        name = work_name(
+            self.identity,
+            type(self.distiller),
+            real,
+            spec,
+            images_per_class=images_per_class,
+            packing=packing,
+            generator=generator,
+            device=device,
+            **extra,
+        )
+        path = self.directory / f"{name}.safetensors"
         found = self._read(path)
         if found is not None:
             slots, metadata = found
@@ -162,7 +157,7 @@ class CachedDistiller:
         seconds = time.perf_counter() - start + log.seconds_saved
         self._hit = None
         if log.losses or seconds > _WORTH_KEEPING_SECONDS:
-            updates = json.dumps([_told_again(update) for update in log.told])
+            updates = json.dumps([plain(update) for update in log.told])
             try:
                 slots.save(path, {"updates": updates, "seconds": repr(seconds)})
             except OSError as error:
@@ -187,19 +182,3 @@ class CachedDistiller:
         except InputError:
             warnings.warn(f"broken file in the cache of distilled sets: {path}", stacklevel=3)
             return None
-
-
-def _told_again(update: Update) -> dict[str, Any]:
-    """What is kept of an update: the arguments of one that tells the same."""
-    kept = {"number": update.number, "total": update.total, "loss": float(update.loss)}
-    scalars = {name: float(value) for name, value in update.scalars.items()}
-    more = {"scalars": scalars, "note": update.note}
-    return {**kept, **{name: value for name, value in more.items() if value}}
-
-
-def _software(device: torch.device, distiller: type) -> dict[str, Any]:
-    """Every module that may take part in distilling counts, a new one too."""
-    here = Path(clbench.__file__).parent
-    parts = [path.stem for path in here.glob("*.py") if path.stem not in _APART]
-    modules = [*sorted(parts), "distillation/*", "networks/*"]
-    return software(device, modules, inspect.getsourcefile(distiller))

@@ -7,11 +7,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from click.testing import Result
 
 from clbench.cli import running
+from clbench.types import LabelledImages
 from tests.cli.conftest import SMALL_DISTILLATION, SMALL_EVALUATION, SMALL_STREAM, Invoke
 
 RUN = ["run", *SMALL_STREAM, "--strategy", "random_replay", "--no-tensorboard"]
@@ -214,8 +217,36 @@ def test_an_interrupted_distillation_leaves_nothing(
 
     monkeypatch.setattr(RandomSelection, "distill", interrupt)
     result = invoke(*DISTILL, "--distiller", "random")
-    assert_one_line(result, "interrupted", code=130)
+    assert_one_line(result, "interrupted; nothing is kept", code=130)
     assert not list(Path().rglob("*.safetensors"))
+
+
+def test_an_interrupted_distillation_goes_on(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    from clbench.distillation import matching, unfinished
+
+    monkeypatch.setenv("CLBENCH_CACHE", str(tmp_path / "own"))
+    monkeypatch.setattr(unfinished, "WORTH_KEEPING_SECONDS", 0.0)
+    arguments = [*DISTILL, "--no-evaluate", "--images-per-class", "1", "--json"]
+    whole = json.loads(invoke(*arguments, "--no-cache", "-o", "whole.safetensors").stdout)
+    update, done = matching._Job._update, []
+
+    def stopped(*values: Any) -> float:
+        if len(done) == 1:
+            raise KeyboardInterrupt
+        done.append(1)
+        return update(*values)
+
+    monkeypatch.setattr(matching._Job, "_update", stopped)
+    result = invoke(*arguments, "-o", "set.safetensors")
+    assert_one_line(result, "kept in the cache; the same command goes on there", code=130)
+    assert not Path("set.safetensors").exists()
+    monkeypatch.setattr(matching._Job, "_update", lambda *v: done.append(1) or update(*v))
+    rest = json.loads(invoke(*arguments, "-o", "set.safetensors").stdout)
+    assert len(done) == len(whole["losses"]) == 2 and rest["losses"] == whole["losses"]
+    ours, expected = (LabelledImages.load(Path(f"{n}.safetensors"))[0] for n in ("set", "whole"))
+    assert torch.equal(ours.images, expected.images)
 
 
 @pytest.mark.parametrize(

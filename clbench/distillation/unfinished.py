@@ -1,0 +1,158 @@
+"""Distillations on the way, kept on disk: the same work goes on where it was stopped."""
+
+from __future__ import annotations
+
+import io
+import time
+import warnings
+from contextlib import suppress
+from dataclasses import replace
+from pickle import UnpicklingError
+from types import TracebackType
+from typing import Any, Protocol
+
+import torch
+
+from clbench.config import DistillationConfig
+from clbench.distillation.protocol import OnUpdate, Update
+from clbench.distillation.updates import UpdateLog, plain
+from clbench.distillation.work import work_name
+from clbench.files import cache_dir, write_bytes
+from clbench.types import ImageSpec, LabelledImages
+
+EVERY_SECONDS = 30.0  # between two writings
+WORTH_KEEPING_SECONDS = 1.0
+
+_BROKEN = (OSError, RuntimeError, LookupError, TypeError, EOFError, ValueError, UnpicklingError)
+
+
+class Job(Protocol):
+    """Work whose state is small: tensors and plain values."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Copies of all that the rest of the work depends on."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Be where `state_dict` was taken."""
+        ...
+
+
+class Keeping(Protocol):
+    """A distiller that can go on where it was stopped; ``keep`` lets it."""
+
+    @property
+    def config(self) -> DistillationConfig:
+        """All of its configuration."""
+        ...
+
+    @property
+    def keep(self) -> bool:
+        """Stopped work stays on disk."""
+        ...
+
+
+class Unfinished:
+    """One distillation on disk while it is under way; a context around all of it.
+
+    The state reached last is written every ``EVERY_SECONDS`` and when an exception (Ctrl-C, mostly)
+    leaves the context; the end removes the file. A file that cannot be read or written costs a
+    warning, never a distillation.
+
+    Attributes:
+        state: where the work was stopped, for `Job.load_state_dict`; None where it begins.
+        log: all that was told, by the stopped work too.
+    """
+
+    def __init__(self, name: str | None, on_update: OnUpdate | None) -> None:
+        """Keep the work called ``name`` in the user's cache; None keeps nothing.
+
+        All that `tell` hears goes to ``on_update``; what a stopped work told is told again here.
+        """
+        self._path = None if name is None else cache_dir() / "unfinished" / f"{name}.pt"
+        self._start = self._written = time.perf_counter()
+        self._latest: tuple[dict[str, Any], int, float] | None = None
+        self._seconds_before = 0.0
+        self.log = UpdateLog(on_update)
+        self.state: dict[str, Any] | None = None
+        kept = self._read()
+        if kept is not None:
+            self.state, self._seconds_before = kept["state"], float(kept["seconds"])
+            for values in kept["updates"]:
+                self.tell(Update(**values))
+
+    @staticmethod
+    def of(
+        distiller: Keeping, real: LabelledImages, spec: ImageSpec, on_update: OnUpdate | None,
+        **given: Any,
+    ) -> Unfinished:  # fmt: skip
+        """That of ``distiller``, named by all that `Distiller.distill` was ``given``."""
+        if not distiller.keep:
+            return Unfinished(None, on_update)
+        config = distiller.config.to_dict()
+        return Unfinished(work_name(config, type(distiller), real, spec, **given), on_update)
+
+    @property
+    def num_updates(self) -> int:
+        """Updates of the images that were told."""
+        return len(self.log.losses)
+
+    def tell(self, update: Update) -> None:
+        """An `OnUpdate`; adds the seconds of the stopped work."""
+        saved = max(update.seconds_saved, self._seconds_before)
+        self.log(replace(update, seconds_saved=saved))
+
+    def reached(self, job: Job) -> None:
+        """The work can go on from where ``job`` is now."""
+        if self._path is None:
+            return
+        now = time.perf_counter()
+        seconds = now - self._start + self.log.seconds_saved
+        self._latest = (job.state_dict(), len(self.log.told), seconds)
+        if now - self._written > EVERY_SECONDS:
+            self._write()
+
+    def __enter__(self) -> Unfinished:
+        """Itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Write what was reached, or remove what is finished."""
+        if self._path is None:
+            return
+        if kind is None:
+            with suppress(OSError):
+                self._path.unlink()
+        elif time.perf_counter() - self._start > WORTH_KEEPING_SECONDS:
+            self._write()
+
+    def _write(self) -> None:
+        if self._path is None or self._latest is None:
+            return
+        state, num_told, seconds = self._latest
+        updates = [plain(update) for update in self.log.told[:num_told]]
+        content = io.BytesIO()
+        torch.save({"state": state, "updates": updates, "seconds": seconds}, content)
+        try:
+            write_bytes(self._path, content.getvalue())
+        except OSError as error:
+            warnings.warn(f"distillation under way not kept: {error}", stacklevel=3)
+        self._written, self._latest = time.perf_counter(), None
+
+    def _read(self) -> dict[str, Any] | None:
+        if self._path is None or not self._path.is_file():
+            return None
+        try:
+            kept = torch.load(self._path, weights_only=True)
+            return {name: kept[name] for name in ("state", "updates", "seconds")}
+        except _BROKEN as error:
+            told = " ".join(str(error).split())[:80]
+            warnings.warn(
+                f"broken file of an unfinished distillation: {self._path} ({told})", stacklevel=3
+            )
+            return None
