@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import io
 import time
 import warnings
 from contextlib import suppress
 from dataclasses import replace
-from pickle import UnpicklingError
 from types import TracebackType
 from typing import Any, Protocol
 
-import torch
-
+from clbench.checkpoints import NoCheckpointError, load_checkpoint, save_checkpoint
 from clbench.config import DistillationConfig
 from clbench.distillation.protocol import OnUpdate, Update
 from clbench.distillation.updates import UpdateLog, plain
 from clbench.distillation.work import work_name
-from clbench.files import cache_dir, write_bytes
+from clbench.files import cache_dir
 from clbench.types import ImageSpec, LabelledImages
 
 EVERY_SECONDS = 30.0  # between two writings
 WORTH_KEEPING_SECONDS = 1.0
-
-_BROKEN = (OSError, RuntimeError, LookupError, TypeError, EOFError, ValueError, UnpicklingError)
 
 
 class Job(Protocol):
@@ -136,10 +131,9 @@ class Unfinished:
             return
         state, num_told, seconds = self._latest
         updates = [plain(update) for update in self.log.told[:num_told]]
-        content = io.BytesIO()
-        torch.save({"state": state, "updates": updates, "seconds": seconds}, content)
+        values = {"state": state, "updates": updates, "seconds": seconds}
         try:
-            write_bytes(self._path, content.getvalue())
+            save_checkpoint(self._path, values)
         except OSError as error:
             warnings.warn(f"distillation under way not kept: {error}", stacklevel=3)
         self._written, self._latest = time.perf_counter(), None
@@ -148,11 +142,9 @@ class Unfinished:
         if self._path is None or not self._path.is_file():
             return None
         try:
-            kept = torch.load(self._path, weights_only=True)
-            return {name: kept[name] for name in ("state", "updates", "seconds")}
-        except _BROKEN as error:
-            told = " ".join(str(error).split())[:80]
+            return load_checkpoint(self._path, ("state", "updates", "seconds"))
+        except NoCheckpointError as error:
             warnings.warn(
-                f"broken file of an unfinished distillation: {self._path} ({told})", stacklevel=3
+                f"broken file of an unfinished distillation: {self._path} ({error})", stacklevel=3
             )
             return None

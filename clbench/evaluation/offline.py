@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -15,10 +13,10 @@ import torch.nn.functional as F
 
 from clbench import networks
 from clbench.allocator import keep_freed_memory
+from clbench.checkpoints import NoCheckpointError, load_checkpoint, save_checkpoint
 from clbench.config import NetworkConfig, SetTrainingConfig
 from clbench.cost import forward_flops
 from clbench.evaluation.trials import SOURCES
-from clbench.files import write_bytes
 from clbench.fingerprint import identity, name_of, software
 from clbench.seeding import generator
 from clbench.training import Epoch, Training, predict_logits
@@ -172,22 +170,13 @@ class _Checkpoint:
         if self._path is None or not self._path.exists():
             return [], 0.0
         try:
-            kept = torch.load(self._path, weights_only=True)
-            name = kept["name"]
-        except (
-            OSError,
-            RuntimeError,
-            LookupError,
-            TypeError,
-            EOFError,
-            ValueError,
-            UnpicklingError,
-        ) as error:
+            kept = load_checkpoint(self._path, ("name", "training", "epochs", "seconds"))
+        except NoCheckpointError as error:
             raise InputError(
                 f"{self._path}: expected a checkpoint of an offline training, found something "
-                f"else ({' '.join(str(error).split())[:80]}); remove it"
+                f"else ({error}); remove it"
             ) from None
-        if name != self._name:
+        if kept["name"] != self._name:
             raise InputError(
                 f"{self._path}: expected a checkpoint of this very training, found one of other "
                 "settings, data or software; remove it or choose another --output"
@@ -198,12 +187,10 @@ class _Checkpoint:
     def save(self, training: Training, epochs: list[Epoch], seconds: float) -> None:
         if self._path is None:
             return
-        content = io.BytesIO()
         values = {
             "name": self._name,
             "training": training.state_dict(),
             "epochs": [list(epoch) for epoch in epochs],
             "seconds": seconds,
         }
-        torch.save(values, content)
-        write_bytes(self._path, content.getvalue())
+        save_checkpoint(self._path, values)
