@@ -92,11 +92,11 @@ def run_all(
 
 
 def _what_is_left(config: RunConfig, folder: Path, cache: bool) -> str:
-    if not (folder / "partial.json").exists():
-        return f"{config.strategy} had not learnt an experience yet"
-    left = f"{folder / 'partial.json'} keeps what {config.strategy} had measured"
+    left = f"{config.strategy} had not learnt an experience yet"
+    if (folder / "partial.json").exists():
+        left = f"{folder / 'partial.json'} keeps what {config.strategy} had measured"
     if cache and _distils(config):
-        return f"{left}, the cache keeps the sets distilled so far"
+        return f"{left}, the cache keeps what was distilled so far"
     return left
 
 

@@ -168,9 +168,9 @@ def test_an_interrupted_run_says_what_is_left(invoke: Invoke, monkeypatch: pytes
     monkeypatch.setattr(running.RunLine, "note", interrupt)
     result = invoke(*RUN, "-o", "run")
     assert_one_line(result, "run/partial.json", "with another --output", code=130)
-    assert "the sets distilled so far" not in result.stderr, "random images are not distilled"
+    assert "what was distilled so far" not in result.stderr, "random images are not distilled"
     distilling = [*RUN, "--strategy", "dam_replay", *SMALL_DISTILLATION, "--images-per-class", "2"]
-    kept, again = "cache keeps the sets distilled so far", "the same command starts it anew"
+    kept, again = "cache keeps what was distilled so far", "the same command starts it anew"
     assert_one_line(invoke(*distilling), kept, again, code=130)
     assert json.loads(Path("run/status.json").read_text())["status"] == "interrupted"
     assert_one_line(invoke(*RUN, "-o", "run"), "found a run (interrupted)", "remove")
