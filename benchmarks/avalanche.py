@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clbench.compat import prepare
 from clbench.data import TensorImages
+from clbench.machine.compat import prepare
 
 
 def make_scenario(streams: Mapping[str, Sequence[TensorImages]]) -> Any:

@@ -17,8 +17,9 @@ from clbench.benchmarks.catalogue import BenchmarkInfo
 from clbench.config import BenchmarkConfig
 from clbench.data import DatasetInfo, ImageData, TensorImages, load, normalised
 from clbench.data import info as dataset_info
+from clbench.errors import InputError
 from clbench.seeding import generator
-from clbench.types import ImageSpec, InputError, LabelledImages
+from clbench.types import ImageSpec, LabelledImages
 
 Split = Literal["train", "validation", "test"]
 

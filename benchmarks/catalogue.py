@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from clbench import plugins
+from clbench import table as plugins
 from clbench.data import is_own
 
 GROUP = "clbench.benchmarks"

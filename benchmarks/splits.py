@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from clbench.types import InputError
+from clbench.errors import InputError
 
 # Split MNIST's; the field's usual number.
 _USUAL_EXPERIENCES = 5

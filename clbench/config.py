@@ -11,7 +11,7 @@ import typing
 from dataclasses import dataclass, field
 from typing import Literal
 
-from clbench.settings import Config, above_zero, at_least, check
+from clbench.fields import Config, above_zero, at_least, check
 
 Norm = Literal["none", "batch", "instance", "layer", "group"]
 Activation = Literal["relu", "leaky_relu", "sigmoid"]

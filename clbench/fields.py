@@ -7,7 +7,7 @@ import types as python_types
 import typing
 from typing import Any, Literal, Self
 
-from clbench.types import InputError
+from clbench.errors import InputError
 
 
 def check(ok: bool, name: str, expected: str, found: object) -> None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from clbench.files import write_json
-from clbench.types import InputError
+from clbench.errors import InputError
+from clbench.store.files import write_json
 
 SCHEMA = 1
 
@@ -30,7 +30,7 @@ class RunReport:
         validation_matrix: R on the validation stream, or None where none was asked for.
         confusion_matrix: K x K counts after the last experience, rows true, columns predicted,
             in the data set's own numbering.
-        metrics: name -> value (see `clbench.metrics`).
+        metrics: name -> value (see `clbench.measuring.metrics`).
         memory: one entry per experience: num_slots, num_bytes, per_class {class: slots}.
         distillation: one entry per experience: losses (per update), scalars (name -> curve; absent
             from reports of before there were any), flops; empty without distiller.

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import TypeVar
 
-from clbench.types import InputError
+from clbench.errors import InputError
 
 T = TypeVar("T")
 

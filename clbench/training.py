@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clbench.config import SetTrainingConfig
-from clbench.device import autocast
 from clbench.distillation.augmentation import augment, parse
+from clbench.machine.device import autocast
 from clbench.types import ImageSpec, LabelledImages
 
 # Part of a one-cycle training in which the learning rate rises.

@@ -5,7 +5,6 @@ Legend of shape suffixes: N images (or slots), C channels, H height, W width, K 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from dataclasses import dataclass
@@ -14,18 +13,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from clbench.errors import InputError
 from clbench.packing import unpack
-
-
-class InputError(ValueError):
-    """Something the user can put right; says what was expected, what was found, what to do."""
-
-
-def digest(tensor: Tensor) -> str:
-    """SHA-256 (hex) of type, shape and values: a name for what a cache keeps."""
-    values = tensor.cpu().contiguous()
-    header = f"{values.dtype}{tuple(values.shape)}".encode()
-    return hashlib.sha256(header + values.numpy().tobytes()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -183,7 +172,7 @@ class LabelledImages:
         """Write a safetensors file atomically; ``metadata`` is kept as strings."""
         from safetensors.torch import save
 
-        from clbench.files import write_bytes
+        from clbench.store.files import write_bytes
 
         tensors = {
             "images": self.images.cpu().contiguous(),

@@ -16,7 +16,7 @@ if __name__ != "clbench.strategies":
         "would hold other classes: import clbench.strategies"
     )
 
-from clbench import plugins
+from clbench import table as plugins
 from clbench.config import RunConfig
 from clbench.types import ImageSpec
 

@@ -10,6 +10,7 @@ import torch
 
 from clbench.config import RunConfig
 from clbench.distillation import OnUpdate
+from clbench.errors import InputError
 from clbench.memory import DistilledMemory, ImageMemory, ReservoirMemory
 from clbench.strategies import StrategyInfo, find_strategy
 from clbench.strategies.learner import (
@@ -18,7 +19,7 @@ from clbench.strategies.learner import (
     MemoryReplay,
     TensorLearner,
 )
-from clbench.types import ImageSpec, InputError
+from clbench.types import ImageSpec
 
 
 def make_memory(

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from clbench import compat
+from clbench.machine import compat
 
 compat.prepare()
 

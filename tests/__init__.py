@@ -1,5 +1,5 @@
 """The tests, which share the machine with others as the commands do."""
 
-from clbench.cores import share_cores
+from clbench.machine.cores import share_cores
 
 share_cores()

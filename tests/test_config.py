@@ -19,7 +19,7 @@ from clbench.config import (
     SetTrainingConfig,
     TrajectoryConfig,
 )
-from clbench.types import InputError
+from clbench.errors import InputError
 
 ALL = [
     value

@@ -24,13 +24,14 @@ import torch
 from click.testing import CliRunner
 from torch.nn.utils import parameters_to_vector
 
-from clbench import benchmarks, data, networks, plugins, strategies
+from clbench import benchmarks, data, networks, strategies
+from clbench import table as plugins
 from clbench.cli.build_config import LOOPS, build_config
 from clbench.cli.group import cli
 from clbench.cli.sets import base_config
 from clbench.config import BenchmarkConfig, RunConfig
 from clbench.distillation import make_distiller
-from clbench.metrics import all_metrics, two_class_metrics
+from clbench.measuring.metrics import all_metrics, two_class_metrics
 from clbench.networks import NetworkInfo
 from clbench.report import RunReport
 

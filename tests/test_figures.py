@@ -9,8 +9,9 @@ from matplotlib.image import AxesImage
 from PIL import Image
 
 from clbench import figures
+from clbench.errors import InputError
 from clbench.figures.style import DPI, PALETTE
-from clbench.types import InputError, LabelledImages
+from clbench.types import LabelledImages
 
 R = [[0.9, 0.2, 0.1], [0.7, 0.8, 0.3], [0.4, 0.85, 0.6]]
 GROUPS = {"dam_replay": [R, np.array(R) * 0.9], "naive": [np.array(R) * 0.5]}

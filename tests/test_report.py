@@ -5,8 +5,8 @@ import json
 
 import pytest
 
+from clbench.errors import InputError
 from clbench.report import SCHEMA, RunReport
-from clbench.types import InputError
 
 
 @pytest.fixture

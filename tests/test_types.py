@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clbench.errors import InputError
 from clbench.packing import pack, unpack
-from clbench.types import ImageSpec, InputError, LabelledImages, Scores
+from clbench.types import ImageSpec, LabelledImages, Scores
 
 
 @st.composite

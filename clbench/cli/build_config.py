@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from clbench.config import RunConfig
-from clbench.types import InputError
+from clbench.errors import InputError
 
 # paper: the authors' code (BatchNorm, p = 1, 20000 networks of one update each, its factor 100 on
 # the loss moved into the step size). course: the course report's table, MNIST row. course_pad: what

@@ -105,7 +105,7 @@ def write_comparison(comparison: Comparison, folder: Path) -> list[Path]:
     """Figures, comparison.md and comparison.json in ``folder``; their paths."""
     from clbench.comparison import comparison_figures, to_dict, to_markdown
     from clbench.figures import save_figure
-    from clbench.files import write_bytes, write_json
+    from clbench.store.files import write_bytes, write_json
 
     written = []
     for stem, figure in comparison_figures(comparison).items():

@@ -53,7 +53,7 @@ def print_table(title: str, made: Table) -> None:
 
 
 def print_json(content: Any) -> None:
-    """JSON on standard output, as `clbench.files.write_json` writes it."""
+    """JSON on standard output, as `clbench.store.files.write_json` writes it."""
     click.echo(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False))
 
 

@@ -122,7 +122,7 @@ def command(
         score_sets,
     )
     from clbench.data import short_name
-    from clbench.device import resolve_device
+    from clbench.machine.device import resolve_device
 
     config = build_config(base_config(), values, loop=loop)
     device = resolve_device(config.device)
@@ -177,9 +177,9 @@ def _distil(
     *,
     keep: bool,
 ) -> tuple[LabelledImages, UpdateLog, float]:
-    from clbench.allocator import keep_freed_memory
     from clbench.distillation import make_distiller
     from clbench.distillation.updates import UpdateLog
+    from clbench.machine.allocator import keep_freed_memory
     from clbench.seeding import generator
     from clbench.tracking import NullTracker, TensorBoardTracker, Tracker
 
@@ -213,7 +213,7 @@ def _say_if_long(
     images: ImageData, config: RunConfig, device: torch.device, line: ProgressLine
 ) -> None:
     from clbench import distillation, networks
-    from clbench.cost import long_work
+    from clbench.measuring.cost import long_work
 
     wanted, spec = config.distillation, images.spec
     if device.type == "cuda" or not distillation.info(wanted.distiller).needs_network:
@@ -250,7 +250,7 @@ def _stored(made: LabelledImages, storage: str) -> LabelledImages:
 
 
 def _provenance(images: ImageData, config: RunConfig, seconds: float) -> dict[str, Any]:
-    from clbench.cost import environment
+    from clbench.measuring.cost import environment
 
     return {
         "data": images.name,
@@ -280,6 +280,6 @@ def _save(
 
 
 def _write_result(path: Path, result: dict[str, Any]) -> None:
-    from clbench.files import write_json
+    from clbench.store.files import write_json
 
     write_json(path, result)

@@ -75,8 +75,8 @@ def offline(
     from clbench.cli.places import resumable_directory
     from clbench.cli.sets import base_config, load_images
     from clbench.data import short_name
-    from clbench.device import resolve_device
     from clbench.evaluation import RECIPES, Epoch, train_offline
+    from clbench.machine.device import resolve_device
 
     config = build_config(base_config().replace(set_training=RECIPES[recipe]), values)
     device = resolve_device(config.device)

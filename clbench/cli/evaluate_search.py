@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from clbench.cli.evaluations import LoadedSet
     from clbench.data import ImageData
     from clbench.evaluation import ArchitectureSearch
-    from clbench.ranking import Correlation
+    from clbench.measuring.ranking import Correlation
 
 SPACES = ("cnn54", "convnet720")
 SPACE = Option(

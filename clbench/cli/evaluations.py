@@ -90,7 +90,7 @@ def load_sets(
             data under their name here.
     """
     from clbench import data
-    from clbench.types import InputError
+    from clbench.errors import InputError
 
     read = [_read_run(path) if path.is_dir() else _read_set(path) for path in paths]
     origins = {one.origin for one in read}
@@ -114,7 +114,7 @@ def load_sets(
 
 
 def _by_name(read: Sequence[LoadedSet], paths: Sequence[Path]) -> dict[str, LoadedSet]:
-    from clbench.types import InputError
+    from clbench.errors import InputError
 
     names = [one.name for one in read]
     if len(set(names)) < len(names):
@@ -136,8 +136,9 @@ def _read_set(path: Path) -> LoadedSet:
 
 
 def _read_run(directory: Path) -> LoadedSet:
+    from clbench.errors import InputError
     from clbench.report import RunReport
-    from clbench.types import InputError, LabelledImages
+    from clbench.types import LabelledImages
 
     report = RunReport.load(directory)
     last = directory / "memory" / f"exp_{len(report.class_groups) - 1}.safetensors"
@@ -225,8 +226,8 @@ def evaluate_sets(
     from clbench.cli.places import new_directory
     from clbench.cli.sets import base_config
     from clbench.data import short_name
-    from clbench.device import resolve_device
     from clbench.evaluation import RECIPES, trials
+    from clbench.machine.device import resolve_device
 
     common = {name: values.pop(name) for name in COMMON}
     full_epochs = values.pop("full_epochs")
@@ -293,7 +294,7 @@ def write_result(
 ) -> None:
     """Write ``figures/*.png``, TensorBoard's events where wanted, and last ``report.json``."""
     from clbench.figures import save_figure
-    from clbench.files import write_json
+    from clbench.store.files import write_json
     from clbench.tracking import write_evaluation
 
     for name, figure in drawn.items():
@@ -323,14 +324,14 @@ def say_notes(images: ImageData) -> None:
 
 def majority_share(images: ImageData) -> float | None:
     """Of the larger class among the test images; None unless there are two classes."""
-    from clbench.metrics import majority_of_two
+    from clbench.measuring.metrics import majority_of_two
 
     return majority_of_two(images.test.hard_labels.numpy())
 
 
 def provenance(images: ImageData, config: Mapping[str, Any]) -> dict[str, Any]:
     """What a report of an evaluation begins with."""
-    from clbench.cost import environment
+    from clbench.measuring.cost import environment
 
     return {
         "data": {

@@ -12,7 +12,8 @@ from typing import Any, NoReturn
 import click
 
 from clbench import __version__
-from clbench.cores import share_cores
+from clbench.errors import InputError
+from clbench.machine.cores import share_cores
 
 # Command -> what `clbench --help` says of it; its module is clbench.cli.NAME. A test holds these
 # lines equal to the commands' own.
@@ -49,8 +50,7 @@ def in_one_line(text: str) -> str:
 def _failure(error: BaseException) -> Failure | None:
     if isinstance(error, KeyboardInterrupt):
         return Interrupted("interrupted; nothing was written")
-    types = sys.modules.get("clbench.types")
-    if types is not None and isinstance(error, types.InputError):
+    if isinstance(error, InputError):
         return Failure(str(error))
     if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
         place = f"{error.filename}: " if error.filename else ""

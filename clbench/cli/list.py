@@ -54,7 +54,7 @@ def command(kind: str | None, image: str, num_classes: int, json: bool) -> None:
 
 
 def _shape(text: str, num_classes: int) -> tuple[int, int, int]:
-    from clbench.types import InputError
+    from clbench.errors import InputError
 
     parts = text.lower().split("x")
     if len(parts) != 3 or not all(part.isdigit() and int(part) > 0 for part in parts):
@@ -81,10 +81,12 @@ def _table(rows: list[Row]) -> Table:
 
 
 def _networks(shape: tuple[int, int, int], num_classes: int) -> list[Row]:
-    from clbench import networks, plugins
+    from clbench import networks
+    from clbench import table as plugins
     from clbench.config import NetworkConfig
-    from clbench.cost import forward_flops
-    from clbench.types import ImageSpec, InputError
+    from clbench.errors import InputError
+    from clbench.measuring.cost import forward_flops
+    from clbench.types import ImageSpec
 
     channels, height, width = shape
     moments = (0.5,) * channels
@@ -132,7 +134,8 @@ def _data(shape: tuple[int, int, int], num_classes: int) -> list[Row]:
 
 
 def _strategies(shape: tuple[int, int, int], num_classes: int) -> list[Row]:
-    from clbench import plugins, strategies
+    from clbench import strategies
+    from clbench import table as plugins
 
     infos = map(strategies.find_strategy, plugins.names(strategies.STRATEGIES, strategies.GROUP))
     return [{"name": info.name, "what": info.summary} for info in infos]

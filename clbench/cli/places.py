@@ -7,7 +7,7 @@ import os
 from itertools import chain, count
 from pathlib import Path
 
-from clbench.types import InputError
+from clbench.errors import InputError
 
 
 def _free(default: Path) -> Path:

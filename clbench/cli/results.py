@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clbench import metrics
 from clbench.cli.display import (
     console,
     count,
@@ -17,6 +16,7 @@ from clbench.cli.display import (
     seconds,
     table,
 )
+from clbench.measuring import metrics
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -164,7 +164,7 @@ def command(
 
 
 def _asked(evaluate: str | None) -> list[str]:
-    from clbench.types import InputError
+    from clbench.errors import InputError
 
     offered = ("cross-architecture", "architecture-search")
     names = [name.strip() for name in (evaluate or "").split(",") if name.strip()]

@@ -16,9 +16,9 @@ from clbench.cli.stopping import terminable
 from clbench.config import RunConfig
 from clbench.data import short_name
 from clbench.distillation import Update
+from clbench.errors import InputError
 from clbench.report import RunReport
 from clbench.tracking import NullTracker, TensorBoardTracker, Tracker, Trackers
-from clbench.types import InputError
 
 SECONDS_BETWEEN_DRAWINGS = 0.1
 

@@ -73,7 +73,7 @@ def check_training(images: ImageData, config: RunConfig, num_networks: int) -> N
     """
     from clbench import networks
     from clbench.distillation.augmentation import parse
-    from clbench.types import InputError
+    from clbench.errors import InputError
 
     if num_networks < 1:
         raise InputError(f"num_networks_evaluated: expected at least 1, found {num_networks}")
@@ -94,8 +94,8 @@ def score_sets(
 ) -> list[SetScore]:
     """Score sets beside random images as ``config`` says; progress on ``line``."""
     from clbench.cli.evaluations import say_trials
-    from clbench.device import resolve_device
     from clbench.evaluation import beside_random, trials
+    from clbench.machine.device import resolve_device
 
     line.show("training networks", 0, 1, "networks")
     return beside_random(

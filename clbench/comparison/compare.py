@@ -7,15 +7,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from clbench import metrics
 from clbench.comparison import notes
 from clbench.comparison.grouping import STREAM, Cell, group_runs
 from clbench.comparison.loading import Runs
 from clbench.comparison.readings import final_memory_bytes, total_seconds
+from clbench.errors import InputError
+from clbench.measuring import metrics
+from clbench.measuring.statistics import cohens_d_paired, holm, mean_interval, sign_flip_p
 from clbench.report import RunReport
 from clbench.seeding import derive
-from clbench.statistics import cohens_d_paired, holm, mean_interval, sign_flip_p
-from clbench.types import InputError, Scores
+from clbench.types import Scores
 
 
 @dataclass(frozen=True)

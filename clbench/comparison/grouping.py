@@ -8,8 +8,8 @@ from typing import Any
 
 from clbench.comparison.readings import final_memory_bytes, used_networks
 from clbench.config import BenchmarkConfig, RunConfig, TrajectoryConfig
+from clbench.errors import InputError
 from clbench.report import RunReport
-from clbench.types import InputError
 
 # What a strategy does by itself; everything else is a condition that groups should share.
 METHOD = ("distillation.", "set_training.")

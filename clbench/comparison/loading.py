@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from clbench.errors import InputError
 from clbench.report import RunReport
-from clbench.types import InputError
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple, Protocol
 
 from clbench.data.checks import plain_path, read_bytes
-from clbench.types import InputError
+from clbench.errors import InputError
 
 MAX_MEMBERS = 100_000
 # An image of 224 x 224 pixels takes 150 kB unpacked, the table less than 200 kB.

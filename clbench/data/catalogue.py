@@ -7,7 +7,7 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
-from clbench import plugins
+from clbench import table as plugins
 from clbench.data import own_images
 from clbench.data.dataset import (
     DatasetInfo,
@@ -21,8 +21,9 @@ from clbench.data.dataset import (
 from clbench.data.embedded import Mnist5k
 from clbench.data.mhist import Mhist
 from clbench.data.mnist_family import FILES, MnistFamily
-from clbench.files import cache_dir
-from clbench.types import InputError, LabelledImages
+from clbench.errors import InputError
+from clbench.store.files import cache_dir
+from clbench.types import LabelledImages
 
 GROUP = "clbench.datasets"
 _DIGITS = tuple(str(digit) for digit in range(10))

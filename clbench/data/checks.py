@@ -9,7 +9,7 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from clbench.types import InputError
+from clbench.errors import InputError
 
 MAX_FILE_BYTES = 256 * 2**20
 

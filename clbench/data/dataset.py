@@ -10,7 +10,8 @@ from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from clbench.types import ImageSpec, InputError, LabelledImages
+from clbench.errors import InputError
+from clbench.types import ImageSpec, LabelledImages
 
 Status = Literal["embedded", "present", "archives only", "missing"]
 Normalisation = Literal["dataset", "imagenet"]

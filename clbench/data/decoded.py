@@ -27,8 +27,9 @@ from clbench.data.checks import read_bytes, refuse
 from clbench.data.dataset import DatasetInfo, FileCheck, OnImage
 from clbench.data.image_files import ImageRule, Pixels, decode
 from clbench.data.seen_files import SeenFile, look_at
-from clbench.files import cache_dir, replacing, write_json
-from clbench.types import ImageSpec, InputError, LabelledImages
+from clbench.errors import InputError
+from clbench.store.files import cache_dir, replacing, write_json
+from clbench.types import ImageSpec, LabelledImages
 
 
 class Labelled(NamedTuple):

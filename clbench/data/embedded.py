@@ -14,9 +14,10 @@ import numpy as np
 import torch
 
 from clbench.data.dataset import DatasetInfo, FileCheck, Status
-from clbench.files import cache_dir
+from clbench.errors import InputError
 from clbench.seeding import generator
-from clbench.types import InputError, LabelledImages
+from clbench.store.files import cache_dir
+from clbench.types import LabelledImages
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from clbench.data.checks import plain_path, read_bytes, refuse
 from clbench.data.decoded import Labelled, Listing
 from clbench.data.image_files import ImageRule
 from clbench.data.table import read_table
-from clbench.types import InputError
+from clbench.errors import InputError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 RULE = ImageRule(("PNG", "JPEG", "BMP", "WEBP", "TIFF"))

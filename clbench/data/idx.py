@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from clbench.types import InputError
+from clbench.errors import InputError
 
 _UNSIGNED_BYTE = 8
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from clbench.types import InputError
+from clbench.errors import InputError
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from clbench.data.bundle import Bundle, open_bundle
 from clbench.data.checks import plain_path, refuse
-from clbench.types import InputError
+from clbench.errors import InputError
 
 
 def lies_in(source: Path, root: Path, folder: str) -> bool:

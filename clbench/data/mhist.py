@@ -17,7 +17,7 @@ from clbench.data.decoded import Decoded, Labelled, Listing, decoded
 from clbench.data.image_files import ImageRule
 from clbench.data.installing import install, lies_in
 from clbench.data.mhist_table import Annotation
-from clbench.types import InputError
+from clbench.errors import InputError
 
 FOLDER = "MHIST"
 LAYOUT = "MHIST layout, subset or other images"

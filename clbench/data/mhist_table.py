@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from clbench.data.checks import plain_path, refuse
 from clbench.data.table import Row, read_table
-from clbench.types import InputError
+from clbench.errors import InputError
 
 FILE = "annotations.csv"
 CLASSES = ("HP", "SSA")

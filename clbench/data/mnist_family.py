@@ -19,10 +19,11 @@ from typing import Any
 
 import torch
 
-from clbench.compat import prepare
 from clbench.data import idx
 from clbench.data.dataset import DatasetInfo, FileCheck, Status
-from clbench.types import InputError, LabelledImages
+from clbench.errors import InputError
+from clbench.machine.compat import prepare
+from clbench.types import LabelledImages
 
 FILES = (
     "train-images-idx3-ubyte",

@@ -8,7 +8,7 @@ from pathlib import Path
 from clbench.data.dataset import DatasetInfo, FileCheck, ImageData, OnImage, Prepared, Status
 from clbench.data.decoded import Decoded, decoded
 from clbench.data.folders import Folder, scan
-from clbench.types import InputError
+from clbench.errors import InputError
 
 PREFIX = "folder:"
 SIDE = 64

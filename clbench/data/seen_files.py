@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 
 from clbench.data.checks import inside, read_bytes, refuse
 from clbench.data.image_files import ImageRule, is_grey
-from clbench.files import write_json
-from clbench.types import InputError
+from clbench.errors import InputError
+from clbench.store.files import write_json
 
 _VERSION = 1
 _SETTLED_NANOSECONDS = 2_000_000_000

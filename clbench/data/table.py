@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from clbench.data.checks import refuse
-from clbench.types import InputError
+from clbench.errors import InputError
 
 
 class Row(NamedTuple):

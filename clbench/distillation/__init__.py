@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from clbench import plugins
+from clbench import table as plugins
 from clbench.config import DistillationConfig
 from clbench.distillation.matching import Matching
 from clbench.distillation.pad import TrajectoryMatching

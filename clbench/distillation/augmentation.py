@@ -18,7 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clbench.types import ImageSpec, InputError
+from clbench.errors import InputError
+from clbench.types import ImageSpec
 
 OPERATIONS = ("color", "crop", "cutout", "flip", "scale", "rotate")
 

@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from clbench.config import DistillationConfig, ExpertConfig, NetworkConfig
-from clbench.device import autocast
 from clbench.distillation.expert import Expert
 from clbench.distillation.flat import FlatNetwork
 from clbench.distillation.protocol import OnUpdate, Update
+from clbench.machine.device import autocast
 from clbench.types import ImageSpec, LabelledImages
 
 # PAD, section 3: (share of the training, share of the easiest images dropped from there on).
@@ -47,7 +47,7 @@ def el2n(
         network: architecture of the networks.
         config: how many networks, and how they are trained.
         device: where to compute.
-        precision: see `clbench.device.autocast`.
+        precision: see `clbench.machine.device.autocast`.
         on_update: hears now and then of the steps of all networks, as phase "difficulty".
 
     Returns:

@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from clbench.config import ExpertConfig
-from clbench.device import autocast
 from clbench.distillation.augmentation import augment, parse
 from clbench.distillation.flat import FlatNetwork
+from clbench.machine.device import autocast
 from clbench.seeding import derive, generator
 from clbench.types import LabelledImages
 
@@ -42,7 +42,7 @@ class Expert:
             data: unpacked images with hard labels, on the network's device.
             config: batch size, learning rate, augmentation and seed.
             stream: name of the randomness (weights, batches, augmentation) below the seed.
-            precision: see `clbench.device.autocast`; weights are float32 whatever it says.
+            precision: see `clbench.machine.device.autocast`; weights are float32 whatever it says.
         """
         self._network, self._data, self._precision = network, data, precision
         self._learning_rate = config.learning_rate

@@ -12,8 +12,9 @@ from torch.func import functional_call
 
 from clbench import networks
 from clbench.config import NetworkConfig
+from clbench.errors import InputError
 from clbench.networks import Network
-from clbench.types import ImageSpec, InputError
+from clbench.types import ImageSpec
 
 
 class FlatNetwork:

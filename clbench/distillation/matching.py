@@ -29,14 +29,14 @@ from torch import Tensor, nn
 
 from clbench import networks
 from clbench.config import DistillationConfig
-from clbench.cost import forward_flops
-from clbench.device import autocast
 from clbench.distillation.augmentation import Draw, draw, parse
 from clbench.distillation.difficulty import easiest
 from clbench.distillation.problem import Problem
 from clbench.distillation.protocol import OnUpdate, Update, Workload, check_counts
 from clbench.distillation.selection import herding_index, pack_selection, random_index
 from clbench.distillation.unfinished import Unfinished
+from clbench.machine.device import autocast
+from clbench.measuring.cost import forward_flops
 from clbench.networks import Network
 from clbench.packing import unpack
 from clbench.types import ImageSpec, LabelledImages
@@ -134,8 +134,8 @@ class Matching:
     """DM or DataDAM (``config.distiller``), see `DistillationConfig` for the loop.
 
     Attributes:
-        keep: work that is stopped stays on disk, in `clbench.files.cache_dir`, and goes on there;
-            it is written after a whole network, every half minute at most, and when stopped.
+        keep: work that is stopped stays on disk, in `clbench.store.files.cache_dir`, and goes on
+            there; it is written after a whole network, every half minute at most, and when stopped.
     """
 
     config: DistillationConfig

@@ -25,7 +25,6 @@ import torch.nn.functional as F
 
 from clbench import networks
 from clbench.config import DistillationConfig
-from clbench.cost import forward_flops
 from clbench.distillation.flat import FlatNetwork
 from clbench.distillation.matching import Matching
 from clbench.distillation.methods import method_of
@@ -35,7 +34,8 @@ from clbench.distillation.selection import Herding
 from clbench.distillation.trajectories import make_trajectories
 from clbench.distillation.trajectory_updates import TrajectoryUpdates, start_of
 from clbench.distillation.unfinished import Unfinished
-from clbench.files import cache_dir
+from clbench.measuring.cost import forward_flops
+from clbench.store.files import cache_dir
 from clbench.types import ImageSpec, LabelledImages
 
 NO_NEGATIVES = (
@@ -51,8 +51,8 @@ class TrajectoryMatching:
     """MTT, DATM or PAD (``config.distiller``), see `TrajectoryConfig`.
 
     Attributes:
-        keep: experts and work that was stopped stay on disk, in `clbench.files.cache_dir`, and are
-            taken from there.
+        keep: experts and work that was stopped stay on disk, in `clbench.store.files.cache_dir`,
+            and are taken from there.
         uses_known: experts and students also see what memory holds of other classes.
     """
 

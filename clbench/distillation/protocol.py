@@ -8,7 +8,8 @@ from typing import Literal, Protocol
 
 import torch
 
-from clbench.types import ImageSpec, InputError, LabelledImages
+from clbench.errors import InputError
+from clbench.types import ImageSpec, LabelledImages
 
 
 @dataclass(frozen=True)

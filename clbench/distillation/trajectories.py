@@ -24,19 +24,20 @@ from torch import Tensor
 
 from clbench import networks
 from clbench.config import ExpertConfig, NetworkConfig
-from clbench.device import autocast
 from clbench.distillation.augmentation import parse
 from clbench.distillation.difficulty import el2n, selected
 from clbench.distillation.expert import Expert
 from clbench.distillation.flat import FlatNetwork
 from clbench.distillation.protocol import OnUpdate, Update
-from clbench.files import write_bytes
-from clbench.fingerprint import identity, name_of, software
-from clbench.types import ImageSpec, InputError, LabelledImages
+from clbench.errors import InputError
+from clbench.machine.device import autocast
+from clbench.store.files import write_bytes
+from clbench.store.fingerprint import identity, name_of, software
+from clbench.types import ImageSpec, LabelledImages
 
 # What computes an expert: changed code never meets its old results.
 SOURCES = (
-    "device",
+    "machine/device",
     "seeding",
     "types",
     "distillation/augmentation",
@@ -86,7 +87,7 @@ def make_trajectories(
         network: the experts' architecture.
         config: how many experts and how they are trained.
         data_scheduler: show images by difficulty (PAD); otherwise all of them all the time.
-        precision: see `clbench.device.autocast`.
+        precision: see `clbench.machine.device.autocast`.
         device: where to compute.
         directory: where experts are kept; None keeps none. A directory that cannot be read or
             written costs a warning.

@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from clbench.config import DistillationConfig
-from clbench.device import autocast
 from clbench.distillation.adjoint import StepLoss, matching_gradient
 from clbench.distillation.augmentation import draw, parse
 from clbench.distillation.difficulty import easiest
@@ -24,6 +23,7 @@ from clbench.distillation.methods import method_of
 from clbench.distillation.problem import Problem
 from clbench.distillation.selection import herding_index, pack_selection, random_index
 from clbench.distillation.trajectories import Trajectories
+from clbench.machine.device import autocast
 from clbench.packing import unpack
 from clbench.types import ImageSpec, LabelledImages
 

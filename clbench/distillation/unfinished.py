@@ -9,12 +9,12 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Protocol
 
-from clbench.checkpoints import NoCheckpointError, load_checkpoint, save_checkpoint
 from clbench.config import DistillationConfig
 from clbench.distillation.protocol import OnUpdate, Update
 from clbench.distillation.updates import UpdateLog, plain
 from clbench.distillation.work import work_name
-from clbench.files import cache_dir
+from clbench.store.checkpoints import NoCheckpointError, load_checkpoint, save_checkpoint
+from clbench.store.files import cache_dir
 from clbench.types import ImageSpec, LabelledImages
 
 EVERY_SECONDS = 30.0  # between two writings

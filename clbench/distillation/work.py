@@ -10,12 +10,11 @@ from typing import Any
 import torch
 
 import clbench
-from clbench.fingerprint import identity, name_of, software
-from clbench.types import ImageSpec, LabelledImages, digest
+from clbench.store.fingerprint import digest, identity, name_of, software
+from clbench.types import ImageSpec, LabelledImages
 
 # Modules that take no part in distilling; a new one counts until it is listed here.
-_APART = {"__init__", "__main__", "checkpoints", "compat", "cost", "files", "metrics", "plugins"}
-_APART |= {"report", "statistics", "training"}
+_APART = {"__init__", "__main__", "errors", "fields", "report", "table", "training"}
 
 
 def work_name(
@@ -46,7 +45,7 @@ def work_name(
     here = Path(clbench.__file__).parent
     # Every module that may take part in distilling counts, a new one too.
     parts = [path.stem for path in here.glob("*.py") if path.stem not in _APART]
-    modules = [*sorted(parts), "distillation/*", "networks/*"]
+    modules = [*sorted(parts), "machine/device", "distillation/*", "networks/*"]
     work = {
         "distiller": distiller,
         "spec": asdict(spec),

@@ -11,12 +11,19 @@ import numpy as np
 import torch
 
 from clbench.config import NetworkConfig, SetTrainingConfig
+from clbench.errors import InputError
 from clbench.evaluation import rivals
 from clbench.evaluation.spaces import Space, draw
 from clbench.evaluation.trials import CPU, Laboratory, OnTrial, Outcome, Trial
-from clbench.ranking import Correlation, RankingQuality, agreement, ranking_quality, spearman_lead
+from clbench.measuring.ranking import (
+    Correlation,
+    RankingQuality,
+    agreement,
+    ranking_quality,
+    spearman_lead,
+)
 from clbench.seeding import derive
-from clbench.types import ImageSpec, InputError, LabelledImages
+from clbench.types import ImageSpec, LabelledImages
 
 EARLY = "full data, stopped at equal images"
 VALIDATION_SHARE = 0.1

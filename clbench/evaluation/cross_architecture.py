@@ -11,10 +11,11 @@ from typing import Any
 import torch
 
 from clbench.config import NetworkConfig, SetTrainingConfig
+from clbench.errors import InputError
 from clbench.evaluation import rivals
 from clbench.evaluation.trials import CPU, Laboratory, OnTrial, Outcome, Trial
 from clbench.seeding import derive
-from clbench.types import ImageSpec, InputError, LabelledImages, Scores
+from clbench.types import ImageSpec, LabelledImages, Scores
 
 _NAMES = ("mlp", "convnet", "lenet", "alexnet", "vgg11", "resnet18")
 BACKBONES = tuple(NetworkConfig(name) for name in _NAMES)

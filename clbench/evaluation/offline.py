@@ -12,15 +12,16 @@ import torch
 import torch.nn.functional as F
 
 from clbench import networks
-from clbench.allocator import keep_freed_memory
-from clbench.checkpoints import NoCheckpointError, load_checkpoint, save_checkpoint
 from clbench.config import NetworkConfig, SetTrainingConfig
-from clbench.cost import forward_flops
+from clbench.errors import InputError
 from clbench.evaluation.trials import SOURCES
-from clbench.fingerprint import identity, name_of, software
+from clbench.machine.allocator import keep_freed_memory
+from clbench.measuring.cost import forward_flops
 from clbench.seeding import generator
+from clbench.store.checkpoints import NoCheckpointError, load_checkpoint, save_checkpoint
+from clbench.store.fingerprint import identity, name_of, software
 from clbench.training import Epoch, Training, predict_logits
-from clbench.types import ImageSpec, InputError, LabelledImages
+from clbench.types import ImageSpec, LabelledImages
 
 # The course report's recipe for full data, and one of today.
 RECIPES: dict[str, SetTrainingConfig] = {

@@ -8,8 +8,9 @@ import torch
 
 from clbench.config import DistillationConfig
 from clbench.distillation import make_distiller
+from clbench.errors import InputError
 from clbench.seeding import generator
-from clbench.types import ImageSpec, InputError, LabelledImages
+from clbench.types import ImageSpec, LabelledImages
 
 FULL = "full data"
 

@@ -10,8 +10,8 @@ from typing import get_args
 import torch
 
 from clbench.config import Activation, NetworkConfig, Norm, Pooling
+from clbench.errors import InputError
 from clbench.seeding import generator
-from clbench.types import InputError
 
 
 @dataclass(frozen=True)

@@ -25,18 +25,19 @@ import torch
 import torch.nn.functional as F
 
 from clbench import networks
-from clbench.allocator import keep_freed_memory
 from clbench.config import NetworkConfig, SetTrainingConfig
 from clbench.distillation.augmentation import parse
-from clbench.files import cache_dir, write_json
-from clbench.fingerprint import identity, name_of, software
+from clbench.errors import InputError
+from clbench.machine.allocator import keep_freed_memory
 from clbench.seeding import generator
+from clbench.store.files import cache_dir, write_json
+from clbench.store.fingerprint import identity, name_of, software
 from clbench.training import accuracy, predict_logits, train_on_set
-from clbench.types import ImageSpec, InputError, LabelledImages
+from clbench.types import ImageSpec, LabelledImages
 
 CPU = torch.device("cpu")
 SOURCES = (
-    "device",
+    "machine/device",
     "packing",
     "seeding",
     "training",

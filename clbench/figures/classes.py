@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from clbench import metrics
+from clbench.errors import InputError
 from clbench.figures.style import INK, drawing, wide_enough, write_cell
-from clbench.types import InputError, LabelledImages
+from clbench.measuring import metrics
+from clbench.types import LabelledImages
 
 
 def memory_figure(

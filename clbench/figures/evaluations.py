@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from clbench.errors import InputError
 from clbench.figures.style import (
     FAINT,
     INK,
@@ -18,7 +19,6 @@ from clbench.figures.style import (
     wide_enough,
     write_cell,
 )
-from clbench.types import InputError
 
 
 def offline_figure(

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from clbench import metrics
+from clbench.errors import InputError
 from clbench.figures.style import (
     INK,
     MARKERS,
@@ -21,8 +21,8 @@ from clbench.figures.style import (
     majority_line,
     per_cent,
 )
-from clbench.statistics import mean_interval
-from clbench.types import InputError
+from clbench.measuring import metrics
+from clbench.measuring.statistics import mean_interval
 
 
 def comparison_curves_figure(groups: Mapping[str, Sequence[metrics.Matrix]]) -> Figure:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from clbench import metrics
+from clbench.errors import InputError
 from clbench.figures.style import (
     FAINT,
     INK,
@@ -22,7 +22,7 @@ from clbench.figures.style import (
     wide_enough,
     write_cell,
 )
-from clbench.types import InputError
+from clbench.measuring import metrics
 
 
 def accuracy_matrix_figure(

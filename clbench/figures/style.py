@@ -16,7 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from clbench.files import write_bytes
+from clbench.store.files import write_bytes
 
 DPI = 150
 # Okabe & Ito, "Color Universal Design", 2008, without yellow (too faint as a line on white).

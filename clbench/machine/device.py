@@ -7,7 +7,7 @@ from functools import cache
 
 import torch
 
-from clbench.types import InputError
+from clbench.errors import InputError
 
 
 def resolve_device(name: str) -> torch.device:

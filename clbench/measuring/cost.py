@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from clbench.device import autocast
+from clbench.machine.device import autocast
 
 # Below so many operations nothing is measured: minutes on any core.
 WORTH_MEASURING = 1e13

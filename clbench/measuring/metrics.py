@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from clbench.types import InputError
+from clbench.errors import InputError
 
 Array = npt.NDArray[np.float64]
 Matrix = Sequence[Sequence[float]] | npt.NDArray[Any]

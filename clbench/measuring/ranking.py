@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from clbench.types import InputError
+from clbench.errors import InputError
 
 RESAMPLES = 2000
 LEVEL = 0.95

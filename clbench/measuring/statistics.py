@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from clbench.types import InputError
+from clbench.errors import InputError
 
 Values = Sequence[float] | npt.NDArray[Any]
 

@@ -14,15 +14,16 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from clbench import compat
+from clbench.machine import compat
 
 compat.prepare()
 
 from avalanche.benchmarks.utils import AvalancheDataset  # noqa: E402
 from avalanche.training.storage_policy import ExemplarsBuffer  # noqa: E402
 
+from clbench.errors import InputError  # noqa: E402
 from clbench.memory.datasets import SampleFormat, as_avalanche_dataset, dataset_images  # noqa: E402
-from clbench.types import ImageSpec, InputError, LabelledImages  # noqa: E402
+from clbench.types import ImageSpec, LabelledImages  # noqa: E402
 
 Storage = Literal["uint8", "float32"]
 

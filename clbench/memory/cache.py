@@ -20,7 +20,8 @@ import torch
 from clbench.distillation import Distiller, OnUpdate, Update, Workload
 from clbench.distillation.updates import UpdateLog, plain
 from clbench.distillation.work import work_name
-from clbench.types import ImageSpec, InputError, LabelledImages
+from clbench.errors import InputError
+from clbench.types import ImageSpec, LabelledImages
 
 # Choosing real images is faster than reading them back.
 _WORTH_KEEPING_SECONDS = 1.0

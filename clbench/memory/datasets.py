@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from clbench import compat
+from clbench.machine import compat
 
 compat.prepare()
 
@@ -20,7 +20,8 @@ from avalanche.benchmarks.utils import (  # noqa: E402
 )
 
 from clbench.data.tensor_images import tensors_of  # noqa: E402
-from clbench.types import ImageSpec, InputError, LabelledImages  # noqa: E402
+from clbench.errors import InputError  # noqa: E402
+from clbench.types import ImageSpec, LabelledImages  # noqa: E402
 
 # A spec of other moments than the transform's shows as pixels outside 0..1; half a grey level is
 # what rounding alone can do.

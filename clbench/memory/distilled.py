@@ -11,11 +11,12 @@ import torch
 from clbench.config import DistillationConfig
 from clbench.distillation import Distiller, OnUpdate, Workload, make_distiller
 from clbench.distillation.updates import UpdateLog
-from clbench.files import cache_dir
+from clbench.errors import InputError
 from clbench.memory.books import ImageMemory, Storage
 from clbench.memory.cache import CachedDistiller, DistillationRecord
 from clbench.seeding import generator
-from clbench.types import ImageSpec, InputError, LabelledImages
+from clbench.store.files import cache_dir
+from clbench.types import ImageSpec, LabelledImages
 
 
 class DistilledMemory(ImageMemory):

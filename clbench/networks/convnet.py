@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from clbench.errors import InputError
 from clbench.networks.base import (
     Architecture,
     Network,
@@ -14,7 +15,7 @@ from clbench.networks.base import (
     map_size,
 )
 from clbench.networks.fast_cpu import ThinConv2d
-from clbench.types import ImageSpec, InputError
+from clbench.types import ImageSpec
 
 
 class ConvNet(Network):

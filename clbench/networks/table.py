@@ -10,15 +10,16 @@ from typing import Any
 
 from torch import nn
 
-from clbench import plugins
+from clbench import table as plugins
 from clbench.config import Activation, NetworkConfig, Norm, Pooling
+from clbench.errors import InputError
 from clbench.networks.base import Architecture, Builder, Network
 from clbench.networks.classic import CNN, VGG11, AlexNet, LeNet
 from clbench.networks.convnet import ConvNet
 from clbench.networks.mlp import MLP
 from clbench.networks.resnet import ResNet18
 from clbench.seeding import global_seed
-from clbench.types import ImageSpec, InputError
+from clbench.types import ImageSpec
 
 GROUP = "clbench.networks"
 NORMS: tuple[Norm, ...] = ("none", "batch", "instance", "layer", "group")

@@ -7,9 +7,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clbench.files import write_bytes, write_json
+from clbench.errors import InputError
 from clbench.report import RunReport
-from clbench.types import InputError, LabelledImages
+from clbench.store.files import write_bytes, write_json
+from clbench.types import LabelledImages
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,6 +11,7 @@ import torch
 
 from clbench import networks
 from clbench.config import RunConfig
+from clbench.errors import InputError
 from clbench.evaluation import (
     RECIPES,
     ArchitectureSearch,
@@ -22,7 +23,7 @@ from clbench.evaluation import (
 )
 from clbench.evaluation.trials import OnTrial, default_directory
 from clbench.figures import cross_architecture_figure, search_figure
-from clbench.types import ImageSpec, InputError, LabelledImages
+from clbench.types import ImageSpec, LabelledImages
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

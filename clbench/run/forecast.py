@@ -7,8 +7,8 @@ import torch
 from clbench import networks, strategies
 from clbench.benchmarks import Benchmark
 from clbench.config import RunConfig
-from clbench.cost import WORTH_MEASURING, forward_flops, long_work
 from clbench.distillation import Workload
+from clbench.measuring.cost import WORTH_MEASURING, forward_flops, long_work
 from clbench.memory import DistilledMemory, ImageMemory
 
 

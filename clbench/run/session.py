@@ -12,16 +12,17 @@ import torch
 from torch import Tensor
 
 from clbench import benchmarks, data, distillation, networks, seeding, strategies
-from clbench.allocator import keep_freed_memory
 from clbench.benchmarks import Benchmark, make_benchmark
 from clbench.config import RunConfig
-from clbench.cost import Stopwatch, environment, forward_flops, peak_memory_bytes
-from clbench.device import resolve_device
 from clbench.distillation import Update
 from clbench.distillation.augmentation import parse
+from clbench.errors import InputError
 from clbench.evaluation.trials import OnTrial
+from clbench.machine.allocator import keep_freed_memory
+from clbench.machine.device import resolve_device
+from clbench.measuring.cost import Stopwatch, environment, forward_flops, peak_memory_bytes
+from clbench.measuring.metrics import all_metrics, roc_auc, two_class_metrics
 from clbench.memory import DistillationRecord, DistilledMemory, ImageMemory
-from clbench.metrics import all_metrics, roc_auc, two_class_metrics
 from clbench.report import RunReport
 from clbench.run import evaluations
 from clbench.run.directory import RunDirectory
@@ -31,7 +32,7 @@ from clbench.run.progress import NullProgress, RunProgress
 from clbench.run.watch import TrainingWatch
 from clbench.tracking import Tracker, Trackers
 from clbench.training import predict_logits
-from clbench.types import InputError, LabelledImages
+from clbench.types import LabelledImages
 
 
 def run(

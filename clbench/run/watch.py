@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from clbench import compat
+from clbench.machine import compat
 
 compat.prepare()
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from clbench.files import write_bytes
+from clbench.store.files import write_bytes
 
 _BROKEN = (OSError, RuntimeError, LookupError, TypeError, EOFError, ValueError, UnpicklingError)
 

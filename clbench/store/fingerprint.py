@@ -7,13 +7,23 @@ import json
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 import clbench
-from clbench.device import has_bfloat16
-from clbench.types import LabelledImages, digest
+from clbench.machine.device import has_bfloat16
+
+if TYPE_CHECKING:
+    from clbench.types import LabelledImages
+
+
+def digest(tensor: Tensor) -> str:
+    """SHA-256 (hex) of type, shape and values: a name for what a cache keeps."""
+    values = tensor.cpu().contiguous()
+    header = f"{values.dtype}{tuple(values.shape)}".encode()
+    return hashlib.sha256(header + values.numpy().tobytes()).hexdigest()
 
 
 def name_of(work: dict[str, Any]) -> str:

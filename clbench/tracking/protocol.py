@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Protocol
 
 from clbench.distillation import Update
-from clbench.metrics import Matrix, Vector
+from clbench.measuring.metrics import Matrix, Vector
 from clbench.report import RunReport
 from clbench.types import LabelledImages
 

@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clbench import figures, metrics
+from clbench import figures
 from clbench.distillation import Update
-from clbench.metrics import Matrix, Vector
+from clbench.errors import InputError
+from clbench.measuring import metrics
+from clbench.measuring.metrics import Matrix, Vector
 from clbench.report import RunReport
-from clbench.types import InputError, LabelledImages
+from clbench.types import LabelledImages
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -19,10 +19,8 @@ from typing import Any
 import torch
 
 from clbench import data, networks
-from clbench.allocator import keep_freed_memory
 from clbench.cli.build_config import LOOPS
 from clbench.config import DistillationConfig, NetworkConfig, SetTrainingConfig
-from clbench.cost import forward_flops
 from clbench.data import ImageData
 from clbench.distillation import make_distiller
 from clbench.distillation.updates import UpdateLog
@@ -35,8 +33,10 @@ from clbench.evaluation import (
 )
 from clbench.evaluation.trials import default_directory, default_workers
 from clbench.figures import comparison_bars_figure, save_figure
-from clbench.files import write_bytes, write_json
+from clbench.machine.allocator import keep_freed_memory
+from clbench.measuring.cost import forward_flops
 from clbench.seeding import generator
+from clbench.store.files import write_bytes, write_json
 from clbench.types import ImageSpec, LabelledImages
 
 CPU = torch.device("cpu")

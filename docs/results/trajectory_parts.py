@@ -18,13 +18,13 @@ from typing import Any
 import torch
 
 from clbench import data
-from clbench.allocator import keep_freed_memory
 from clbench.config import DistillationConfig, SetTrainingConfig, TrajectoryConfig
 from clbench.distillation import make_distiller
 from clbench.distillation.updates import UpdateLog
 from clbench.evaluation import evaluate_set, rivals
-from clbench.files import write_json
+from clbench.machine.allocator import keep_freed_memory
 from clbench.seeding import generator
+from clbench.store.files import write_json
 
 # Distiller and changed fields of `TrajectoryConfig`, by the row's name.
 ROWS: dict[str, tuple[str, dict[str, Any]]] = {

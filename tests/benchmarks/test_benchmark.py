@@ -12,7 +12,8 @@ import torch
 from clbench.benchmarks import BENCHMARKS, Benchmark, make_benchmark
 from clbench.config import BenchmarkConfig
 from clbench.data import DATASETS, DatasetInfo, tensors_of
-from clbench.types import ImageSpec, InputError, LabelledImages
+from clbench.errors import InputError
+from clbench.types import ImageSpec, LabelledImages
 
 
 @dataclasses.dataclass

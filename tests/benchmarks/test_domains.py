@@ -11,10 +11,11 @@ import torch
 from clbench.benchmarks import Benchmark, make_benchmark, splits
 from clbench.config import BenchmarkConfig, LearnerConfig, MemoryConfig, NetworkConfig, RunConfig
 from clbench.data import DATASETS, tensors_of
+from clbench.errors import InputError
 from clbench.run import run, session
 from clbench.seeding import generator, global_seed
 from clbench.strategies import STRATEGIES
-from clbench.types import InputError, LabelledImages
+from clbench.types import LabelledImages
 from tests.data import pictures
 
 NUM = {"train": 6, "test": 3}

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clbench.benchmarks import splits
+from clbench.errors import InputError
 from clbench.seeding import generator
-from clbench.types import InputError
 
 
 @given(num_classes=st.integers(1, 30), data=st.data())

@@ -154,7 +154,7 @@ def test_a_set_of_other_data_is_refused(invoke: Invoke):
 
 
 def test_debug_shows_the_traceback(invoke: Invoke):
-    from clbench.types import InputError
+    from clbench.errors import InputError
 
     for arguments in (["--debug", *RUN, "--epochs", "0"], [*RUN, "--epochs", "0", "--debug"]):
         result = invoke(*arguments)

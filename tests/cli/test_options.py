@@ -21,7 +21,7 @@ from clbench.cli.group import COMMANDS, cli
 from clbench.cli.run import STRATEGY
 from clbench.cli.sets import EVALUATION, base_config
 from clbench.config import RunConfig
-from clbench.types import InputError
+from clbench.errors import InputError
 
 RUN = [
     STRATEGY,

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from clbench import __version__
 from clbench.cli import group
 from clbench.cli.group import COMMANDS, cli
-from clbench.cores import SPINS
+from clbench.machine.cores import SPINS
 
 HEAVY = ("torch", "avalanche", "matplotlib", "rich", "numpy", "scipy", "tensorboard")
 
@@ -65,7 +65,8 @@ def test_summaries_in_the_table_are_the_commands_own():
 def test_waiting_threads_sleep_soon_unless_the_user_decided(given, expected, monkeypatch):
     for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
         monkeypatch.delenv(name, raising=False)
-    code = "import os, clbench.cores as c; c.share_cores(); print(os.environ.get('GOMP_SPINCOUNT'))"
+    code = "import os, clbench.machine.cores as c; c.share_cores(); "
+    code += "print(os.environ.get('GOMP_SPINCOUNT'))"
     started = subprocess.run(
         [sys.executable, "-c", code], env={**os.environ, **given}, capture_output=True, text=True
     )

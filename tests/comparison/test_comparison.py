@@ -17,9 +17,9 @@ from clbench.comparison import (
     to_markdown,
 )
 from clbench.config import RunConfig
+from clbench.errors import InputError
 from clbench.figures import figure_to_array
 from clbench.report import RunReport
-from clbench.types import InputError
 
 
 def make(strategy="dam_replay", seed=0, accuracy=0.8, *, num_bytes=7840, **settings) -> RunReport:

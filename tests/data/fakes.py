@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from clbench.compat import prepare
 from clbench.data import DATASETS, DatasetInfo
+from clbench.machine.compat import prepare
 
 NUM_TRAIN, NUM_TEST = 30, 20
 

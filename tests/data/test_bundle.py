@@ -12,7 +12,7 @@ import pytest
 
 from clbench import data
 from clbench.data import bundle, decoded
-from clbench.types import InputError
+from clbench.errors import InputError
 from tests.data import pictures
 from tests.data.pictures import ROWS, table
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from clbench import data, plugins
+from clbench import data
+from clbench import table as plugins
 from clbench.data import DATASETS
-from clbench.types import InputError
+from clbench.errors import InputError
 
 Install = Callable[[str, str], None]
 

@@ -13,7 +13,7 @@ from clbench.data import seen_files
 from clbench.data.catalogue import _fingerprint
 from clbench.data.decoded import Decoded, Labelled, Listing, decoded
 from clbench.data.image_files import ImageRule
-from clbench.types import InputError
+from clbench.errors import InputError
 from tests.data import pictures
 
 RULE = ImageRule(("PNG",))

@@ -9,7 +9,8 @@ import torch
 
 from clbench import data
 from clbench.data import catalogue, embedded
-from clbench.types import InputError, LabelledImages
+from clbench.errors import InputError
+from clbench.types import LabelledImages
 
 FINGERPRINT = "0839ae3cc87dc30d652444e414d7514eba23c7dd983dd54fc6f17978dda90b49"
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from clbench import data
 from clbench.data.folders import Found, _split, scan
 from clbench.data.own_images import short_name
-from clbench.types import InputError
+from clbench.errors import InputError
 from tests.data import pictures
 from tests.data.pictures import tree
 

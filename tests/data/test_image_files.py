@@ -11,7 +11,7 @@ from PIL import Image
 from clbench.data import image_files
 from clbench.data.folders import RULE
 from clbench.data.image_files import decode, is_grey
-from clbench.types import InputError
+from clbench.errors import InputError
 from tests.data import pictures
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from clbench import data
 from clbench.data import mhist_table
-from clbench.types import InputError
+from clbench.errors import InputError
 from tests.data import pictures
 from tests.data.pictures import HEADER, ROWS, table
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from clbench import data
-from clbench.types import InputError
+from clbench.errors import InputError
 from tests.data import pictures
 from tests.data.pictures import HEADER, ROWS, table
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from clbench import data
-from clbench.compat import prepare
 from clbench.data import idx
-from clbench.types import InputError
+from clbench.errors import InputError
+from clbench.machine.compat import prepare
 from tests.data import fakes
 
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"

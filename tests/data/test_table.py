@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from clbench.data.checks import plain_path, refuse
 from clbench.data.table import read_table
-from clbench.types import InputError
+from clbench.errors import InputError
 
 CELLS = st.text(
     st.characters(blacklist_categories=("Cs",), blacklist_characters="\0\r\n"), max_size=12

@@ -5,8 +5,8 @@ import random
 import pytest
 import torch
 
-from clbench.compat import prepare
 from clbench.data import TensorImages, tensors_of
+from clbench.machine.compat import prepare
 from clbench.packing import pack
 from clbench.types import ImageSpec, LabelledImages
 

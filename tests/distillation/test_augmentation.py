@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from scipy.stats import chisquare
 
 from clbench.distillation.augmentation import OPERATIONS, augment, draw, parse
-from clbench.types import ImageSpec, InputError
+from clbench.errors import InputError
+from clbench.types import ImageSpec
 
 
 def images(num: int = 8, channels: int = 3, size: int = 16) -> torch.Tensor:

@@ -15,7 +15,8 @@ from clbench.distillation.problem import Problem
 from clbench.distillation.selection import Herding
 from clbench.distillation.trajectories import Trajectories
 from clbench.distillation.trajectory_updates import TrajectoryUpdates
-from clbench.types import ImageSpec, InputError, LabelledImages
+from clbench.errors import InputError
+from clbench.types import ImageSpec, LabelledImages
 
 SPEC = ImageSpec(1, 12, 12, 6, (0.2,), (0.3,), augmentation="crop_scale")
 CPU = torch.device("cpu")

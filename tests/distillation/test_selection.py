@@ -9,7 +9,8 @@ from scipy.stats import chisquare
 from clbench.config import DistillationConfig
 from clbench.distillation import make_distiller
 from clbench.distillation.selection import herd, random_index
-from clbench.types import ImageSpec, InputError, LabelledImages
+from clbench.errors import InputError
+from clbench.types import ImageSpec, LabelledImages
 
 SPEC = ImageSpec(1, 8, 8, 2, (0.5,), (0.3,))
 CPU = torch.device("cpu")

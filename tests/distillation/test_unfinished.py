@@ -11,7 +11,8 @@ import torch
 from clbench.config import DistillationConfig
 from clbench.distillation import Update, make_distiller, matching, trajectory_updates, unfinished
 from clbench.distillation.updates import UpdateLog
-from clbench.types import InputError, LabelledImages
+from clbench.errors import InputError
+from clbench.types import LabelledImages
 from tests.distillation.test_pad import SPEC, blobs, config
 
 CPU = torch.device("cpu")

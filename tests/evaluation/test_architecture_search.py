@@ -9,8 +9,9 @@ import torch
 
 from clbench import networks
 from clbench.config import NetworkConfig, SetTrainingConfig
+from clbench.errors import InputError
 from clbench.evaluation import SPACES, Space, architecture_search, rivals, spaces
-from clbench.types import ImageSpec, InputError, LabelledImages
+from clbench.types import ImageSpec, LabelledImages
 
 TRAINING = SetTrainingConfig(epochs=10, batch_size=16, learning_rate=0.05)
 # One that can learn and two that cannot: a hidden layer of one unit tells no four classes apart.

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from clbench.config import NetworkConfig, SetTrainingConfig
+from clbench.errors import InputError
 from clbench.evaluation import cross_architecture, evaluate_set, rivals
 from clbench.seeding import derive
-from clbench.types import ImageSpec, InputError, LabelledImages
+from clbench.types import ImageSpec, LabelledImages
 
 CPU = torch.device("cpu")
 TRAINING = SetTrainingConfig(epochs=15, batch_size=16, learning_rate=0.05)

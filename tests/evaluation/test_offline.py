@@ -9,10 +9,11 @@ import torch
 
 from clbench import networks
 from clbench.config import NetworkConfig, SetTrainingConfig
+from clbench.errors import InputError
 from clbench.evaluation import RECIPES, Epoch, train_offline
 from clbench.seeding import generator
 from clbench.training import accuracy, learning_rate, train_on_set
-from clbench.types import InputError, LabelledImages
+from clbench.types import LabelledImages
 
 CPU = torch.device("cpu")
 NETWORK = NetworkConfig("cnn", width=4, depth=1, hidden=8)

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from clbench import fingerprint
 from clbench.config import NetworkConfig, SetTrainingConfig
+from clbench.errors import InputError
 from clbench.evaluation.trials import Laboratory, Outcome, Trial
-from clbench.types import ImageSpec, InputError, LabelledImages
+from clbench.store import fingerprint
+from clbench.types import ImageSpec, LabelledImages
 
 TRAINING = SetTrainingConfig(epochs=3, batch_size=16, learning_rate=0.05)
 MLP = NetworkConfig("mlp", width=16, depth=1)

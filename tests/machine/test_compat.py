@@ -47,7 +47,7 @@ def _torchvision(folder: Path, init: str) -> Path:
 
 
 USE = """
-from clbench import compat
+from clbench.machine import compat
 module = compat.prepare()
 assert compat.prepare() is module
 print(module.datasets.MNIST, "declared" if compat._libraries else "untouched")
@@ -55,7 +55,7 @@ print(module.datasets.MNIST, "declared" if compat._libraries else "untouched")
 
 
 def test_installed_pair() -> None:
-    code = "from clbench.compat import prepare; print(prepare().datasets.MNIST.__name__)"
+    code = "from clbench.machine.compat import prepare; print(prepare().datasets.MNIST.__name__)"
     assert _run(code) == "MNIST\n"
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from clbench import cost
+from clbench.measuring import cost
 
 
 def small_network() -> nn.Sequential:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clbench import metrics
-from clbench.types import InputError
+from clbench.errors import InputError
+from clbench.measuring import metrics
 
 R = [
     [0.9, 0.2, 0.1],

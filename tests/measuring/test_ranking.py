@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from clbench.ranking import agreement, ranking_quality, spearman_lead
-from clbench.types import InputError
+from clbench.errors import InputError
+from clbench.measuring.ranking import agreement, ranking_quality, spearman_lead
 
 SCORES = st.lists(st.integers(0, 50), min_size=3, max_size=12, unique=True)
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from clbench.statistics import cohens_d_paired, holm, mean_interval, sign_flip_p
-from clbench.types import InputError
+from clbench.errors import InputError
+from clbench.measuring.statistics import cohens_d_paired, holm, mean_interval, sign_flip_p
 
 
 def test_interval_worked_by_hand():

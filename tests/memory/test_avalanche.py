@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils.data import TensorDataset
 
-from clbench import compat
+from clbench.machine import compat
 
 compat.prepare()
 
@@ -20,8 +20,9 @@ from avalanche.training.supervised import Naive  # noqa: E402
 from torchvision.transforms import Compose, Normalize, ToTensor  # noqa: E402
 
 from clbench.config import DistillationConfig  # noqa: E402
+from clbench.errors import InputError  # noqa: E402
 from clbench.memory import DistilledMemory, ImageMemory, ReservoirMemory, dataset_images  # noqa: E402
-from clbench.types import ImageSpec, InputError, LabelledImages  # noqa: E402
+from clbench.types import ImageSpec, LabelledImages  # noqa: E402
 from tests import tiny_stream  # noqa: E402
 from tests.tiny_stream import SPEC  # noqa: E402
 

@@ -10,10 +10,11 @@ import torch
 
 from clbench.config import DistillationConfig
 from clbench.distillation import Workload
+from clbench.errors import InputError
 from clbench.memory import DistilledMemory, ImageMemory, ReservoirMemory, slot_bytes
 from clbench.memory.books import Storage
 from clbench.packing import pack, unpack
-from clbench.types import ImageSpec, InputError, LabelledImages
+from clbench.types import ImageSpec, LabelledImages
 from tests import tiny_stream
 from tests.tiny_stream import SPEC
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 
-from clbench import fingerprint
 from clbench.config import DistillationConfig, NetworkConfig
 from clbench.distillation import Update
 from clbench.memory import DistilledMemory, cache
 from clbench.memory.cache import DistillationRecord
+from clbench.store import fingerprint
 from clbench.types import LabelledImages
 from tests import telling, tiny_stream
 from tests.telling import ALONE, LOSSES, SAVED

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from clbench.config import NetworkConfig
+from clbench.errors import InputError
 from clbench.networks import NETWORKS, ConvNet, build, num_parameters
-from clbench.types import ImageSpec, InputError
+from clbench.types import ImageSpec
 
 MNIST = ImageSpec(1, 28, 28, 10, (0.1307,), (0.3081,))
 COLOUR = ImageSpec(3, 32, 32, 7, (0.5,) * 3, (0.25,) * 3)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from clbench import cost, strategies
+from clbench import strategies
 from clbench.benchmarks import make_benchmark
 from clbench.config import RunConfig
+from clbench.measuring import cost
 from clbench.run import forecast as module
 from clbench.run import run
 from tests import tiny_stream

@@ -11,13 +11,14 @@ import torch
 
 from clbench import networks
 from clbench.config import BenchmarkConfig, MemoryConfig, NetworkConfig
-from clbench.cost import forward_flops
-from clbench.device import resolve_device
 from clbench.distillation import Update
+from clbench.errors import InputError
+from clbench.machine.device import resolve_device
+from clbench.measuring.cost import forward_flops
 from clbench.report import RunReport
 from clbench.run import NullProgress, RunDirectory, run
 from clbench.tracking import NullTracker, TensorBoardTracker
-from clbench.types import InputError, LabelledImages
+from clbench.types import LabelledImages
 from tests import tiny_stream
 from tests.tiny_stream import SPEC
 

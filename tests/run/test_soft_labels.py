@@ -12,10 +12,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from clbench.comparison import compare
 from clbench.config import BenchmarkConfig, MemoryConfig, NetworkConfig
+from clbench.errors import InputError
 from clbench.report import RunReport
 from clbench.run import NullProgress, run
 from clbench.tracking import NullTracker, TensorBoardTracker
-from clbench.types import InputError, LabelledImages
+from clbench.types import LabelledImages
 from tests import telling, tiny_stream
 from tests.telling import ALONE, LOSSES, SAVED
 

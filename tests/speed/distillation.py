@@ -14,11 +14,11 @@ from pathlib import Path
 
 import torch
 
-from clbench.allocator import keep_freed_memory
 from clbench.config import DistillationConfig, SetTrainingConfig
 from clbench.data import load
 from clbench.distillation import make_distiller
 from clbench.evaluation import evaluate_set
+from clbench.machine.allocator import keep_freed_memory
 from clbench.seeding import generator
 from clbench.types import LabelledImages
 from tests.distillation.reference import plain_distill

@@ -20,10 +20,10 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from clbench import compat
-from clbench.allocator import keep_freed_memory
 from clbench.benchmarks import make_benchmark
 from clbench.config import BenchmarkConfig, RunConfig
+from clbench.machine import compat
+from clbench.machine.allocator import keep_freed_memory
 from clbench.strategies import build, make_memory
 
 CONFIG = RunConfig(strategy="random_replay", benchmark=BenchmarkConfig("split_mnist"), device="cpu")

@@ -18,10 +18,10 @@ import torch
 import torch.nn.functional as F
 
 from clbench import data, networks
-from clbench.allocator import keep_freed_memory
 from clbench.config import NetworkConfig
-from clbench.device import autocast
 from clbench.evaluation import RECIPES
+from clbench.machine.allocator import keep_freed_memory
+from clbench.machine.device import autocast
 from clbench.seeding import generator
 from clbench.training import Training
 from clbench.types import ImageSpec, LabelledImages

@@ -20,9 +20,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from clbench.config import NetworkConfig
-from clbench.cost import peak_memory_bytes
 from clbench.distillation.adjoint import matching_gradient
 from clbench.distillation.flat import FlatNetwork
+from clbench.measuring.cost import peak_memory_bytes
 from clbench.types import ImageSpec
 
 SPEC = ImageSpec(1, 28, 28, 10, (0.1307,), (0.3081,))

@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from clbench import compat
+from clbench.machine import compat
 
 compat.prepare()
 

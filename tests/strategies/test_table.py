@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from clbench import plugins, strategies
+from clbench import strategies
+from clbench import table as plugins
+from clbench.errors import InputError
 from clbench.memory import DistilledMemory, ReservoirMemory
 from clbench.strategies import STRATEGIES, StrategyInfo
 from clbench.strategies.learner import TensorLearner
-from clbench.types import InputError
 from tests import tiny_stream
 from tests.tiny_stream import SPEC
 

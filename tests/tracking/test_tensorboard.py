@@ -15,11 +15,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from clbench import metrics
 from clbench.distillation import Update
+from clbench.errors import InputError
+from clbench.measuring import metrics
 from clbench.report import RunReport
 from clbench.tracking import NullTracker, TensorBoardTracker, Trackers
-from clbench.types import InputError, LabelledImages
+from clbench.types import LabelledImages
 
 CONFIG = {
     "strategy": "dam_replay",

@@ -1,0 +1,1 @@
+"""This computer: device, cores, memory allocator, torchvision beside another torch."""

@@ -1,0 +1,1 @@
+"""Pure numbers: metrics of an accuracy matrix, statistics, rankings, cost."""
