@@ -110,9 +110,13 @@ def command(
       clbench distill --initialisation noise --no-evaluate --seed 1
       clbench distill --distiller pad --tensorboard
     """
+    from clbench.cli.places import new_directory, new_file
+
+    # Before the other imports, which take seconds.
+    chosen = None if output is None else new_file(output, Path("set.safetensors"))
+
     from clbench.cli.build_config import build_config
     from clbench.cli.display import ProgressLine, print_json
-    from clbench.cli.places import new_directory, new_file
     from clbench.cli.sets import (
         base_config,
         check_training,
@@ -129,7 +133,8 @@ def command(
     images = load_images(data_set, config, data_root, quiet=quiet)
     name = f"{short_name(images.name)}-{config.distillation.distiller}"
     name += f"-ipc{config.memory.images_per_class}"
-    path = new_file(output, Path("sets") / f"{name}-seed{config.seed}.safetensors")
+    default = Path("sets") / f"{name}-seed{config.seed}.safetensors"
+    path = chosen or new_file(None, default)
     events = new_directory(None, path.with_suffix(".events")) if tensorboard else None
     with ProgressLine(not quiet) as line:
         check_training(images, config, num_networks_evaluated)

@@ -69,10 +69,14 @@ def offline(
       clbench evaluate offline --data-set mnist --recipe modern --data-root ~/data
       clbench evaluate offline --network mlp --epochs 5 -o evaluations/mlp
     """
+    from clbench.cli.places import resumable_directory
+
+    # Before the other imports, which take seconds.
+    chosen = None if output is None else resumable_directory(output, output)
+
     from clbench.cli.build_config import build_config
     from clbench.cli.display import ProgressLine, print_json
     from clbench.cli.evaluations import provenance, resumable, say_where
-    from clbench.cli.places import resumable_directory
     from clbench.cli.sets import base_config, load_images
     from clbench.data import short_name
     from clbench.evaluation import RECIPES, Epoch, train_offline
@@ -82,7 +86,7 @@ def offline(
     device = resolve_device(config.device)
     images = load_images(data_set, config, data_root, quiet=quiet)
     name = f"{short_name(images.name)}-{config.learner.network.name}-{recipe}-seed{config.seed}"
-    place = resumable_directory(output, Path("evaluations") / f"offline-{name}")
+    place = chosen or resumable_directory(None, Path("evaluations") / f"offline-{name}")
     checkpoint = place / "checkpoint.pt"
     what = f"{checkpoint} keeps the epochs that were done"
     with ProgressLine(not quiet) as line, resumable(what):

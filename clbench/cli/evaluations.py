@@ -221,21 +221,26 @@ def evaluate_sets(
         show: makes of its outcome what people see.
         special: arguments of this evaluation alone; plain ones are part of the report.
     """
+    from clbench.cli.places import new_directory
+
+    output = values.pop("output")
+    # Before the other imports, which take seconds.
+    chosen = None if output is None else new_directory(output, output)
+
     from clbench.cli.build_config import build_config
     from clbench.cli.display import ProgressLine, print_json, print_table, table
-    from clbench.cli.places import new_directory
     from clbench.cli.sets import base_config
     from clbench.data import short_name
     from clbench.evaluation import RECIPES, trials
     from clbench.machine.device import resolve_device
 
-    common = {name: values.pop(name) for name in COMMON}
+    common = {name: values.pop(name) for name in COMMON if name != "output"}
     full_epochs = values.pop("full_epochs")
     config = build_config(base_config(), values)
     device = resolve_device(config.device)
     loaded, images = load_sets(paths, common["data_root"])
     default = Path("evaluations") / f"{kind}-{short_name(images.name)}"
-    place = new_directory(common["output"], default)
+    place = chosen or new_directory(None, default)
     with ProgressLine(not common["quiet"]) as line, resumable(KEPT_TRIALS):
         line.show("training networks", 0, 1, "networks")
         found = evaluate(

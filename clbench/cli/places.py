@@ -1,38 +1,102 @@
-"""Where output goes: never over something that is there already."""
+"""Where output goes: never over something that is there already, never to two commands at once.
+
+A place is claimed in the moment it is chosen and let go when the command ends; one that nothing was
+written to is removed then.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable, Iterator
 from itertools import chain, count
 from pathlib import Path
 
+import click
+
 from clbench.errors import InputError
+from clbench.store.claims import NAME, Claim, claim_directory, claim_file, is_claim, is_held
 
-
-def _free(default: Path) -> Path:
-    numbered = (default.with_name(f"{default.stem}-{n}{default.suffix}") for n in count(2))
-    return next(path for path in chain([default], numbered) if not path.exists())
+IN_USE = "one that another clbench command is writing to; wait for it or choose another name"
 
 
 def new_file(chosen: Path | None, default: Path) -> Path:
-    """``chosen``, which must not be there, or the first free of default, default-2, ...
+    """``chosen``, which must not be there, or the first free of default, default-2, ...; claimed.
 
-    An unwritable place is refused here, before the work begins.
+    Its neighbours, the picture (png) and the result (json) of the same name, must not be there
+    either. An unwritable place is refused here, before the work begins.
 
     Raises:
-        InputError: ``chosen`` is there, has another suffix than ``default``, or the place cannot
-            be written.
+        InputError: ``chosen`` or a neighbour is there, it has another suffix than ``default``,
+            another command writes it, or the place cannot be written.
     """
-    path = chosen or _free(default)
-    if path.suffix != default.suffix:
-        raise InputError(f"--output {path}: expected a name that ends in {default.suffix}")
-    if path.exists():
+    if chosen is None:
+        paths = _numbered(default, default.suffix)
+        return _first(paths, lambda path: not _there(path), claim_file)
+    if chosen.suffix != default.suffix:
+        raise InputError(f"--output {chosen}: expected a name that ends in {default.suffix}")
+    _check_writable(chosen.parent)
+    _refuse_what_is_there(chosen)
+    if not _keep(_claim(chosen, claim_file)):
+        raise InputError(f"--output {chosen}: expected a new file, found {IN_USE}")
+    # Again: another command may have written it and ended in between.
+    _refuse_what_is_there(chosen)
+    return chosen
+
+
+def _refuse_what_is_there(path: Path) -> None:
+    there = _there(path)
+    if there:
+        found = "one" if there == path else str(there)
         raise InputError(
-            f"--output {path}: expected a new file, found one; remove it or choose another name"
+            f"--output {path}: expected a new file, found {found}; remove it or choose another name"
         )
-    _check_writable(path.parent)
-    return path
+
+
+def _there(path: Path) -> Path | None:
+    """What would be written over: the file or one of its neighbours."""
+    beside = (path, path.with_suffix(".json"), path.with_suffix(".png"))
+    return next((one for one in beside if one.exists() or one.is_symlink()), None)
+
+
+def _numbered(default: Path, suffix: str = "") -> Iterator[Path]:
+    stem = default.name.removesuffix(suffix)
+    return chain([default], (default.with_name(f"{stem}-{n}{suffix}") for n in count(2)))
+
+
+def _first(
+    paths: Iterator[Path], free: Callable[[Path], bool], claim: Callable[[Path], Claim | None]
+) -> Path:
+    """The first that is free and that no other command has claimed."""
+    for path in paths:
+        if not free(path):
+            continue
+        _check_writable(path.parent)
+        held = _claim(path, claim)
+        # Again: another command may have filled it and ended in between.
+        if held is not None and not free(path):
+            held.release()
+        elif _keep(held):
+            return path
+    raise AssertionError("numbers do not end")
+
+
+def _claim(path: Path, claim: Callable[[Path], Claim | None]) -> Claim | None:
+    try:
+        return claim(path)
+    except OSError as error:
+        raise InputError(
+            f"--output: expected a place that can be written, found {path} "
+            f"({error.strerror or error}); choose another place"
+        ) from None
+
+
+def _keep(held: Claim | None) -> bool:
+    """Keep what was claimed until the command under way ends, or else the process."""
+    command = click.get_current_context(silent=True)
+    if held is not None and command is not None:
+        command.call_on_close(held.release)
+    return held is not None
 
 
 def _check_writable(directory: Path) -> None:
@@ -45,55 +109,97 @@ def _check_writable(directory: Path) -> None:
 
 
 def new_directory(chosen: Path | None, default: Path) -> Path:
-    """``chosen``, which must hold no work, or the first of default, default-2, ... that holds none.
+    """``chosen``, which must hold no work, or the first of default, default-2, ...; claimed.
 
     Raises:
-        InputError: ``chosen`` is a file or holds something, or the place cannot be written.
+        InputError: ``chosen`` is a file, holds something, is written to by another command, or the
+            place cannot be written.
     """
-    numbered = (default.with_name(f"{default.name}-{n}") for n in count(2))
-    path = chosen or next(path for path in chain([default], numbered) if holds_no_work(path))
-    if path.is_dir() and not holds_no_work(path):
-        raise InputError(
-            f"--output {path}: expected a new or empty directory, found {_content(path)}; remove "
-            "it or choose another name"
-        )
+    if chosen is None:
+        return _first(_numbered(default), _is_free, claim_directory)
+    return _chosen(chosen, _is_free, "a new or empty directory")
+
+
+def _chosen(path: Path, free: Callable[[Path], bool], expected: str) -> Path:
     _check_writable(path)
+    _refuse_work(path, free, expected)
+    if not _keep(_claim(path, claim_directory)):
+        raise InputError(f"--output {path}: expected {expected}, found {IN_USE}")
+    # Again: another command may have filled it and ended in between.
+    _refuse_work(path, free, expected)
     return path
 
 
+def _refuse_work(path: Path, free: Callable[[Path], bool], expected: str) -> None:
+    if free(path):
+        return
+    if _in_use_below(path):
+        raise InputError(f"--output {path}: expected {expected}, found {IN_USE}")
+    found = _content(path) if path.is_dir() else "a file"
+    raise InputError(
+        f"--output {path}: expected {expected}, found {found}; remove it or choose another name"
+    )
+
+
 def resumable_directory(chosen: Path | None, default: Path) -> Path:
-    """``chosen``, or the first of default, default-2, ... that holds no report.
+    """``chosen``, or the first of default, default-2, ... that holds no report; claimed.
 
     What an interrupted command left there is gone on with.
 
     Raises:
-        InputError: ``chosen`` is a file, holds a report or the work of something else, or the
-            place cannot be written.
+        InputError: ``chosen`` is a file, holds a report or the work of something else, is written
+            to by another command, or the place cannot be written.
     """
-    numbered = (default.with_name(f"{default.name}-{n}") for n in count(2))
-    path = chosen or next(p for p in chain([default], numbered) if _goes_on(p))
-    if path.exists() and not _goes_on(path):
-        found = _content(path) if path.is_dir() else "a file"
-        raise InputError(
-            f"--output {path}: expected a new directory or one with a checkpoint, found {found}; "
-            "remove it or choose another name"
-        )
-    _check_writable(path)
-    return path
+    if chosen is None:
+        return _first(_numbered(default), _goes_on, claim_directory)
+    return _chosen(chosen, _goes_on, "a new directory or one with a checkpoint")
+
+
+def claim_below(directories: list[Path]) -> None:
+    """Claim directories below one that was chosen.
+
+    Raises:
+        InputError: another command writes to one of them.
+    """
+    for directory in directories:
+        if not _keep(_claim(directory, claim_directory)):
+            raise InputError(f"--output {directory}: expected a new directory, found {IN_USE}")
 
 
 def _goes_on(directory: Path) -> bool:
-    if not directory.is_dir():
-        return not directory.exists()
-    return all(path.name == "checkpoint.pt" for path in directory.iterdir())
+    return not _is_file(directory) and all(
+        path.parent == directory and (path.name == "checkpoint.pt" or is_claim(path))
+        for path in _below(directory)
+    )
+
+
+def _is_free(directory: Path) -> bool:
+    return holds_no_work(directory) and not _in_use_below(directory)
+
+
+def _in_use_below(directory: Path) -> bool:
+    """Whether another command writes into a directory below."""
+    return any(is_held(file) for file in _below(directory, NAME) if file.parent != directory)
 
 
 def holds_no_work(directory: Path) -> bool:
     """Absent, empty, or nothing but runs that ended before they had learnt an experience."""
-    if not directory.is_dir():
-        return not directory.exists()
-    files = (path for path in directory.rglob("*") if not path.is_dir())
-    return all(_left_by_a_fruitless_run(path) for path in files)
+    files = (path for path in _below(directory) if not path.is_dir())
+    return not _is_file(directory) and all(
+        is_claim(path) or _left_by_a_fruitless_run(path) for path in files
+    )
+
+
+def _is_file(path: Path) -> bool:
+    # In this order: another command may make the directory between two questions.
+    return path.exists() and not path.is_dir()
+
+
+def _below(directory: Path, pattern: str = "*") -> list[Path]:
+    try:
+        return list(directory.rglob(pattern))
+    except (FileNotFoundError, NotADirectoryError):
+        return []  # a release removed it meanwhile
 
 
 def _left_by_a_fruitless_run(file: Path) -> bool:
@@ -115,4 +221,5 @@ def _content(directory: Path) -> str:
     status = _status(directory)
     if status is not None:
         return f"a run ({status})"
-    return f"one with {min(path.name for path in directory.iterdir())} in it"
+    names = (path.name for path in directory.iterdir() if not is_claim(path))
+    return f"one with {min(names, default='nothing')} in it"

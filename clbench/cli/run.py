@@ -133,6 +133,11 @@ def command(
       clbench run --evaluate cross-architecture --set-epochs 100
       clbench run --config runs/split_mnist5k/dam_replay-seed0/config.json
     """
+    from clbench.cli.places import new_directory
+
+    # Before the other imports, which take seconds.
+    chosen = None if output is None else new_directory(output, output)
+
     from clbench.cli.build_config import build_config
     from clbench.cli.display import print_json
     from clbench.cli.results import print_reports
@@ -142,7 +147,7 @@ def command(
     values |= {f"evaluation__{name}": True for name in _asked(evaluate)}
     first = build_config(RunConfig(), values, file=config, loop=loop)
     configs = [first, *(first.replace(strategy=name) for name in baseline)]
-    folder, folders = places(configs, output)
+    folder, folders = places(configs, chosen)
     reports = run_all(
         configs,
         folders,

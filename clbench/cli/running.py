@@ -11,7 +11,7 @@ from typing import Any
 from clbench import distillation, strategies
 from clbench.cli.display import DISTILLATION_PHASES, ProgressLine
 from clbench.cli.group import Interrupted
-from clbench.cli.places import holds_no_work, new_directory
+from clbench.cli.places import claim_below, holds_no_work, new_directory
 from clbench.cli.stopping import terminable
 from clbench.config import RunConfig
 from clbench.data import short_name
@@ -23,8 +23,12 @@ from clbench.tracking import NullTracker, TensorBoardTracker, Tracker, Trackers
 SECONDS_BETWEEN_DRAWINGS = 0.1
 
 
-def places(configs: Sequence[RunConfig], output: Path | None) -> tuple[Path, list[Path]]:
+def places(configs: Sequence[RunConfig], chosen: Path | None) -> tuple[Path, list[Path]]:
     """The folder of these runs, and each one's directory: the folder itself for a single run.
+
+    Args:
+        configs: what is to be run.
+        chosen: a folder that is claimed already; None claims the first free one.
 
     Raises:
         InputError: an unknown strategy, one given twice, or a place that cannot be used.
@@ -35,8 +39,12 @@ def places(configs: Sequence[RunConfig], output: Path | None) -> tuple[Path, lis
         raise InputError(f"--baseline: expected strategies that differ, found {twice[0]} twice")
     together = f"{'-vs-'.join(names)}-seed{configs[0].seed}"
     stream = short_name(configs[0].benchmark.name)
-    folder = new_directory(output, Path("runs") / stream / together)
-    return folder, [folder / name for name in names] if len(names) > 1 else [folder]
+    folder = chosen or new_directory(None, Path("runs") / stream / together)
+    if len(names) == 1:
+        return folder, [folder]
+    folders = [folder / name for name in names]
+    claim_below(folders)
+    return folder, folders
 
 
 def run_all(
