@@ -18,6 +18,8 @@ SCHEMA = 1
 class RunReport:
     """Everything a run found out. Two runs of one command agree in all but ``measured``.
 
+    A number that is not finite (a loss that diverged) is null in the file, and None once loaded.
+
     Attributes:
         config: the resolved `RunConfig` as a dictionary.
         environment: python, platform, versions of the libraries, commit, dirty flag,
@@ -30,7 +32,7 @@ class RunReport:
         validation_matrix: R on the validation stream, or None where none was asked for.
         confusion_matrix: K x K counts after the last experience, rows true, columns predicted,
             in the data set's own numbering.
-        metrics: name -> value (see `clbench.measuring.metrics`).
+        metrics: name -> value (see `clbench.measuring.metrics`), None where it is no number.
         memory: one entry per experience: num_slots, num_bytes, per_class {class: slots}.
         distillation: one entry per experience: losses (per update), scalars (name -> curve; absent
             from reports of before there were any), flops; empty without distiller.
@@ -50,7 +52,7 @@ class RunReport:
     accuracy_matrix: list[list[float]]
     untrained_accuracy: list[float]
     confusion_matrix: list[list[int]]
-    metrics: dict[str, float]
+    metrics: dict[str, float | None]
     memory: list[dict[str, Any]] = field(default_factory=list)
     distillation: list[dict[str, Any]] = field(default_factory=list)
     validation_matrix: list[list[float]] | None = None
@@ -65,7 +67,7 @@ class RunReport:
         return dataclasses.asdict(self)
 
     def save(self, path: Path) -> None:
-        """Write ``path`` atomically."""
+        """Write ``path`` atomically; nan and infinity become null."""
         write_json(path, self.to_dict())
 
     @staticmethod

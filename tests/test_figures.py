@@ -244,3 +244,20 @@ def test_a_search_rings_what_each_proxy_chooses() -> None:
     assert "Spearman 1.00" in figure.axes[0].get_title("left")
     alone = figures.search_figure(proxies, [], {})
     assert list(alone.axes[0].get_lines()[0].get_ydata()) == pytest.approx([90, 70, 50])
+
+
+NO_NUMBERS = [None, float("nan"), float("inf")]
+
+
+@pytest.mark.parametrize("gap", [[0.5, *NO_NUMBERS, 0.25], NO_NUMBERS], ids=["some", "all"])
+def test_what_is_no_number_leaves_a_gap(gap):
+    scores = {"a": {"mlp": [0.5, None], "lenet": [0.5]}, "b": {"mlp": NO_NUMBERS}}
+    for figure in (
+        figures.distillation_figure([[1.0, 0.5], gap]),
+        figures.offline_figure(gap, gap, test_accuracy=float("nan"), title="t"),
+        figures.cross_architecture_figure(scores, ["mlp", "lenet"]),
+        figures.cross_architecture_figure({"b": {"mlp": gap}}, ["mlp"]),
+        figures.search_figure({"a": gap}, [0.1] * len(gap), {}),
+        figures.search_figure({"a": gap}, [], {}),
+    ):
+        assert figures.figure_to_array(figure).std() > 1

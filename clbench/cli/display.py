@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from types import TracebackType
@@ -13,6 +12,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+from clbench.store.plain import to_json
 
 if TYPE_CHECKING:
     from clbench.types import Scores
@@ -54,7 +55,7 @@ def print_table(title: str, made: Table) -> None:
 
 def print_json(content: Any) -> None:
     """JSON on standard output, as `clbench.store.files.write_json` writes it."""
-    click.echo(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False))
+    click.echo(to_json(content))
 
 
 def learnt_nothing(cells: Sequence[Sequence[Any]], option: str) -> list[str]:
@@ -70,9 +71,9 @@ def learnt_nothing(cells: Sequence[Sequence[Any]], option: str) -> list[str]:
     return [f"learnt nothing (loss that of guessing): {found}; try another {option} or more epochs"]
 
 
-def per_cent(value: float) -> str:
-    """0..1 as per cent with one decimal."""
-    return "-" if math.isnan(value) else f"{100 * value:.1f}"
+def per_cent(value: float | None) -> str:
+    """0..1 as per cent with one decimal; a dash for what is no number, which JSON keeps as None."""
+    return "-" if value is None or not math.isfinite(value) else f"{100 * value:.1f}"
 
 
 def mean_and_deviation(scores: Scores) -> str:
@@ -84,7 +85,7 @@ def mean_and_deviation(scores: Scores) -> str:
 
 def points(value: float) -> str:
     """A difference of accuracies in percentage points, with its sign."""
-    return f"{100 * value:+.1f}"
+    return f"{100 * value:+.1f}" if math.isfinite(value) else "-"
 
 
 def seconds(value: float) -> str:

@@ -180,12 +180,13 @@ def comparison_figures(comparison: Comparison) -> dict[str, Figure]:
         ),
     }
     shares = {r.metrics.get("majority_share") for runs in reports.values() for r in runs}
-    if len(shares) == 1 and None not in shares:
+    weighted = {
+        label: [a for r in runs if (a := r.metrics.get("weighted_average_accuracy")) is not None]
+        for label, runs in reports.items()
+    }
+    if len(shares) == 1 and None not in shares and all(weighted.values()):
         drawn["accuracy_of_all"] = figures.comparison_bars_figure(
-            {
-                label: [r.metrics["weighted_average_accuracy"] for r in runs]
-                for label, runs in reports.items()
-            },
+            weighted,
             title="Accuracy over all test images after the stream",
             majority_share=shares.pop(),
         )

@@ -16,6 +16,7 @@ from clbench.figures.style import (
     colours,
     drawing,
     majority_line,
+    numbers,
     wide_enough,
     write_cell,
 )
@@ -40,13 +41,15 @@ def offline_figure(
     """
     if not losses:
         raise InputError("expected at least one epoch, found none")
+    accuracy = 100 * float(numbers([test_accuracy])[0])
     epochs = range(1, len(losses) + 1)
     with drawing(8.6, 3.4, 2) as (figure, (left, right)):
-        left.plot(epochs, losses, color=colours(2)[0], marker="o" if len(losses) < 40 else "")
+        marker = "o" if len(losses) < 40 else ""
+        left.plot(epochs, numbers(losses), color=colours(2)[0], marker=marker)
         left.set_ylabel("training loss")
         left.set_yscale("log")
-        right.plot(epochs, 100 * np.asarray(accuracies), color=colours(2)[0], label="training")
-        right.axhline(100 * test_accuracy, color=colours(2)[1], label="test, last epoch")
+        right.plot(epochs, 100 * numbers(accuracies), color=colours(2)[0], label="training")
+        right.axhline(accuracy, color=colours(2)[1], label="test, last epoch")
         majority_line(right, majority_share)
         right.set_ylabel("accuracy (%)")
         right.legend(loc="lower right")
@@ -55,7 +58,7 @@ def offline_figure(
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             axes.grid(True)
         left.set_title(title)
-        right.set_title(f"Test accuracy {100 * test_accuracy:.2f} %")
+        right.set_title(f"Test accuracy {accuracy:.2f} %")
     return figure
 
 
@@ -69,7 +72,7 @@ def cross_architecture_figure(
     """Heat map of sets (rows) against networks (columns): mean accuracy and its deviation.
 
     Args:
-        scores: row name -> column name -> accuracies in 0..1; cells may be missing.
+        scores: row name -> column name -> accuracies in 0..1; cells may be missing or no number.
         networks: column names.
         title: heading.
         majority_share: of the larger of two classes among the test images, told below the map.
@@ -81,14 +84,14 @@ def cross_architecture_figure(
     for i, row in enumerate(rows):
         for j, column in enumerate(networks):
             if scores[row].get(column):
-                means[i, j] = np.mean(scores[row][column])
-    low = math.floor(10 * np.nanmin(means)) / 10
+                means[i, j] = np.mean(numbers(scores[row][column]))
+    low = math.floor(10 * np.nanmin(means)) / 10 if np.isfinite(means).any() else 0.0
     width = wide_enough(1.2 + 0.075 * max(map(len, rows)) + 0.95 * len(networks), title)
     with drawing(width, 1.3 + 0.5 * len(rows)) as (figure, (axes,)):
         axes.imshow(means, cmap="cividis", vmin=min(low, 0.9), vmax=1, aspect="auto")
         for i, j in np.ndindex(means.shape):
             values = scores[rows[i]].get(networks[j])
-            light = not values or means[i, j] > (1 + min(low, 0.9)) / 2
+            light = not means[i, j] <= (1 + min(low, 0.9)) / 2
             write_cell(axes, i, j, _cell(values), INK if light else "white", 8.5)
         axes.set_xticks(range(len(networks)), networks, rotation=0 if _short(networks) else 30)
         axes.set_yticks(range(len(rows)), rows)
@@ -105,10 +108,11 @@ def _short(names: Sequence[str]) -> bool:
 
 
 def _cell(values: Sequence[float] | None) -> str:
-    if not values:
+    known = numbers(values or ())
+    if not len(known) or not np.isfinite(known).all():
         return "-"
-    mean = f"{100 * np.mean(values):.1f}"
-    return mean if len(values) == 1 else f"{mean} ± {100 * np.std(values, ddof=1):.1f}"
+    mean = f"{100 * np.mean(known):.1f}"
+    return mean if len(known) == 1 else f"{mean} ± {100 * np.std(known, ddof=1):.1f}"
 
 
 def search_figure(
@@ -128,11 +132,12 @@ def search_figure(
         for axes, (name, scores), colour in zip(
             panels, proxies.items(), colours(len(proxies)), strict=True
         ):
-            values = 100 * np.asarray(scores)
+            values = 100 * numbers(scores)
             if len(truth):
-                axes.scatter(values, 100 * np.asarray(truth), s=14, color=colour, alpha=0.8)
-                best = int(np.argmax(values))
-                axes.scatter(values[best], 100 * truth[best], s=90, facecolor="none", edgecolor=INK)
+                full = 100 * numbers(truth)
+                axes.scatter(values, full, s=14, color=colour, alpha=0.8)
+                best = int(np.argmax(np.nan_to_num(values, nan=-1.0)))
+                axes.scatter(values[best], full[best], s=90, facecolor="none", edgecolor=INK)
                 axes.set_xlabel("ranked by (%)")
             else:
                 axes.plot(np.arange(1, len(values) + 1), np.sort(values)[::-1], color=colour)

@@ -17,6 +17,7 @@ from clbench.figures.style import (
     MARKERS,
     drawing,
     learnt_axis,
+    numbers,
     ordered_colours,
     per_cent,
     wide_enough,
@@ -138,7 +139,8 @@ def distillation_figure(
     """Loss of every experience's distillation over its image updates, with a running mean.
 
     Args:
-        losses: one list per experience, one number per update; empty lists are left out.
+        losses: one list per experience, one number per update; empty lists are left out, and so is
+            what is no number (None, nan, infinity).
         title: heading.
 
     Raises:
@@ -150,11 +152,11 @@ def distillation_figure(
         for k, colour in enumerate(ordered_colours(len(losses))):
             if not len(losses[k]):
                 continue
-            curve = np.asarray(losses[k], dtype=np.float64)
+            curve = numbers(losses[k])
             updates = np.arange(1, len(curve) + 1)
             axes.plot(updates, curve, color=colour, alpha=0.22, linewidth=0.8)
             axes.plot(updates, _running_mean(curve), color=colour, label=str(k + 1))
-        if min(min(curve) for curve in losses if len(curve)) > 0:
+        if (np.concatenate([numbers(curve) for curve in losses]) <= 0).sum() == 0:
             axes.set_yscale("log")
             axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.yaxis.set_major_formatter("{x:g}")
@@ -171,8 +173,12 @@ def distillation_figure(
 def _running_mean(curve: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Mean over about a twentieth of the updates around each; windows are cut at the ends."""
     half = len(curve) // 40
-    sums = np.concatenate([[0.0], np.cumsum(curve)])
+    # A loss that was no number is left out, and leaves a gap where it stands alone.
+    known = np.isfinite(curve)
+    sums = np.concatenate([[0.0], np.cumsum(np.where(known, curve, 0.0))])
+    counts = np.concatenate([[0], np.cumsum(known)])
     at = np.arange(len(curve))
     low, high = np.maximum(at - half, 0), np.minimum(at + half + 1, len(curve))
-    mean: npt.NDArray[np.float64] = (sums[high] - sums[low]) / (high - low)
+    num = counts[high] - counts[low]
+    mean: npt.NDArray[np.float64] = (sums[high] - sums[low]) / np.where(num, num, np.nan)
     return mean

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,12 @@ def ordered_colours(count: int) -> list[Any]:
     """Colours from early (dark) to late (light)."""
     # The last tenth of viridis is too light for a line on white.
     return [mpl.colormaps["viridis"](0.9 * i / max(1, count - 1)) for i in range(count)]
+
+
+def numbers(values: Sequence[float | None]) -> npt.NDArray[np.float64]:
+    """The values with nan for all that is no finite number: None, as JSON has it, and infinity."""
+    array = np.asarray(values, dtype=np.float64)
+    return np.where(np.isfinite(array), array, np.nan)
 
 
 def learnt_axis(axes: Axes, count: int) -> None:

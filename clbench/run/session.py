@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -245,6 +246,8 @@ class _Session:
         if not two_class_metrics(self.confusion):
             return {}
         scores, labels = (torch.cat(parts) for parts in zip(*self.margins, strict=True))
+        if not scores.isfinite().all():
+            return {"auc": math.nan}
         return {"auc": roc_auc(scores.double().numpy(), labels.numpy())}
 
     def remembered(self) -> LabelledImages | None:

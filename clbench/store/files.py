@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+
+from clbench.store.plain import to_json
 
 
 @contextmanager
@@ -34,9 +35,8 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON, two spaces of indent, keys in the order given, a final newline."""
-    text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
-    write_bytes(path, (text + "\n").encode())
+    """Write JSON as of `to_json` (nan and infinity become null) and a final newline."""
+    write_bytes(path, (to_json(content) + "\n").encode())
 
 
 def cache_dir() -> Path:

@@ -18,7 +18,7 @@ def write_evaluation(
     *,
     drawn: Mapping[str, Figure],
     tables: Mapping[str, tuple[Sequence[str], Sequence[Sequence[Any]]]],
-    curves: Mapping[str, Sequence[float]],
+    curves: Mapping[str, Sequence[float | None]],
 ) -> None:
     """Write an event file into ``directory``, which is made where it is missing.
 
@@ -26,7 +26,7 @@ def write_evaluation(
         directory: of the events.
         drawn: tag -> figure.
         tables: tag -> (header, rows) of a table of text.
-        curves: tag -> values at steps 1, 2, ...
+        curves: tag -> values at steps 1, 2, ...; None where one is missing
 
     Raises:
         InputError: the folder cannot be written.
@@ -39,6 +39,8 @@ def write_evaluation(
             writer.add_text(tag, markdown_table(header, rows), 0)
         for tag, values in curves.items():
             for step, value in enumerate(values, 1):
+                if value is None:
+                    continue
                 writer.add_scalar(tag, float(value), step)
     finally:
         writer.close()

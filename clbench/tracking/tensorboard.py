@@ -188,7 +188,9 @@ class TensorBoardTracker:
         for j, accuracy in enumerate(accuracies):
             self._scalar(f"accuracy/experience_{j + 1}", accuracy, step)
 
-    def _scalar(self, tag: str, value: float, step: int) -> None:
+    def _scalar(self, tag: str, value: float | None, step: int) -> None:
+        if value is None:
+            return
         # Doubles of Python only: float32 of numpy is dropped by some writers.
         self._open_writer.add_scalar(tag, float(value), step)
 

@@ -3,11 +3,13 @@
 import dataclasses
 import io
 import json
+import math
 import re
 
 import pytest
 from rich.console import Console
 
+from clbench.cli.results import print_reports
 from clbench.comparison import (
     compare,
     comparison_figures,
@@ -356,6 +358,20 @@ def test_a_narrow_terminal_loses_no_label():
 def test_square_brackets_in_labels_are_not_taken_for_markup():
     text = printed(compare([make()]))
     assert "[dam_replay]" in text
+
+
+def test_numbers_that_a_report_lacks_cost_nothing(tmp_path):
+    report = make("dam_replay")
+    metrics = dict.fromkeys([*report.metrics, "majority_share", "auc"], math.nan)
+    losses = [{"losses": [1.0, math.nan, math.inf], "scalars": {}, "flops": 1.0}]
+    lacking = dataclasses.replace(report, metrics=metrics, distillation=losses)
+    save(lacking, tmp_path / "run")
+    loaded = RunReport.load(tmp_path / "run")
+    assert loaded.metrics["auc"] is None and loaded.distillation[0]["losses"] == [1.0, None, None]
+    comparison = compare(load_runs([tmp_path]))
+    assert comparison.groups[0].average_accuracy.mean == pytest.approx(0.8)
+    assert printed(comparison) and to_markdown(comparison) and comparison_figures(comparison)
+    print_reports([loaded, loaded], [tmp_path, tmp_path])
 
 
 def test_dictionary_is_json_and_holds_no_reports():
