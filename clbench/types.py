@@ -189,12 +189,16 @@ class LabelledImages:
         Raises:
             InputError: no such file, or not a file that `save` wrote.
         """
-        from safetensors import SafetensorError, safe_open
+        from safetensors import SafetensorError
+        from safetensors.torch import load
 
         try:
-            with safe_open(path, "pt") as file:
-                metadata = json.loads((file.metadata() or {})["clbench"])
-                images, labels = file.get_tensor("images"), file.get_tensor("labels")
+            # As bytes, since safetensors opens no file whose name is not UTF-8.
+            content = path.read_bytes()
+            tensors = load(content)
+            header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+            metadata = json.loads(header["__metadata__"]["clbench"])
+            images, labels = tensors["images"], tensors["labels"]
             return LabelledImages(images, labels, int(metadata["packing"])), metadata
         except FileNotFoundError:
             raise InputError(

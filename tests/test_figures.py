@@ -1,11 +1,14 @@
 """Figures show the numbers they are given; files are images of the right size."""
 
+import io
+
 import matplotlib as mpl
 import numpy as np
 import pytest
 import torch
 from matplotlib.collections import PathCollection
 from matplotlib.image import AxesImage
+from matplotlib.text import Text
 from PIL import Image
 
 from clbench import figures
@@ -261,3 +264,36 @@ def test_what_is_no_number_leaves_a_gap(gap):
         figures.search_figure({"a": gap}, [], {}),
     ):
         assert figures.figure_to_array(figure).std() > 1
+
+
+NAMES = ["$x^{$", "caf\udce9", "$$", "50 % $a_b$"]
+
+
+def test_names_are_shown_as_they_are_written():
+    memory = LabelledImages(torch.zeros(4, 1, 6, 6, dtype=torch.uint8), torch.arange(4))
+    scores = {name: {name: [0.5] for name in NAMES} for name in NAMES}
+    captions = dict.fromkeys(NAMES, NAMES[0])
+    for figure in (
+        figures.memory_figure(memory, class_names=NAMES, title=NAMES[0]),
+        figures.confusion_figure(np.eye(4), class_names=NAMES, title=NAMES[1]),
+        figures.offline_figure([1.0], [0.5], test_accuracy=0.5, title=NAMES[0]),
+        figures.cross_architecture_figure(scores, NAMES, title=NAMES[0]),
+        figures.search_figure({name: [0.5, 0.6] for name in NAMES}, [], captions),
+        figures.comparison_curves_figure({name: [R] for name in NAMES}),
+        figures.comparison_bars_figure({name: [0.5] for name in NAMES}, title=NAMES[0]),
+    ):
+        assert figures.figure_to_array(figure).std() > 1
+        figure.savefig(io.BytesIO())
+        texts = [text.get_text() for text in figure.findobj(Text)]
+        assert any("$" in text or "\ufffd" in text for text in texts)
+        assert not any("mathdefault" in text or "\udce9" in text for text in texts)
+
+
+def test_a_figure_that_fails_is_a_note(tmp_path):
+    def fails():
+        raise ValueError("no\nluck")
+
+    drawings = {"bad": fails, "good": lambda: figures.confusion_figure(np.eye(2))}
+    (note,) = figures.save_figures(drawings, tmp_path)
+    assert "bad" in note and "ValueError: no luck" in note and "\n" not in note
+    assert [file.name for file in tmp_path.iterdir()] == ["good.png"]

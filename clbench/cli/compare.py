@@ -102,15 +102,20 @@ def without_repeats(runs: Runs) -> tuple[Runs, int]:
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> list[Path]:
-    """Figures, comparison.md and comparison.json in ``folder``; their paths."""
-    from clbench.comparison import comparison_figures, to_dict, to_markdown
-    from clbench.figures import save_figure
-    from clbench.store.files import write_bytes, write_json
+    """Write comparison.md, comparison.json and figures into ``folder``; their paths.
 
-    written = []
-    for stem, figure in comparison_figures(comparison).items():
-        written.append(folder / f"{stem}.png")
-        save_figure(figure, written[-1])
-    write_bytes(folder / "comparison.md", to_markdown(comparison).encode())
+    A figure that fails costs a line on standard error.
+    """
+    from clbench.comparison import comparison_drawings, to_dict, to_markdown
+    from clbench.figures import save_figures
+    from clbench.store.files import write_bytes, write_json
+    from clbench.store.plain import readable
+
+    write_bytes(folder / "comparison.md", readable(to_markdown(comparison)).encode())
     write_json(folder / "comparison.json", to_dict(comparison))
+    drawings = comparison_drawings(comparison)
+    for note in save_figures(drawings, folder):
+        click.echo(f"note: {note}", err=True)
+    pictures = [folder / f"{stem}.png" for stem in drawings]
+    written = [picture for picture in pictures if picture.exists()]
     return [*written, folder / "comparison.md", folder / "comparison.json"]

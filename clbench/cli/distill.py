@@ -139,7 +139,7 @@ def command(
     with ProgressLine(not quiet) as line:
         check_training(images, config, num_networks_evaluated)
         made, log, seconds = _distil(images, config, device, line, events, keep=not no_cache)
-        _save(made, path, images, config, seconds)
+        failed = _save(made, path, images, config, seconds)
         rows = []
         if evaluate:
             distiller = config.distillation.distiller
@@ -148,7 +148,7 @@ def command(
                     {distiller: made}, {distiller: seconds}, images, config, line,
                     num_networks=num_networks_evaluated, workers=workers, no_cache=no_cache,
                 )  # fmt: skip
-    notes = [*images.notes, *log.notes]
+    notes = [*images.notes, *log.notes, *failed]
     result = {
         **_provenance(images, config, seconds),
         "num_slots": len(made),
@@ -164,7 +164,8 @@ def command(
     if rows and not quiet:
         print_scores(f"{images.shown_as}: networks trained on each set alone", rows)
     say(f"set:     {path}  ({len(made)} slots, {made.num_bytes:,} bytes, {seconds:.1f} s)", quiet)
-    say(f"picture: {path.with_suffix('.png')}", quiet)
+    if not failed:
+        say(f"picture: {path.with_suffix('.png')}", quiet)
     say(f"result:  {path.with_suffix('.json')}", quiet)
     if events is not None:
         say(f"events:  {events}  (tensorboard --logdir {shlex.quote(str(events))})", quiet)
@@ -271,8 +272,9 @@ def _provenance(images: ImageData, config: RunConfig, seconds: float) -> dict[st
 
 def _save(
     made: LabelledImages, path: Path, images: ImageData, config: RunConfig, seconds: float
-) -> None:
-    from clbench.figures import memory_figure, save_figure
+) -> list[str]:
+    """Write the set, then its picture; a sentence where the picture failed."""
+    from clbench.figures import memory_figure, save_figures
 
     metadata = {
         key: value if isinstance(value, str) else json_format.dumps(value)
@@ -280,8 +282,9 @@ def _save(
     }
     made.save(path, metadata)
     title = f"{config.distillation.distiller} of {images.shown_as}"
-    picture = memory_figure(made, class_names=images.spec.class_names, title=title)
-    save_figure(picture, path.with_suffix(".png"))
+    names = images.spec.class_names
+    picture = {path.stem: lambda: memory_figure(made, class_names=names, title=title)}
+    return save_figures(picture, path.parent)
 
 
 def _write_result(path: Path, result: dict[str, Any]) -> None:

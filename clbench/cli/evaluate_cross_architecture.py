@@ -107,7 +107,7 @@ def _shown(found: CrossArchitecture, loaded: Mapping[str, LoadedSet], images: Im
         ("set", "bytes", *found.networks),
         _rows(found),
         lines,
-        _drawn(found, labels, majority_share(images)),
+        lambda: _drawn(found, labels, majority_share(images)),
     )
 
 

@@ -140,17 +140,19 @@ def _write(
     losses = [epoch.loss for epoch in found.epochs]
     accuracies = [epoch.accuracy for epoch in found.epochs]
     title = f"{config.learner.network.name} on {images.shown_as}"
-    drawn = offline_figure(
-        losses,
-        accuracies,
-        test_accuracy=found.accuracy,
-        title=title,
-        majority_share=majority_share(images),
-    )
+    share = majority_share(images)
     write_result(
         place,
         result,
-        drawn={"offline": drawn},
+        drawn={
+            "offline": lambda: offline_figure(
+                losses,
+                accuracies,
+                test_accuracy=found.accuracy,
+                title=title,
+                majority_share=share,
+            )
+        },
         tables={"result": (("", "value"), _rows(found))},
         curves={"train_loss": losses, "train_accuracy": accuracies},
         tensorboard=tensorboard,

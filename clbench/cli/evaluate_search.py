@@ -136,7 +136,7 @@ def _shown(found: ArchitectureSearch, loaded: Mapping[str, LoadedSet], images: I
         _columns(found),
         _rows(found),
         _lines(found),
-        search_figure(scores, found.truth, captions),
+        lambda: search_figure(scores, found.truth, captions),
     )
 
 

@@ -193,14 +193,14 @@ class Shown:
         title: of the table, behind the name of the data.
         columns, rows: the table.
         lines: what stands below it.
-        figure: of it.
+        draw: makes a figure of it.
     """
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     lines: Sequence[str]
-    figure: Figure
+    draw: Callable[[], Figure]
 
 
 def evaluate_sets(
@@ -271,7 +271,7 @@ def evaluate_sets(
     write_result(
         place,
         result,
-        drawn={name: shown.figure},
+        drawn={name: shown.draw},
         tables={name: (shown.columns, shown.rows)},
         tensorboard=common["tensorboard"],
     )
@@ -292,21 +292,24 @@ def write_result(
     directory: Path,
     result: Mapping[str, Any],
     *,
-    drawn: Mapping[str, Figure],
+    drawn: Mapping[str, Callable[[], Figure]],
     tables: Mapping[str, tuple[Sequence[str], Sequence[Sequence[Any]]]],
     curves: Mapping[str, Sequence[float]] | None = None,
     tensorboard: bool,
 ) -> None:
-    """Write ``figures/*.png``, TensorBoard's events where wanted, and last ``report.json``."""
-    from clbench.figures import save_figure
+    """Write ``report.json``, then ``figures/*.png`` and TensorBoard's events where wanted.
+
+    A figure that fails costs a line on standard error.
+    """
+    from clbench.figures import save_figures
     from clbench.store.files import write_json
     from clbench.tracking import write_evaluation
 
-    for name, figure in drawn.items():
-        save_figure(figure, directory / "figures" / f"{name}.png")
+    write_json(directory / "report.json", result)
+    for note in save_figures(drawn, directory / "figures"):
+        click.echo(f"note: {note}", err=True)
     if tensorboard:
         write_evaluation(directory, drawn=drawn, tables=tables, curves=curves or {})
-    write_json(directory / "report.json", result)
 
 
 def say_where(images: ImageData, directory: Path, tensorboard: bool) -> None:

@@ -6,6 +6,7 @@ Help must come at once, so nothing here may import torch (1 s) or Avalanche (5 s
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 from typing import Any, NoReturn
 
@@ -110,6 +111,7 @@ class CommandGroup(Group):
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """As `click.Group.main`, with all errors in clbench's one form."""
         extra["standalone_mode"] = False
+        _show_any_name()
         if not standalone_mode:
             return super().main(*args, **extra)
         try:
@@ -124,6 +126,13 @@ class CommandGroup(Group):
             _complain("interrupted")
             code = INTERRUPTED
         _leave(code)
+
+
+def _show_any_name() -> None:
+    """Let a name that is not UTF-8 be printed with a question mark instead of a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _where_help_is(error: click.ClickException) -> str:

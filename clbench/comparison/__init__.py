@@ -2,7 +2,13 @@
 
 from clbench.comparison.compare import Comparison, Group, Summary, Versus, compare
 from clbench.comparison.loading import Runs, load_runs
-from clbench.comparison.rendering import comparison_figures, render_table, to_dict, to_markdown
+from clbench.comparison.rendering import (
+    comparison_drawings,
+    comparison_figures,
+    render_table,
+    to_dict,
+    to_markdown,
+)
 
 __all__ = [
     "Comparison",
@@ -11,6 +17,7 @@ __all__ = [
     "Summary",
     "Versus",
     "compare",
+    "comparison_drawings",
     "comparison_figures",
     "load_runs",
     "render_table",

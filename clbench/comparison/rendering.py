@@ -163,19 +163,25 @@ def to_dict(comparison: Comparison) -> dict[str, Any]:
 
 
 def comparison_figures(comparison: Comparison) -> dict[str, Figure]:
-    """File stem -> figure: ``forgetting_curves`` of all groups, ``average_accuracy`` as bars.
+    """Draw what `comparison_drawings` names."""
+    return {stem: draw() for stem, draw in comparison_drawings(comparison).items()}
 
+
+def comparison_drawings(comparison: Comparison) -> dict[str, Callable[[], Figure]]:
+    """File stem -> draws the figure.
+
+    ``forgetting_curves`` of all groups, and ``average_accuracy`` as bars.
     Of two classes there is ``accuracy_of_all`` too, the accuracy over all test images beside what
     always saying the larger class has; the average over experiences is no match for that number.
     """
     from clbench import figures
 
     reports = {g.label: g.reports for g in comparison.groups}
-    drawn = {
-        "forgetting_curves": figures.comparison_curves_figure(
+    drawn: dict[str, Callable[[], Figure]] = {
+        "forgetting_curves": lambda: figures.comparison_curves_figure(
             {label: [r.accuracy_matrix for r in runs] for label, runs in reports.items()}
         ),
-        "average_accuracy": figures.comparison_bars_figure(
+        "average_accuracy": lambda: figures.comparison_bars_figure(
             {g.label: g.average_accuracy.values for g in comparison.groups}
         ),
     }
@@ -185,9 +191,10 @@ def comparison_figures(comparison: Comparison) -> dict[str, Figure]:
         for label, runs in reports.items()
     }
     if len(shares) == 1 and None not in shares and all(weighted.values()):
-        drawn["accuracy_of_all"] = figures.comparison_bars_figure(
+        share = shares.pop()
+        drawn["accuracy_of_all"] = lambda: figures.comparison_bars_figure(
             weighted,
             title="Accuracy over all test images after the stream",
-            majority_share=shares.pop(),
+            majority_share=share,
         )
     return drawn

@@ -18,7 +18,7 @@ from clbench.figures.stream import (
     distillation_figure,
     forgetting_curves_figure,
 )
-from clbench.figures.style import figure_to_array, save_figure
+from clbench.figures.style import figure_to_array, not_drawn, save_figure, save_figures
 
 __all__ = [
     "accuracy_matrix_figure",
@@ -30,7 +30,9 @@ __all__ = [
     "figure_to_array",
     "forgetting_curves_figure",
     "memory_figure",
+    "not_drawn",
     "offline_figure",
     "save_figure",
+    "save_figures",
     "search_figure",
 ]

@@ -15,6 +15,7 @@ from clbench.figures.style import (
     INK,
     colours,
     drawing,
+    log_axis,
     majority_line,
     numbers,
     wide_enough,
@@ -47,7 +48,7 @@ def offline_figure(
         marker = "o" if len(losses) < 40 else ""
         left.plot(epochs, numbers(losses), color=colours(2)[0], marker=marker)
         left.set_ylabel("training loss")
-        left.set_yscale("log")
+        log_axis(left)
         right.plot(epochs, 100 * numbers(accuracies), color=colours(2)[0], label="training")
         right.axhline(accuracy, color=colours(2)[1], label="test, last epoch")
         majority_line(right, majority_share)

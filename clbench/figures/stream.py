@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from clbench.errors import InputError
 from clbench.figures.style import (
@@ -17,6 +16,7 @@ from clbench.figures.style import (
     MARKERS,
     drawing,
     learnt_axis,
+    log_axis,
     numbers,
     ordered_colours,
     per_cent,
@@ -157,10 +157,7 @@ def distillation_figure(
             axes.plot(updates, curve, color=colour, alpha=0.22, linewidth=0.8)
             axes.plot(updates, _running_mean(curve), color=colour, label=str(k + 1))
         if (np.concatenate([numbers(curve) for curve in losses]) <= 0).sum() == 0:
-            axes.set_yscale("log")
-            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axes.yaxis.set_major_formatter("{x:g}")
-            axes.yaxis.set_minor_formatter(NullFormatter())
+            log_axis(axes)
         axes.set_xlabel("image update")
         axes.set_ylabel("loss")
         axes.grid(True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,11 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.text import Text
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from clbench.store.files import write_bytes
+from clbench.store.plain import readable
 
 DPI = 150
 # Okabe & Ito, "Color Universal Design", 2008, without yellow (too faint as a line on white).
@@ -46,6 +48,8 @@ _STYLE = {
     "lines.linewidth": 1.8,
     "lines.markersize": 4.5,
     "image.interpolation": "nearest",
+    # Names of classes and folders are no formulas, whatever dollars they hold.
+    "text.parse_math": False,
 }
 
 
@@ -58,6 +62,20 @@ def drawing(width: float, height: float, columns: int = 1) -> Iterator[tuple[Fig
         FigureCanvasAgg(figure)
         axes = figure.subplots(1, columns, squeeze=False)[0]
         yield figure, list(axes)
+        _make_readable(figure)
+
+
+def _make_readable(figure: Figure) -> None:
+    """Show every text as it is written, and what is not UTF-8 replaced: the font has no such."""
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            # Asking makes the texts, which otherwise are made when the style is gone.
+            labels = [label.get_text() for label in axis.get_ticklabels()]
+            if labels != [readable(label) for label in labels]:
+                axis.set_ticklabels([readable(label) for label in labels])
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+        text.set_text(readable(text.get_text()))
 
 
 def colours(count: int) -> list[Any]:
@@ -84,6 +102,14 @@ def learnt_axis(axes: Axes, count: int) -> None:
     axes.set_xlabel("experiences learnt")
     axes.set_xlim(0.8, max(count, 2) + 0.2)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12, min_n_ticks=1))
+
+
+def log_axis(axes: Axes) -> None:
+    """Let y be logarithmic with plain numbers: powers of ten would be formulas."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def per_cent(axes: Axes, label: str) -> None:
@@ -116,12 +142,35 @@ def write_cell(axes: Axes, row: int, column: int, text: str, colour: str, size: 
 def figure_to_array(figure: Figure) -> npt.NDArray[np.uint8]:
     """The figure's pixels, (H, W, 3) uint8."""
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()
+    with mpl.rc_context(_STYLE):
+        canvas.draw()
     return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
 
 
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a PNG atomically."""
     content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=DPI)
+    with mpl.rc_context(_STYLE):
+        figure.savefig(content, format="png", dpi=DPI)
     write_bytes(path, content.getvalue())
+
+
+def save_figures(drawings: Mapping[str, Callable[[], Figure]], folder: Path) -> list[str]:
+    """Draw and write ``folder/NAME.png`` for each; no failure stops the others or the caller.
+
+    Returns:
+        A sentence on each figure that could not be drawn or written.
+    """
+    notes = []
+    for name, draw in drawings.items():
+        try:
+            save_figure(draw(), folder / f"{name}.png")
+        except Exception as error:
+            notes.append(not_drawn(name, error))
+    return notes
+
+
+def not_drawn(name: str, error: Exception) -> str:
+    """A sentence on a figure that failed."""
+    why = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"the figure {name} could not be drawn ({readable(why)}); the numbers are complete"

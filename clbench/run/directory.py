@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ class RunDirectory:
             InputError: it cannot be written, or holds a report.
         """
         self.path = path
+        self._notes: list[str] = []
         if path is None:
             return
         if (path / "report.json").exists():
@@ -82,14 +83,19 @@ class RunDirectory:
         report: RunReport,
         memory: LabelledImages | None,
         class_names: Sequence[str],
-        more: Mapping[str, Figure],
-    ) -> None:
-        """Write the figures, then the report, which takes the place of ``partial.json``."""
+        more: Mapping[str, Callable[[], Figure]],
+    ) -> list[str]:
+        """Write the report, which takes the place of ``partial.json``, and then the figures.
+
+        Returns:
+            A sentence on each figure that failed; they are part of ``status.json`` too.
+        """
         if self.path is None:
-            return
-        self._figures(self.path / "figures", report, memory, class_names, more)
+            return []
         report.save(self.path / "report.json")
         (self.path / "partial.json").unlink(missing_ok=True)
+        self._notes = self._figures(self.path / "figures", report, memory, class_names, more)
+        return self._notes
 
     @staticmethod
     def _figures(
@@ -97,23 +103,22 @@ class RunDirectory:
         report: RunReport,
         memory: LabelledImages | None,
         class_names: Sequence[str],
-        more: Mapping[str, Figure],
-    ) -> None:
+        more: Mapping[str, Callable[[], Figure]],
+    ) -> list[str]:
         from clbench import figures
 
-        R, groups = report.accuracy_matrix, report.class_groups
-        drawn = {
-            "accuracy_matrix": figures.accuracy_matrix_figure(R, class_groups=groups),
-            "forgetting_curves": figures.forgetting_curves_figure(R, class_groups=groups),
-            "confusion": figures.confusion_figure(report.confusion_matrix, class_names=class_names),
+        R, groups, confusion = report.accuracy_matrix, report.class_groups, report.confusion_matrix
+        drawings: dict[str, Callable[[], Figure]] = {
+            "accuracy_matrix": lambda: figures.accuracy_matrix_figure(R, class_groups=groups),
+            "forgetting_curves": lambda: figures.forgetting_curves_figure(R, class_groups=groups),
+            "confusion": lambda: figures.confusion_figure(confusion, class_names=class_names),
         }
         if memory is not None and len(memory):
-            drawn["memory"] = figures.memory_figure(memory, class_names=class_names)
+            drawings["memory"] = lambda: figures.memory_figure(memory, class_names=class_names)
         losses = [entry["losses"] for entry in report.distillation]
         if any(losses):
-            drawn["distillation"] = figures.distillation_figure(losses)
-        for name, figure in (drawn | dict(more)).items():
-            figures.save_figure(figure, folder / f"{name}.png")
+            drawings["distillation"] = lambda: figures.distillation_figure(losses)
+        return figures.save_figures(drawings | dict(more), folder)
 
     def _end(self, status: str, error: str) -> None:
         # The disk may be what failed; the first error is the one to see.
@@ -121,7 +126,8 @@ class RunDirectory:
             self._status(status, error)
 
     def _status(self, status: str, error: str | None = None) -> None:
-        self._json("status.json", {"status": status, "error": error})
+        notes = {"notes": self._notes} if self._notes else {}
+        self._json("status.json", {"status": status, "error": error, **notes})
 
     def _json(self, name: str, content: Any) -> None:
         if self.path is not None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,12 +39,19 @@ class Evaluations:
     Attributes:
         results: name -> plain values, the same in every run of one command.
         measured: name -> seconds and what follows from them.
-        figures: name -> a figure of it.
+        figures: name -> draws a figure of it.
     """
 
     results: dict[str, Any] = field(default_factory=dict)
     measured: dict[str, Any] = field(default_factory=dict)
-    figures: dict[str, Figure] = field(default_factory=dict)
+    figures: dict[str, Callable[[], Figure]] = field(default_factory=dict)
+
+    def drawn(self) -> Iterator[tuple[str, Figure]]:
+        """The figures that can be drawn, with their names."""
+        for name, draw in self.figures.items():
+            # One that fails costs the run nothing; who writes the files says so.
+            with suppress(Exception):
+                yield name, draw()
 
 
 def check(config: RunConfig, spec: ImageSpec, remembers: bool) -> None:
@@ -110,7 +118,7 @@ def evaluate_memory(
             on_trial=on_phase(CROSS),
             **common,
         )
-        _keep(found, CROSS, crossed, _crossed_figure(crossed))
+        _keep(found, CROSS, crossed, lambda: _crossed_figure(crossed))
     if wanted.architecture_search:
         searched = architecture_search(
             {"memory": memory},
@@ -126,16 +134,19 @@ def evaluate_memory(
             **common,
         )
         scores = {proxy.name: proxy.scores for proxy in searched.proxies}
-        _keep(found, SEARCH, searched, search_figure(scores, searched.truth, {}))
+        _keep(found, SEARCH, searched, lambda: search_figure(scores, searched.truth, {}))
     return found
 
 
 def _keep(
-    found: Evaluations, name: str, outcome: CrossArchitecture | ArchitectureSearch, drawn: Figure
+    found: Evaluations,
+    name: str,
+    outcome: CrossArchitecture | ArchitectureSearch,
+    draw: Callable[[], Figure],
 ) -> None:
     found.results[name] = outcome.to_dict()
     found.measured[name] = outcome.measured()
-    found.figures[name] = drawn
+    found.figures[name] = draw
 
 
 def _crossed_figure(found: CrossArchitecture) -> Figure:

@@ -83,8 +83,10 @@ def run(
             session.evaluate_memory(use_cache)
             report = session.report(surroundings)
             found = session.evaluations
-            directory.report(report, session.remembered(), session.class_names, found.figures)
-            for name, figure in found.figures.items():
+            memory, names = session.remembered(), session.class_names
+            for note in directory.report(report, memory, names, found.figures):
+                watcher.note(note)
+            for name, figure in found.drawn():
                 tracker.on_evaluation(name, figure)
             tracker.on_end(report)
     return report

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 def write_evaluation(
     directory: Path,
     *,
-    drawn: Mapping[str, Figure],
+    drawn: Mapping[str, Callable[[], Figure]],
     tables: Mapping[str, tuple[Sequence[str], Sequence[Sequence[Any]]]],
     curves: Mapping[str, Sequence[float | None]],
 ) -> None:
@@ -24,7 +25,7 @@ def write_evaluation(
 
     Args:
         directory: of the events.
-        drawn: tag -> figure.
+        drawn: tag -> draws a figure; one that fails is left out.
         tables: tag -> (header, rows) of a table of text.
         curves: tag -> values at steps 1, 2, ...; None where one is missing
 
@@ -33,8 +34,10 @@ def write_evaluation(
     """
     writer: Any = summary_writer(directory)
     try:
-        for tag, figure in drawn.items():
-            writer.add_image(tag, figures.figure_to_array(figure), 0, dataformats="HWC")
+        for tag, draw in drawn.items():
+            # Who writes the files says what failed.
+            with suppress(Exception):
+                writer.add_image(tag, figures.figure_to_array(draw()), 0, dataformats="HWC")
         for tag, (header, rows) in tables.items():
             writer.add_text(tag, markdown_table(header, rows), 0)
         for tag, values in curves.items():

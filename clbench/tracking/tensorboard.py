@@ -10,7 +10,8 @@ learner's metrics at step t are those of the stream's first t experiences.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from clbench.errors import InputError
 from clbench.measuring import metrics
 from clbench.measuring.metrics import Matrix, Vector
 from clbench.report import RunReport
+from clbench.store.plain import readable
 from clbench.types import LabelledImages
 
 if TYPE_CHECKING:
@@ -128,8 +130,12 @@ class TensorBoardTracker:
             self._scalar(f"{folder}/{name}", value, update.number)
         if update.images is not None and len(update.images):
             title = f"Distilled images after update {update.number}"
-            figure = figures.memory_figure(update.images, title=title)
-            self._image(f"{folder}/images", figure, update.number)
+            images = update.images
+            self._image(
+                f"{folder}/images",
+                lambda: figures.memory_figure(images, title=title),
+                update.number,
+            )
 
     def on_experience_end(
         self,
@@ -153,19 +159,23 @@ class TensorBoardTracker:
         so_far = metrics.all_metrics(seen, untrained[: k + 1], num_test[: k + 1])
         for name, value in so_far.items():
             self._scalar(name, value, k + 1)
-        self._image("accuracy_matrix", self._accuracy_figure(R), k + 1)
+        self._image("accuracy_matrix", lambda: self._accuracy_figure(R), k + 1)
         if confusion is not None:
-            figure = figures.confusion_figure(confusion, class_names=class_names)
-            self._image("confusion_matrix", figure, k + 1)
+            self._image(
+                "confusion_matrix",
+                lambda: figures.confusion_figure(confusion, class_names=class_names),
+                k + 1,
+            )
         if memory is not None and len(memory):
             self._scalar("memory_bytes", memory.num_bytes, k + 1)
-            figure = figures.memory_figure(memory, class_names=class_names)
-            self._image("memory", figure, k + 1)
+            self._image(
+                "memory", lambda: figures.memory_figure(memory, class_names=class_names), k + 1
+            )
         self._open_writer.flush()
 
     def on_evaluation(self, name: str, figure: Figure) -> None:
         """Its figure, at the last step."""
-        self._image(f"memory/{name}", figure, len(self._class_groups))
+        self._image(f"memory/{name}", lambda: figure, len(self._class_groups))
 
     def on_end(self, report: RunReport) -> None:
         """Metrics only the report has, and the mark that the run succeeded.
@@ -198,8 +208,11 @@ class TensorBoardTracker:
         groups = self._class_groups if len(self._class_groups) == np.shape(R)[1] else None
         return figures.accuracy_matrix_figure(R, class_groups=groups)
 
-    def _image(self, tag: str, figure: Figure, step: int) -> None:
-        pixels = figures.figure_to_array(figure)
+    def _image(self, tag: str, draw: Callable[[], Figure], step: int) -> None:
+        try:
+            pixels = figures.figure_to_array(draw())
+        except Exception as error:  # no figure is worth a run
+            return warnings.warn(f"TensorBoard: {figures.not_drawn(tag, error)}", stacklevel=3)
         self._open_writer.add_image(tag, pixels, step, dataformats="HWC")
 
     def _write_hparams(self, metric_names: Mapping[str, Any] | Sequence[str], ended: bool) -> None:
@@ -243,7 +256,7 @@ def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
 
 def _hparam(value: Any) -> str | float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return "default" if value is None else str(value)
+        return "default" if value is None else readable(str(value))
     return float(value)
 
 
@@ -252,7 +265,7 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
     def cell(value: Any) -> str:
         text = "default" if value is None else str(value)
-        return text.replace("|", "\\|").replace("\n", " ")
+        return readable(text).replace("|", "\\|").replace("\n", " ")
 
     lines = [header, ["---"] * len(header), *([cell(value) for value in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
