@@ -2,6 +2,30 @@
 
 from __future__ import annotations
 
+import math
+
 
 class InputError(ValueError):
     """Something the user can put right; says what was expected, what was found, what to do."""
+
+
+class Diverged(InputError):
+    """A training whose numbers are none any more (nan, infinity); says where, and what to lower.
+
+    Whatever it would still measure looks like a result and is none.
+    """
+
+
+def require_finite(loss: float, where: str, remedy: str) -> None:
+    """Stop a training whose loss is no number.
+
+    Args:
+        loss: of an update, or a mean over some.
+        where: what was trained and how far it had come.
+        remedy: what to do about it.
+
+    Raises:
+        Diverged: the loss is nan or infinite.
+    """
+    if not math.isfinite(loss):
+        raise Diverged(f"{where}: expected a finite loss, found {loss}; {remedy}")

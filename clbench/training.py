@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from clbench.config import SetTrainingConfig
 from clbench.distillation.augmentation import augment, parse
+from clbench.errors import Diverged, require_finite
 from clbench.machine.device import autocast
 from clbench.types import ImageSpec, LabelledImages
 
@@ -109,7 +110,11 @@ class Training:
         return self.num_epochs >= self.config.epochs
 
     def epoch(self) -> Epoch:
-        """One more pass over all images."""
+        """One more pass over all images.
+
+        Raises:
+            Diverged: the loss, or after the last epoch a weight, is nan or infinite.
+        """
         self.network.train()
         order = torch.randperm(len(self._images), generator=self._generator).to(self.device)
         pieces = batches(order, self.config.batch_size)
@@ -120,7 +125,15 @@ class Training:
             totals += self._step(index)
         self.num_epochs += 1
         loss, right = (totals / len(order)).tolist()
+        where = f"training on a set, epoch {self.num_epochs} of {self.config.epochs}"
+        require_finite(loss, where, self._remedy)
+        if self.done:
+            require_finite_weights(self.network, where, self._remedy)
         return Epoch(loss, right)
+
+    @property
+    def _remedy(self) -> str:
+        return f"lower the learning rate (it is {self.config.learning_rate:g})"
 
     def _set_rate(self, part: float) -> None:
         # The step falls between epochs: as many whole ones before it as half of them, rounded down.
@@ -166,6 +179,17 @@ class Training:
         self.num_epochs = state["num_epochs"]
 
 
+def require_finite_weights(network: nn.Module, where: str, remedy: str) -> None:
+    """Stop where a weight is no number; arguments as of `clbench.errors.require_finite`.
+
+    Raises:
+        Diverged: a weight or a running statistic is nan or infinite.
+    """
+    values = [v for v in network.state_dict().values() if v.is_floating_point()]
+    if values and not torch.stack([v.isfinite().all() for v in values]).all():
+        raise Diverged(f"{where}: expected finite weights, found others; {remedy}")
+
+
 def train_on_set(
     network: nn.Module,
     data: LabelledImages,
@@ -183,6 +207,9 @@ def train_on_set(
 
     Returns:
         Mean loss of each epoch.
+
+    Raises:
+        Diverged: see `Training.epoch`.
     """
     training = Training(network, data, spec, config, generator=generator, device=device)
     losses: list[float] = []

@@ -16,6 +16,9 @@ from torch import Tensor
 from clbench.errors import InputError
 from clbench.packing import unpack
 
+# Images come back from a normalised scale in single precision.
+ROUNDING = 1e-4
+
 
 @dataclass(frozen=True)
 class ImageSpec:
@@ -121,6 +124,11 @@ class LabelledImages:
         return self.labels if self.labels.ndim == 1 else self.labels.argmax(1)
 
     @property
+    def is_finite(self) -> bool:
+        """Whether every pixel and soft label is a number."""
+        return bool(self.images.isfinite().all() and self.labels.isfinite().all())
+
+    @property
     def num_bytes(self) -> int:
         """Bytes charged to a memory: the images and any soft labels, as stored.
 
@@ -187,7 +195,7 @@ class LabelledImages:
         """Read what `save` wrote: the images and the metadata.
 
         Raises:
-            InputError: no such file, or not a file that `save` wrote.
+            InputError: no such file, not a file that `save` wrote, or pixels that are none.
         """
         from safetensors import SafetensorError
         from safetensors.torch import load
@@ -199,7 +207,7 @@ class LabelledImages:
             header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
             metadata = json.loads(header["__metadata__"]["clbench"])
             images, labels = tensors["images"], tensors["labels"]
-            return LabelledImages(images, labels, int(metadata["packing"])), metadata
+            loaded = LabelledImages(images, labels, int(metadata["packing"]))
         except FileNotFoundError:
             raise InputError(
                 f"no such file: {path}; `clbench distill --output {path}` makes one"
@@ -209,6 +217,19 @@ class LabelledImages:
                 f"expected a set written by clbench in {path}, found something else ({error}); "
                 "make one with `clbench distill`"
             ) from None
+        if not loaded.is_finite or not loaded._on_scale:
+            raise InputError(
+                f"{path}: expected pixels from 0 to 1 and finite labels, found others: a "
+                "distillation that diverged? distil it anew with a smaller step size"
+            )
+        return loaded, metadata
+
+    @property
+    def _on_scale(self) -> bool:
+        if not len(self) or self.images.dtype == torch.uint8:
+            return True
+        low, high = self.images.aminmax()
+        return bool(low >= -ROUNDING and high <= 1 + ROUNDING)
 
 
 @dataclass(frozen=True)
@@ -223,8 +244,8 @@ class Scores:
 
     @property
     def mean(self) -> float:
-        """Arithmetic mean."""
-        return sum(self.values) / len(self.values)
+        """Arithmetic mean; nan of no values."""
+        return math.nan if not self.values else sum(self.values) / len(self.values)
 
     @property
     def std(self) -> float:

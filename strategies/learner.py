@@ -20,10 +20,11 @@ from avalanche.training.templates import SupervisedTemplate  # noqa: E402
 from clbench import networks  # noqa: E402
 from clbench.config import LearnerConfig, SetTrainingConfig  # noqa: E402
 from clbench.distillation.augmentation import parse  # noqa: E402
+from clbench.errors import Diverged, require_finite  # noqa: E402
 from clbench.memory import ImageMemory, dataset_images  # noqa: E402
 from clbench.seeding import derive, generator  # noqa: E402
 from clbench.strategies.batches import MemoryBatches, TensorBatches  # noqa: E402
-from clbench.training import train_on_set  # noqa: E402
+from clbench.training import require_finite_weights, train_on_set  # noqa: E402
 from clbench.types import ImageSpec, LabelledImages  # noqa: E402
 
 _EVALUATION_BATCH = 512
@@ -144,6 +145,26 @@ class TensorLearner(SupervisedTemplate):
         kwargs.setdefault("reset_optimizer_state", self.config.reset_optimizer)
         super().check_model_and_optimizer(**kwargs)
 
+    def _after_training_epoch(self, **kwargs: Any) -> None:
+        """Avalanche's, if the learner has not diverged: nan stays, so the last loss tells."""
+        if isinstance(self.loss, torch.Tensor):
+            require_finite(float(self.loss.detach().sum()), self._where, self._remedy)
+        super()._after_training_epoch(**kwargs)
+
+    def _after_training_exp(self, **kwargs: Any) -> None:
+        """Avalanche's, if all weights are numbers: the last step may have been the one too far."""
+        require_finite_weights(self.model, self._where, self._remedy)
+        super()._after_training_exp(**kwargs)
+
+    @property
+    def _where(self) -> str:
+        epoch = min(self.clock.train_exp_epochs + 1, self.train_epochs)
+        return f"training the learner, epoch {epoch} of {self.train_epochs}"
+
+    @property
+    def _remedy(self) -> str:
+        return f"lower --learning-rate (it is {self.config.learning_rate:g})"
+
     def _unpack_minibatch(self) -> None:
         """Batches are lists of tensors on the device already."""
         if self.is_training:
@@ -181,6 +202,10 @@ class GDumbLearner(TensorLearner):
 
     steps_are_epochs = True
 
+    @property
+    def _remedy(self) -> str:
+        return f"lower --set-learning-rate (it is {self.set_training.learning_rate:g})"
+
     def __init__(self, *, memory: ImageMemory, set_training: SetTrainingConfig, **kwargs: Any):
         """See `TensorLearner`; ``set_training`` says how the fresh learner is trained."""
         super().__init__(**kwargs)
@@ -209,15 +234,19 @@ class GDumbLearner(TensorLearner):
                 self._before_training_epoch(**kwargs)
 
         self._before_training_epoch(**kwargs)
-        train_on_set(
-            self.model,
-            contents,
-            self.spec,
-            self.set_training,
-            generator=generator(self.seed, "set_training", k),
-            device=self.device,
-            on_epoch=on_epoch,
-        )
+        try:
+            train_on_set(
+                self.model,
+                contents,
+                self.spec,
+                self.set_training,
+                generator=generator(self.seed, "set_training", k),
+                device=self.device,
+                on_epoch=on_epoch,
+            )
+        except Diverged as error:
+            # The set's training does not know which option it was given.
+            raise Diverged(f"{str(error).partition(';')[0]}; {self._remedy}") from None
 
 
 class MemoryReplay(SupervisedPlugin):

@@ -98,7 +98,7 @@ def without_repeats(runs: Runs) -> tuple[Runs, int]:
         kept.setdefault(repr(found), position)
     paths = tuple(runs.paths[i] for i in kept.values())
     reports = tuple(runs.reports[i] for i in kept.values())
-    return Runs(paths, reports, runs.unfinished), len(runs) - len(reports)
+    return Runs(paths, reports, runs.unfinished, runs.diverged), len(runs) - len(reports)
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> list[Path]:

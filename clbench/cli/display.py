@@ -83,6 +83,13 @@ def mean_and_deviation(scores: Scores) -> str:
     return f"{per_cent(scores.mean)} ± {per_cent(scores.std)}"
 
 
+def cell(shown: str, num: int, num_diverged: int) -> str:
+    """A mean over ``num`` networks, and how many beside them diverged."""
+    if not num_diverged:
+        return shown
+    return f"{shown} ({num_diverged} diverged)" if num else "diverged"
+
+
 def points(value: float) -> str:
     """A difference of accuracies in percentage points, with its sign."""
     return f"{100 * value:+.1f}" if math.isfinite(value) else "-"

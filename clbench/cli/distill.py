@@ -185,6 +185,7 @@ def _distil(
 ) -> tuple[LabelledImages, UpdateLog, float]:
     from clbench.distillation import make_distiller
     from clbench.distillation.updates import UpdateLog
+    from clbench.errors import Diverged
     from clbench.machine.allocator import keep_freed_memory
     from clbench.seeding import generator
     from clbench.tracking import NullTracker, TensorBoardTracker, Tracker
@@ -212,6 +213,11 @@ def _distil(
             on_update=log,
         )
         seconds = time.perf_counter() - start + log.seconds_saved
+    if not made.is_finite:
+        raise Diverged(
+            "distilling: expected finite pixels and labels, found others; lower the step sizes of "
+            "the distillation (--image-learning-rate)"
+        )
     return _stored(made, config.memory.storage), log, seconds
 
 

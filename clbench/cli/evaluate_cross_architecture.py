@@ -126,11 +126,15 @@ def _drawn(found: CrossArchitecture, distilled_with: dict[str, str], share: floa
 
 
 def _rows(found: CrossArchitecture) -> list[list[str]]:
-    from clbench.cli.display import count, mean_and_deviation
+    from clbench.cli.display import cell, count, mean_and_deviation
 
     rows = []
     for row in found.sets:
-        cells = [found.scores[row].get(network) for network in found.networks]
-        shown = ["-" if scores is None else mean_and_deviation(scores) for scores in cells]
+        shown = []
+        for network in found.networks:
+            scores = found.scores[row].get(network)
+            text = "-" if scores is None or not scores.num else mean_and_deviation(scores)
+            lost = found.num_diverged(row, network)
+            shown.append(cell(text, scores.num if scores else 0, lost))
         rows.append([row, count(found.num_bytes[row]), *shown])
     return rows

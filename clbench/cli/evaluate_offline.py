@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +28,7 @@ from clbench.cli.sets import DATA_SET
 if TYPE_CHECKING:
     from clbench.config import RunConfig
     from clbench.data import ImageData
-    from clbench.evaluation import Offline
+    from clbench.evaluation import Epoch, Offline
 
 RECIPES = ("course", "modern")
 RECIPE = Option(
@@ -79,7 +81,7 @@ def offline(
     from clbench.cli.evaluations import provenance, resumable, say_where
     from clbench.cli.sets import base_config, load_images
     from clbench.data import short_name
-    from clbench.evaluation import RECIPES, Epoch, train_offline
+    from clbench.evaluation import RECIPES, train_offline
     from clbench.machine.device import resolve_device
 
     config = build_config(base_config().replace(set_training=RECIPES[recipe]), values)
@@ -89,9 +91,21 @@ def offline(
     place = chosen or resumable_directory(None, Path("evaluations") / f"offline-{name}")
     checkpoint = place / "checkpoint.pt"
     what = f"{checkpoint} keeps the epochs that were done"
-    with ProgressLine(not quiet) as line, resumable(what):
+    epochs: list[Epoch] = []
+    used = {
+        "network": config.learner.network.to_dict(),
+        "recipe": recipe,
+        "training": config.set_training.to_dict(),
+        "seed": config.seed,
+    }
+    with (
+        ProgressLine(not quiet) as line,
+        resumable(what),
+        _divergence_kept(place, epochs, config, lambda: provenance(images, used)),
+    ):
 
         def show(done: int, total: int, epoch: Epoch) -> None:
+            epochs.append(epoch)
             detail = f"epochs, loss {epoch.loss:.4f}, {100 * epoch.accuracy:.1f} % right"
             line.show(f"training {config.learner.network.name}", done, total, detail)
 
@@ -109,12 +123,6 @@ def offline(
             checkpoint=checkpoint,
             on_epoch=show,
         )
-    used = {
-        "network": config.learner.network.to_dict(),
-        "recipe": recipe,
-        "training": config.set_training.to_dict(),
-        "seed": config.seed,
-    }
     result = {"kind": "offline", **provenance(images, used), "result": found.to_dict()}
     _write(place, result, found, config, images, tensorboard)
     checkpoint.unlink(missing_ok=True)
@@ -124,6 +132,39 @@ def offline(
         _print(found, config, images, recipe)
         say_where(images, place, tensorboard)
     return None
+
+
+@contextmanager
+def _divergence_kept(
+    place: Path,
+    epochs: list[Epoch],
+    config: RunConfig,
+    provenance: Callable[[], dict[str, Any]],
+) -> Iterator[None]:
+    """Where a training diverges, write a report of the epochs before it, which has no accuracy.
+
+    Raises:
+        Diverged: again, with the option to change.
+    """
+    from clbench.errors import Diverged
+    from clbench.store.files import write_json
+
+    try:
+        yield
+    except Diverged as error:
+        rate = config.set_training.learning_rate
+        line = f"{str(error).partition(';')[0]}; lower --learning-rate (it is {rate:g})"
+        found = {
+            "accuracy": None,
+            "loss": None,
+            "train_losses": [epoch.loss for epoch in epochs],
+            "train_accuracies": [epoch.accuracy for epoch in epochs],
+        }
+        report = {"kind": "offline", "diverged": line, **provenance(), "result": found}
+        write_json(place / "report.json", report)
+        # It leads nowhere else.
+        (place / "checkpoint.pt").unlink(missing_ok=True)
+        raise Diverged(f"{line}; the epochs before it are in {place / 'report.json'}") from None
 
 
 def _write(

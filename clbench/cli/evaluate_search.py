@@ -141,7 +141,10 @@ def _shown(found: ArchitectureSearch, loaded: Mapping[str, LoadedSet], images: I
 
 
 def _lines(found: ArchitectureSearch) -> list[str]:
-    lines = [f"best by {proxy.name}: {found.labels[proxy.chosen]}" for proxy in found.proxies]
+    lines = [
+        f"best by {proxy.name}: {found.labels[proxy.chosen] if any(proxy.scores) else 'none'}"
+        for proxy in found.proxies
+    ]
     lines += [
         f"Spearman over random real images, {proxy.name}: {_value(proxy.over_random, '+')}"
         for proxy in found.proxies
@@ -177,7 +180,9 @@ def _rows(found: ArchitectureSearch) -> list[list[str]]:
 
     rows = []
     for proxy in found.proxies:
-        row = [proxy.name, count(proxy.num_bytes), per_cent(proxy.chosen_accuracy)]
+        row = [proxy.name, count(proxy.num_bytes)]
+        # Networks that diverged score 0, and chance more: no score at all means that all did.
+        row.append(per_cent(proxy.chosen_accuracy) if any(proxy.scores) else "diverged")
         row.append(seconds(proxy.seconds))
         quality, speed_up = proxy.quality, found.speed_up(proxy)
         if quality is not None:

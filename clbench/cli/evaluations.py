@@ -162,7 +162,8 @@ def say_trials(line: ProgressLine) -> Callable[[int, int, Trial, Outcome], None]
 
     def show(done: int, total: int, trial: Trial, outcome: Outcome) -> None:
         name = trial.set_name.split(" #")[0]
-        detail = f"networks; {trial.network.name} on {name}: {100 * outcome.accuracy:.1f} %"
+        what = "diverged" if outcome.diverged else f"{100 * outcome.accuracy:.1f} %"
+        detail = f"networks; {trial.network.name} on {name}: {what}"
         line.show("training networks", done, total, detail)
 
     return show
@@ -254,7 +255,7 @@ def evaluate_sets(
             device=device,
             workers=common["workers"] or trials.default_workers(),
             directory=None if common["no_cache"] else trials.default_directory(),
-            on_trial=say_trials(line),
+            on_trial=(heard := trials.Divergences(say_trials(line))),
             **special,
         )
     plain = {k: v for k, v in special.items() if v is None or isinstance(v, (int, float, str))}
@@ -266,6 +267,8 @@ def evaluate_sets(
         "result": found.to_dict(),
         "measured": found.measured(),
     }
+    if heard.lines:
+        result["diverged_networks"] = heard.lines
     shown = show(found, loaded, images)
     name = kind.replace("-", "_")
     write_result(
@@ -284,6 +287,7 @@ def evaluate_sets(
         print_table(f"{images.shown_as}{shown.title}", made)
         for text in shown.lines:
             click.echo(text)
+        say_diverged(heard.lines, "--evaluation-learning-rate")
         say_where(images, place, common["tensorboard"])
     return None
 
@@ -310,6 +314,12 @@ def write_result(
         click.echo(f"note: {note}", err=True)
     if tensorboard:
         write_evaluation(directory, drawn=drawn, tables=tables, curves=curves or {})
+
+
+def say_diverged(lines: Sequence[str], option: str) -> None:
+    """Name the networks that diverged: they have no part in a mean and come last in a ranking."""
+    for text in lines:
+        click.echo(f"diverged:    {text}; lower {option}")
 
 
 def say_where(images: ImageData, directory: Path, tensorboard: bool) -> None:

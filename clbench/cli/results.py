@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clbench.cli.display import (
+    cell,
     console,
     count,
     learnt_nothing,
@@ -39,6 +40,7 @@ def print_reports(reports: Sequence[RunReport], folders: Sequence[Path]) -> None
     out.print(_summary(reports, names))
     for report, name in zip(reports, names, strict=True):
         _evaluations(report, name)
+        _diverged(report, name)
     for report, name in zip(reports, names, strict=True):
         cached = report.measured.get("from_cache")
         if cached:
@@ -57,8 +59,17 @@ def _evaluations(report: RunReport, name: str) -> None:
     if crossed:
         made = table(("trained on", *crossed["networks"]))
         for row, cells in crossed["scores"].items():
-            found = [cells.get(network) for network in crossed["networks"]]
-            made.add_row(row, *("-" if c is None else per_cent(c["accuracy_mean"]) for c in found))
+            lost = {n: num for r, n, num in crossed.get("diverged", []) if r == row}
+            found = [(cells.get(network), lost.get(network, 0)) for network in crossed["networks"]]
+            made.add_row(
+                row,
+                *(
+                    "-"
+                    if c is None
+                    else cell(per_cent(c["accuracy_mean"]), len(c["accuracies"]), n)
+                    for c, n in found
+                ),
+            )
         print_table(f"{name}: accuracy % of networks trained on memory alone", made)
         for line in learnt_nothing(crossed.get("learnt_nothing", []), "--set-learning-rate"):
             console().print(f"Note ({name}): {line}", markup=False)
@@ -72,6 +83,13 @@ def _evaluations(report: RunReport, name: str) -> None:
             made.add_row(proxy["name"], per_cent(proxy["chosen_accuracy"]), shown, proxy["chosen"])
         num = len(searched["candidates"])
         print_table(f"{name}: {num} architectures of {searched['space']}", made)
+
+
+def _diverged(report: RunReport, name: str) -> None:
+    for found in report.evaluations.values():
+        for line in found.get("diverged_networks", []):
+            text = f"Note ({name}): diverged: {line}; lower --set-learning-rate"
+            console().print(text, markup=False)
 
 
 def _experiences(reports: Sequence[RunReport], names: Sequence[str]) -> Table:

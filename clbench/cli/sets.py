@@ -117,14 +117,14 @@ def score_sets(
 
 def print_scores(title: str, rows: Sequence[SetScore]) -> None:
     """One row per set."""
-    from clbench.cli.display import count, per_cent, print_table, seconds, table
+    from clbench.cli.display import cell, count, per_cent, print_table, seconds, table
 
     columns = ("set", "accuracy %", "std", "networks", "slots/class", "bytes", "distil s")
     made = table(columns)
     for row in rows:
         made.add_row(
             row.name,
-            per_cent(row.scores.mean),
+            cell(per_cent(row.scores.mean), row.scores.num, row.num_diverged),
             per_cent(row.scores.std),
             str(row.scores.num),
             str(row.slots_per_class),

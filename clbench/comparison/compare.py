@@ -147,6 +147,7 @@ def compare(runs: Runs | Sequence[RunReport], *, baseline: str | None = None) ->
             *notes.majority(cells),
             *notes.method_settings(cells),
             *notes.surroundings(cells),
+            *notes.diverged(runs.diverged if isinstance(runs, Runs) else ()),
             *notes.unfinished(unfinished),
             *notes.reported(cells),
         ),

@@ -19,11 +19,13 @@ class Runs:
         paths: the report files, sorted.
         reports: one per path.
         unfinished: run directories that hold no report (running, failed or interrupted).
+        diverged: those whose learner, memory or distillation diverged.
     """
 
     paths: tuple[Path, ...]
     reports: tuple[RunReport, ...]
     unfinished: tuple[Path, ...] = ()
+    diverged: tuple[Path, ...] = ()
 
     def __len__(self) -> int:
         """Number of reports."""
@@ -62,14 +64,18 @@ def load_runs(paths: Iterable[Path | str]) -> Runs:
         )
     ordered = sorted(files.values())
     reports = tuple(RunReport.load(file) for file in ordered)
-    return Runs(tuple(ordered), reports, tuple(sorted(unfinished.values())))
+    left_out = sorted(unfinished.values())
+    diverged = tuple(folder for folder in left_out if _state(folder) == "diverged")
+    others = tuple(folder for folder in left_out if folder not in diverged)
+    return Runs(tuple(ordered), reports, others, diverged)
 
 
 def _states(folders: Iterable[Path]) -> str:
-    def state(folder: Path) -> str:
-        try:
-            return str(json.loads((folder / "status.json").read_text())["status"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return "status unreadable"
+    return ", ".join(f"{folder} {_state(folder)}" for folder in folders)
 
-    return ", ".join(f"{folder} {state(folder)}" for folder in folders)
+
+def _state(folder: Path) -> str:
+    try:
+        return str(json.loads((folder / "status.json").read_text())["status"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "status unreadable"

@@ -151,6 +151,13 @@ def unfinished(folders: Sequence[Path]) -> Iterator[str]:
         yield f"{len(folders)} without a report, left out (running, failed, interrupted): {names}"
 
 
+def diverged(folders: Sequence[Path]) -> Iterator[str]:
+    """Runs whose numbers are none."""
+    if folders:
+        names = _listed([str(folder) for folder in folders])
+        yield f"{len(folders)} diverged, left out (their status.json says where): {names}"
+
+
 def reported(cells: Sequence[Cell]) -> Iterator[str]:
     """The runs' own notes, each once."""
     found: dict[str, list[str]] = {}

@@ -29,7 +29,7 @@ from clbench.distillation.difficulty import el2n, selected
 from clbench.distillation.expert import Expert
 from clbench.distillation.flat import FlatNetwork
 from clbench.distillation.protocol import OnUpdate, Update
-from clbench.errors import InputError
+from clbench.errors import Diverged
 from clbench.machine.device import autocast
 from clbench.store.files import write_bytes
 from clbench.store.fingerprint import identity, name_of, software
@@ -95,8 +95,8 @@ def make_trajectories(
             once for an expert from disk.
 
     Raises:
-        InputError: an architecture with running statistics, see `FlatNetwork`; an expert whose
-            loss is no number any more.
+        InputError: an architecture with running statistics, see `FlatNetwork`.
+        Diverged: the loss of an expert is no number any more.
     """
     shelf = _Shelf(None)
     if directory is not None:
@@ -156,7 +156,7 @@ def train(
         config: see `make_trajectories`.
 
     Raises:
-        InputError: the loss is no number any more.
+        Diverged: the loss is no number any more.
     """
     num_snapshots = config.num_snapshots(len(labels_N))
     steps = max(config.num_epochs(len(labels_N)) * expert.num_epoch_steps, num_snapshots)
@@ -167,9 +167,9 @@ def train(
         until = round((s + 1) * steps / num_snapshots)
         loss = float(torch.stack([expert.step() for _ in range(until - done)]).mean())
         if not math.isfinite(loss):
-            raise InputError(
+            raise Diverged(
                 f"experts: expected a finite loss, found {loss} after {until} steps; lower the "
-                f"experts' learning_rate (it is {config.learning_rate:g})"
+                f"experts' learning_rate (--expert-learning-rate, it is {config.learning_rate:g})"
             )
         done = until
         yield loss

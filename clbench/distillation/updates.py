@@ -6,6 +6,20 @@ from dataclasses import replace
 from typing import Any
 
 from clbench.distillation.protocol import OnUpdate, Update
+from clbench.errors import require_finite
+
+_DOING = {
+    "distil": "distilling",
+    "start": "matching distributions before trajectories",
+    "difficulty": "training networks that judge difficulty",
+    "experts": "training experts",
+}
+_STEP_SIZES = {
+    "distil": "--image-learning-rate or, with --network-steps, --network-learning-rate",
+    "start": "--image-learning-rate",
+    "difficulty": "--expert-learning-rate",
+    "experts": "--expert-learning-rate",
+}
 
 
 class UpdateLog:
@@ -24,7 +38,16 @@ class UpdateLog:
         self.seconds_saved = 0.0
 
     def __call__(self, update: Update) -> None:
-        """Hear one update."""
+        """Hear one update.
+
+        Raises:
+            Diverged: its loss is nan or infinite, and with it all that follows.
+        """
+        doing = _DOING.get(update.phase, update.phase)
+        where = f"{doing}, update {update.number} of {update.total}"
+        require_finite(
+            update.loss, where, f"lower {_STEP_SIZES.get(update.phase, 'its step size')}"
+        )
         self.seconds_saved = max(self.seconds_saved, update.seconds_saved)
         if update.phase == "distil":
             self.told.append(replace(update, images=None))

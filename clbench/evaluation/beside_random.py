@@ -22,11 +22,12 @@ class SetScore:
 
     Attributes:
         name: of the set.
-        scores: accuracy on the test images, one per network.
+        scores: accuracy on the test images, one per network that did not diverge.
         slots_per_class: slots of each class (of the first one, should they differ).
         packing: F; a slot holds F x F images.
         num_bytes: what the set is charged.
         distil_seconds: what making it took; 0 of real images.
+        num_diverged: networks whose loss or weights became nan or infinite.
     """
 
     name: str
@@ -35,10 +36,13 @@ class SetScore:
     packing: int
     num_bytes: int
     distil_seconds: float
+    num_diverged: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary, ready for JSON; std is None for a single network."""
+        more = {"num_diverged": self.num_diverged} if self.num_diverged else {}
         return {
+            **more,
             "name": self.name,
             "accuracy_mean": self.scores.mean,
             "accuracy_std": self.scores.std if self.scores.num > 1 else None,
@@ -103,7 +107,9 @@ def beside_random(
     for row, names in inputs.rows.items():
         first = inputs.sets[names[0]]
         slots = int((first.hard_labels == first.classes[0]).sum())
-        scores = Scores(tuple(next(outcomes).accuracy for _ in names))
-        seconds = (distil_seconds or {}).get(row, 0.0)
-        rows.append(SetScore(row, scores, slots, first.packing, inputs.num_bytes[row], seconds))
+        found = [next(outcomes) for _ in names]
+        scores = Scores(tuple(outcome.accuracy for outcome in found if not outcome.diverged))
+        seconds, lost = (distil_seconds or {}).get(row, 0.0), len(found) - scores.num
+        num_bytes = inputs.num_bytes[row]
+        rows.append(SetScore(row, scores, slots, first.packing, num_bytes, seconds, lost))
     return rows

@@ -35,6 +35,8 @@ class CrossArchitecture:
         learnt_nothing: (row, column, how many networks) where networks ended as they began: their
             last training loss is that of guessing. The protocol does not suit them (too large a
             step, too few epochs), and their accuracy says nothing of the set.
+        diverged: (row, column, how many networks) whose loss or weights became nan or infinite;
+            they have no part in ``scores``, whose cell is empty where all of them did.
     """
 
     sets: tuple[str, ...]
@@ -43,6 +45,7 @@ class CrossArchitecture:
     num_bytes: Mapping[str, int]
     seconds: Mapping[str, Mapping[str, float]]
     learnt_nothing: tuple[tuple[str, str, int], ...] = ()
+    diverged: tuple[tuple[str, str, int], ...] = ()
 
     def exceptions(self) -> list[tuple[str, str]]:
         """(set, network) of sets whose mean is not above any real one's of at most its bytes."""
@@ -52,9 +55,16 @@ class CrossArchitecture:
             (name, network)
             for name in own
             for network in self.networks
-            if self.scores[name][network].mean
-            <= max(self.scores[r][network].mean for r in self._beside(name, random))
+            if not self.scores[name][network].mean > self._best(self._beside(name, random), network)
         ]
+
+    def _best(self, rows: Sequence[str], network: str) -> float:
+        means = [self.scores[row][network].mean for row in rows]
+        return max((mean for mean in means if not math.isnan(mean)), default=-math.inf)
+
+    def num_diverged(self, row: str, network: str) -> int:
+        """Networks of a cell that diverged."""
+        return sum(num for r, n, num in self.diverged if (r, n) == (row, network))
 
     def _beside(self, name: str, random: Sequence[str]) -> list[str]:
         size = self.num_bytes[name]
@@ -74,7 +84,9 @@ class CrossArchitecture:
                 }
                 for network, scores in self.scores[name].items()
             }
+        more = {"diverged": [list(cell) for cell in self.diverged]} if self.diverged else {}
         return {
+            **more,
             "networks": list(self.networks),
             "num_bytes": dict(self.num_bytes),
             "scores": rows,
@@ -182,14 +194,17 @@ def _table(
     rows = (*inputs.rows, *((rivals.FULL,) if full else ()))
     scores: dict[str, dict[str, Scores]] = {row: {} for row in rows}
     seconds: dict[str, dict[str, float]] = {row: {} for row in rows}
-    idle = []
+    idle, lost = [], []
     for (row, name), outcomes in results.items():
-        scores[row][name] = Scores(tuple(outcome.accuracy for outcome in outcomes))
+        sound = [outcome for outcome in outcomes if not outcome.diverged]
+        scores[row][name] = Scores(tuple(outcome.accuracy for outcome in sound))
+        if len(sound) < len(outcomes):
+            lost.append((row, name, len(outcomes) - len(sound)))
         seconds[row][name] = sum(outcome.seconds for outcome in outcomes) / len(outcomes)
-        if stuck := sum(_guesses(outcome.train_loss, num_classes) for outcome in outcomes):
+        if stuck := sum(_guesses(outcome.train_loss, num_classes) for outcome in sound):
             idle.append((row, name, stuck))
     num_bytes = {row: inputs.num_bytes[row] for row in rows}
-    return CrossArchitecture(rows, names, scores, num_bytes, seconds, tuple(idle))
+    return CrossArchitecture(rows, names, scores, num_bytes, seconds, tuple(idle), tuple(lost))
 
 
 def _guesses(loss: float, num_classes: int) -> bool:

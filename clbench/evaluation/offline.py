@@ -13,7 +13,7 @@ import torch.nn.functional as F
 
 from clbench import networks
 from clbench.config import NetworkConfig, SetTrainingConfig
-from clbench.errors import InputError
+from clbench.errors import Diverged, InputError
 from clbench.evaluation.trials import SOURCES
 from clbench.machine.allocator import keep_freed_memory
 from clbench.measuring.cost import forward_flops
@@ -117,6 +117,7 @@ def train_offline(
 
     Raises:
         InputError: a network that does not fit the images; a checkpoint of another training.
+        Diverged: a loss, a weight or an output is nan or infinite.
     """
     keep_freed_memory()
     fresh = networks.build(network, spec, seed=seed)
@@ -141,6 +142,8 @@ def train_offline(
         kept.save(training, epochs, seconds)
         _tell(on_epoch, len(epochs), config.epochs, epochs[-1])
     logits = predict_logits(fresh, test, spec, device)
+    if not logits.isfinite().all():
+        raise Diverged("testing: expected finite outputs, found others; lower the learning rate")
     labels = test.decoded().hard_labels.cpu()
     forward = forward_flops(fresh, spec.shape)
     return Offline(

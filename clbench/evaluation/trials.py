@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import multiprocessing
 import os
 import signal
@@ -27,7 +28,7 @@ import torch.nn.functional as F
 from clbench import networks
 from clbench.config import NetworkConfig, SetTrainingConfig
 from clbench.distillation.augmentation import parse
-from clbench.errors import InputError
+from clbench.errors import Diverged, InputError
 from clbench.machine.allocator import keep_freed_memory
 from clbench.seeding import generator
 from clbench.store.files import cache_dir, write_json
@@ -76,6 +77,8 @@ class Outcome:
         seconds: wall time of the training, when it was done.
         validation_accuracy: share of right validation images; None where there are none.
         from_cache: it was done before.
+        diverged: why the network is none, in one line; its accuracies are then 0, so that it comes
+            last wherever something is chosen, and its losses nan.
     """
 
     accuracy: float
@@ -84,6 +87,7 @@ class Outcome:
     seconds: float
     validation_accuracy: float | None = None
     from_cache: bool = field(default=False, compare=False)
+    diverged: str = ""
 
 
 OnTrial = Callable[[int, int, Trial, Outcome], None]
@@ -193,15 +197,48 @@ class Laboratory:
         start = time.perf_counter()
         network = networks.build(trial.network, spec, seed=trial.seed)
         rng = generator(trial.seed, "set_training")
-        losses = train_on_set(network, data, spec, trial.training, generator=rng, device=device)
-        seconds = time.perf_counter() - start
-        logits = predict_logits(network, self.test, spec, device)
+        try:
+            losses = train_on_set(network, data, spec, trial.training, generator=rng, device=device)
+            seconds = time.perf_counter() - start
+            logits = predict_logits(network, self.test, spec, device)
+            if not logits.isfinite().all():
+                raise Diverged("testing: expected finite outputs, found others")
+        except Diverged as error:
+            # One network that is none must not cost the others.
+            seconds = time.perf_counter() - start
+            none = None if self.validation is None else 0.0
+            return Outcome(0.0, math.nan, math.nan, seconds, none, diverged=str(error))
         labels = self.test.decoded().hard_labels.cpu()
         right = float((logits.argmax(1) == labels).double().mean())
         loss = float(F.cross_entropy(logits, labels))
         if self.validation is not None:
             validation = accuracy(network, self.validation, spec, device)
         return Outcome(right, loss, losses[-1], seconds, validation)
+
+
+class Divergences:
+    """Hears of trials and lists the networks that diverged."""
+
+    def __init__(self, on_trial: OnTrial | None = None) -> None:
+        """Pass every trial on to ``on_trial``."""
+        self._on_trial = on_trial
+        self._found: dict[tuple[str, str], list[str]] = {}
+
+    def __call__(self, done: int, total: int, trial: Trial, outcome: Outcome) -> None:
+        """Hear of one trial."""
+        if outcome.diverged:
+            key = (trial.network.name, trial.set_name.partition(" #")[0])
+            self._found.setdefault(key, []).append(outcome.diverged.partition(";")[0])
+        if self._on_trial is not None:
+            self._on_trial(done, total, trial, outcome)
+
+    @property
+    def lines(self) -> list[str]:
+        """One for each kind of network and set: how many, and how one of them did."""
+        return [
+            f"{network} on {name} ({len(whys)}): {min(whys)}"
+            for (network, name), whys in sorted(self._found.items())
+        ]
 
 
 def default_directory() -> Path:
@@ -249,10 +286,12 @@ class _Shelf:
             return None
         path = self._path(trial)
         try:
-            return Outcome(**json.loads(path.read_text()), from_cache=True)
+            kept = json.loads(path.read_text())
+            lost = {n: math.nan for n in ("loss", "train_loss") if kept.get(n, 0.0) is None}
+            return Outcome(**{**kept, **lost}, from_cache=True)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             warnings.warn(f"broken file in the cache of trials: {path} ({error})", stacklevel=2)
             return None
 

@@ -157,7 +157,7 @@ class CachedDistiller:
         )
         seconds = time.perf_counter() - start + log.seconds_saved
         self._hit = None
-        if log.losses or seconds > _WORTH_KEEPING_SECONDS:
+        if slots.is_finite and (log.losses or seconds > _WORTH_KEEPING_SECONDS):
             updates = json.dumps([plain(update) for update in log.told])
             try:
                 slots.save(path, {"updates": updates, "seconds": repr(seconds)})

@@ -11,7 +11,7 @@ import torch
 from clbench.config import DistillationConfig
 from clbench.distillation import Distiller, OnUpdate, Workload, make_distiller
 from clbench.distillation.updates import UpdateLog
-from clbench.errors import InputError
+from clbench.errors import Diverged, InputError
 from clbench.memory.books import ImageMemory, Storage
 from clbench.memory.cache import CachedDistiller, DistillationRecord
 from clbench.seeding import generator
@@ -131,6 +131,11 @@ class DistilledMemory(ImageMemory):
             **extra,
         )
         seconds = time.perf_counter() - start
+        if not slots.is_finite:
+            raise Diverged(
+                "distilling: expected finite pixels and labels, found others; lower the step sizes "
+                "of the distillation (--image-learning-rate)"
+            )
         known: LabelledImages | None = extra.get("known")
         work = Workload(
             num_real=len(real),

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clbench.errors import InputError
+from clbench.errors import Diverged, InputError
 from clbench.report import RunReport
 from clbench.store.files import write_bytes, write_json
 from clbench.types import LabelledImages
@@ -60,6 +60,9 @@ class RunDirectory:
                 "interrupted",
                 "interrupted from outside; `clbench run --config config.json` runs it anew",
             )
+            raise
+        except Diverged as error:
+            self._end("diverged", " ".join(str(error).split()))
             raise
         except BaseException as error:
             line = " ".join(str(error).split())

@@ -22,7 +22,7 @@ from clbench.evaluation import (
     named,
     spaces,
 )
-from clbench.evaluation.trials import OnTrial, default_directory
+from clbench.evaluation.trials import Divergences, OnTrial, default_directory
 from clbench.figures import cross_architecture_figure, search_figure
 from clbench.types import ImageSpec, LabelledImages
 
@@ -107,6 +107,7 @@ def evaluate_memory(
         "device": device,
         "directory": directory if use_cache else None,
     }
+    heard = {name: Divergences(on_phase(name)) for name in (CROSS, SEARCH)}
     if wanted.cross_architecture:
         crossed = cross_architecture(
             {"memory": memory},
@@ -115,7 +116,7 @@ def evaluate_memory(
             spec,
             networks=named(wanted.networks),
             num_networks=wanted.num_networks,
-            on_trial=on_phase(CROSS),
+            on_trial=heard[CROSS],
             **common,
         )
         _keep(found, CROSS, crossed, lambda: _crossed_figure(crossed))
@@ -130,11 +131,14 @@ def evaluate_memory(
             full=RECIPES["course"].replace(epochs=wanted.full_epochs)
             if wanted.full_epochs
             else None,
-            on_trial=on_phase(SEARCH),
+            on_trial=heard[SEARCH],
             **common,
         )
         scores = {proxy.name: proxy.scores for proxy in searched.proxies}
         _keep(found, SEARCH, searched, lambda: search_figure(scores, searched.truth, {}))
+    for name, result in found.results.items():
+        if heard[name].lines:
+            result["diverged_networks"] = heard[name].lines
     return found
 
 

@@ -17,7 +17,7 @@ from clbench.benchmarks import Benchmark, make_benchmark
 from clbench.config import RunConfig
 from clbench.distillation import Update
 from clbench.distillation.augmentation import parse
-from clbench.errors import InputError
+from clbench.errors import Diverged, InputError
 from clbench.evaluation.trials import OnTrial
 from clbench.machine.allocator import keep_freed_memory
 from clbench.machine.device import resolve_device
@@ -62,6 +62,8 @@ def run(
     Raises:
         InputError: anything in the configuration that does not fit, before any work; missing data;
             an output that cannot be written.
+        Diverged: a loss, a weight or a pixel is nan or infinite; the directory says "diverged" and
+            keeps ``partial.json``.
         KeyboardInterrupt: passed on; the directory says "interrupted" and keeps ``partial.json``.
     """
     with closing(Trackers(*trackers)) as tracker:
@@ -143,10 +145,14 @@ class _Session:
         self.untrained, self.confusion = self._evaluate(self.test)
         for k, experience in enumerate(self.benchmark.streams.train):
             self.experience = k
-            with self.clock.phase("train"):
-                self.strategy.train(experience, eval_streams=[])
-            self.progress.phase("evaluate", len(self.test) + len(self.validation))
-            row, self.confusion = self._evaluate(self.test)
+            try:
+                with self.clock.phase("train"):
+                    self.strategy.train(experience, eval_streams=[])
+                self.progress.phase("evaluate", len(self.test) + len(self.validation))
+                row, self.confusion = self._evaluate(self.test)
+            except Diverged as error:
+                self.directory.partial(self._partial())
+                raise Diverged(_of_experience(k, str(error))) from None
             self.matrix.append(row)
             if self.validation:
                 self.validation_matrix.append(self._evaluate(self.validation)[0])
@@ -225,6 +231,8 @@ class _Session:
         with self.clock.phase("evaluate"):
             for data in parts:
                 logits = predict_logits(self.strategy.model, data, self.spec, self.device)
+                if not logits.isfinite().all():
+                    raise Diverged(self._outputs_diverged())
                 predicted = logits.argmax(1)
                 if parts is self.test:
                     self._keep_margins(logits, data.labels, first=not row)
@@ -234,6 +242,15 @@ class _Session:
                 self.num_evaluated += len(data)
                 self.progress.advance()
         return row, counts.view(num_classes, num_classes).tolist()
+
+    def _outputs_diverged(self) -> str:
+        alone = strategies.find_strategy(self.config.strategy).training == "gdumb"
+        trained = self.config.set_training if alone else self.config.learner
+        option = "--set-learning-rate" if alone else "--learning-rate"
+        return (
+            "testing: expected finite outputs of the learner, found others; lower "
+            f"{option} (it is {trained.learning_rate:g})"
+        )
 
     def _keep_margins(self, logits: Tensor, labels: Tensor, *, first: bool) -> None:
         """Keep by how much class 1 of two is preferred, for all test images of this moment."""
