@@ -328,7 +328,10 @@ def say_where(images: ImageData, directory: Path, tensorboard: bool) -> None:
     click.echo(f"report:      {directory / 'report.json'}")
     click.echo(f"figures:     {directory / 'figures'}")
     if tensorboard:
+        from clbench.tracking import SCALARS_ADDRESS
+
         click.echo(f"TensorBoard: tensorboard --logdir {shlex.quote(str(directory))}")
+        click.echo(f"             unsmoothed at {SCALARS_ADDRESS}")
 
 
 def say_notes(images: ImageData) -> None:

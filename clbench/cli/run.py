@@ -192,7 +192,10 @@ def _hints(folder: Path, folders: list[Path], tensorboard: bool) -> None:
     for one in folders:
         click.echo(f"figures:     {one / 'figures'}")
     if tensorboard:
+        from clbench.tracking import CUSTOM_SCALARS_ADDRESS, SCALARS_ADDRESS
+
         click.echo(f"TensorBoard: tensorboard --logdir {shlex.quote(str(folder))}")
-        click.echo("             at http://localhost:6006/?smoothing=0 (else curves are smoothed)")
+        click.echo(f"             unsmoothed at {SCALARS_ADDRESS}")
+        click.echo(f"             in one chart at {CUSTOM_SCALARS_ADDRESS}")
     above = folder if folder.parent == Path() else folder.parent
     click.echo(f"more runs:   clbench compare {shlex.quote(str(above))}")

@@ -2,6 +2,18 @@
 
 from clbench.tracking.evaluations import write_evaluation
 from clbench.tracking.protocol import NullTracker, Tracker, Trackers
-from clbench.tracking.tensorboard import TensorBoardTracker
+from clbench.tracking.tensorboard import (
+    CUSTOM_SCALARS_ADDRESS,
+    SCALARS_ADDRESS,
+    TensorBoardTracker,
+)
 
-__all__ = ["NullTracker", "TensorBoardTracker", "Tracker", "Trackers", "write_evaluation"]
+__all__ = [
+    "CUSTOM_SCALARS_ADDRESS",
+    "SCALARS_ADDRESS",
+    "NullTracker",
+    "TensorBoardTracker",
+    "Tracker",
+    "Trackers",
+    "write_evaluation",
+]

@@ -5,6 +5,12 @@ The x-axis (step) of every chart is the number of experiences learnt: 0 is the u
 is ``distillation/experience_k/...``, whose step is the update: of the images for ``loss``,
 ``images`` and the distiller's other curves, of the networks it learns from for ``expert_loss``. The
 learner's metrics at step t are those of the stream's first t experiences.
+
+``accuracy/experience_k`` begins at step k, when experience k has been learnt, so what happens to
+the curve is forgetting. What the network scores before that, from step 0 to k - 1, is
+``untrained_accuracy/experience_k``, where a rise is forward transfer. In one curve, TensorBoard's
+smoothing would mix the low points before with the high one after, and draw a rise where the
+accuracy falls.
 """
 
 from __future__ import annotations
@@ -44,11 +50,17 @@ _SHOWN_FIRST = {
     "learner.network.name",
 }
 
-# TensorBoard smooths every curve and cuts off extremes unless told otherwise: one measurement per
-# experience is bent by the first and the worst forgetting vanishes by the second. A layout cannot
-# switch that off, but its title stands beside the switches.
+# TensorBoard smooths curves by 0.6, which bends one measurement per experience out of shape. Its
+# Time Series tab reads the amount from the address's query, Scalars and Custom Scalars from its
+# fragment, which also chooses the tab.
+SCALARS_ADDRESS = "http://localhost:6006/?smoothing=0#scalars&_smoothingWeight=0"
+CUSTOM_SCALARS_ADDRESS = "http://localhost:6006/?smoothing=0#custom_scalars&_smoothingWeight=0"
+
+# TensorBoard also leaves the extremes outside of a chart, among them the worst forgetting. No
+# address and no layout switches that off, but a layout's title is read beside the switch.
 _LAYOUT = {
-    "Continual learning (set Smoothing to 0 and untick Ignore outliers)": {
+    "Continual learning (Smoothing 0: open as #custom_scalars&_smoothingWeight=0; "
+    "untick Ignore outliers)": {
         "accuracy on each experience": ["Multiline", [r"^accuracy/experience_\d+$"]],
         "forgetting of each experience": ["Multiline", [r"^forgetting/experience_\d+$"]],
         "averages": [
@@ -56,6 +68,10 @@ _LAYOUT = {
             ["^average_accuracy$", "^average_incremental_accuracy$", "^forgetting$"],
         ],
         "transfer": ["Multiline", ["^bwt$", "^fwt$"]],
+        "accuracy before an experience is learnt": [
+            "Multiline",
+            [r"^untrained_accuracy/experience_\d+$"],
+        ],
     },
     "Distillation": {
         "loss of each experience": ["Multiline", [r"^distillation/experience_\d+/loss$"]],
@@ -194,9 +210,10 @@ class TensorBoardTracker:
             self._writer.close()
             self._writer = None
 
-    def _accuracies(self, accuracies: Vector, step: int) -> None:
+    def _accuracies(self, accuracies: Vector, num_learnt: int) -> None:
         for j, accuracy in enumerate(accuracies):
-            self._scalar(f"accuracy/experience_{j + 1}", accuracy, step)
+            folder = "accuracy" if j < num_learnt else "untrained_accuracy"
+            self._scalar(f"{folder}/experience_{j + 1}", accuracy, num_learnt)
 
     def _scalar(self, tag: str, value: float | None, step: int) -> None:
         if value is None:

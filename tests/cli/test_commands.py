@@ -33,7 +33,9 @@ def test_run_beside_its_baseline(invoke: Invoke):
         assert f"{100 * report.metrics['average_accuracy']:.1f}" in done.stdout
     assert "dam_replay - random_replay" in done.stdout and "15,680" in done.stdout
     assert f"tensorboard --logdir {folder}\n" in done.stdout
-    assert "?smoothing=0" in done.stdout, "TensorBoard would bend curves of a few points"
+    for tab in ("scalars", "custom_scalars"):
+        address = f"http://localhost:6006/?smoothing=0#{tab}&_smoothingWeight=0\n"
+        assert address in done.stdout, "TensorBoard would bend curves of a few points"
     assert list((folder / "dam_replay").glob("events.*"))
     for name in ("forgetting_curves.png", "average_accuracy.png", "comparison.md"):
         assert (folder / "comparison" / name).stat().st_size > 0

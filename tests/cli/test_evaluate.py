@@ -52,6 +52,7 @@ def test_cross_architecture_writes_table_figure_events_and_report(invoke: Invoke
     assert "cnn on set (1)" in done.stdout and "--evaluation-learning-rate" in done.stdout
     assert Path(folder, "figures/cross_architecture.png").stat().st_size > 0
     assert list(Path(folder).glob("events.*")) and f"tensorboard --logdir {folder}" in done.stdout
+    assert "http://localhost:6006/?smoothing=0#scalars&_smoothingWeight=0\n" in done.stdout
 
 
 def test_a_score_is_that_of_cross_architecture_and_trains_nothing_again(

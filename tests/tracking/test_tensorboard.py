@@ -5,10 +5,12 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorboard
 import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -19,7 +21,13 @@ from clbench.distillation import Update
 from clbench.errors import InputError
 from clbench.measuring import metrics
 from clbench.report import RunReport
-from clbench.tracking import NullTracker, TensorBoardTracker, Trackers
+from clbench.tracking import (
+    CUSTOM_SCALARS_ADDRESS,
+    SCALARS_ADDRESS,
+    NullTracker,
+    TensorBoardTracker,
+    Trackers,
+)
 from clbench.types import LabelledImages
 
 CONFIG = {
@@ -86,10 +94,42 @@ def close_to(expected: dict[int, float]):
     return pytest.approx(expected, rel=1e-6)
 
 
-def test_accuracy_of_each_experience_over_the_experiences_learnt(events):
+def test_accuracy_begins_when_an_experience_has_been_learnt(events):
     for j in range(3):
-        expected = {0: UNTRAINED[j], **{i + 1: R[i, j] for i in range(3)}}
+        expected = {i + 1: R[i, j] for i in range(j, 3)}
         assert scalars(events, f"accuracy/experience_{j + 1}") == close_to(expected)
+
+
+def test_accuracy_before_learning_is_a_curve_of_its_own(events):
+    for j in range(3):
+        expected = {0: UNTRAINED[j], **{i + 1: R[i, j] for i in range(j)}}
+        assert scalars(events, f"untrained_accuracy/experience_{j + 1}") == close_to(expected)
+
+
+def smoothed(values: list[float], weight: float = 0.6) -> list[float]:
+    """What TensorBoard draws: an exponential mean of the curve so far, corrected for its start."""
+    mean, drawn = 0.0, []
+    for n, value in enumerate(values, 1):
+        mean = weight * mean + (1 - weight) * value
+        drawn.append(mean / (1 - weight**n))
+    return drawn
+
+
+@pytest.mark.parametrize("untrained", [0.0, 0.4])
+def test_what_is_forgotten_falls_even_where_curves_are_smoothed(tmp_path, untrained):
+    matrix = np.array([[1.0, 0.0, 0.0], [0.92, 0.95, 0.0], [0.84, 0.6, 0.9]])
+    tracker = TensorBoardTracker(tmp_path)
+    tracker.on_start(CONFIG, GROUPS)
+    for k in range(3):
+        start = np.full(3, untrained)
+        tracker.on_experience_end(k, matrix[: k + 1], start, NUM_TEST, None, None, ())
+    tracker.close()
+    events = read(tmp_path)
+    for j in (1, 2):
+        curve = scalars(events, f"accuracy/experience_{j}")
+        assert list(curve) == sorted(curve)
+        drawn = smoothed(list(curve.values()))
+        assert drawn == sorted(drawn, reverse=True) and drawn[0] > drawn[-1]
 
 
 def test_forgetting_starts_at_the_experience_after(events):
@@ -175,7 +215,9 @@ def test_layout_gathers_all_curves_in_one_chart_each(events):
     (event,) = events.Tensors("custom_scalars__config__")
     layout = layout_pb2.Layout.FromString(event.tensor_proto.string_val[0])
     charts = {chart.title: chart for category in layout.category for chart in category.chart}
-    assert "Smoothing" in layout.category[0].title, "TensorBoard's default bends six points"
+    title = layout.category[0].title
+    assert "Smoothing 0" in title and "untick Ignore outliers" in title
+    assert CUSTOM_SCALARS_ADDRESS.partition("#")[2] in title
     tags = events.Tags()["scalars"]
 
     def shown(title: str) -> set[str]:
@@ -185,11 +227,26 @@ def test_layout_gathers_all_curves_in_one_chart_each(events):
     assert shown("accuracy on each experience") == {f"accuracy/experience_{j}" for j in (1, 2, 3)}
     assert shown("forgetting of each experience") == {f"forgetting/experience_{j}" for j in (1, 2)}
     assert shown("transfer") == {"bwt", "fwt"}
+    before = {f"untrained_accuracy/experience_{j}" for j in (1, 2, 3)}
+    assert shown("accuracy before an experience is learnt") == before
     losses = {f"distillation/experience_{j}/loss" for j in (1, 2, 3)}
     assert shown("loss of each experience") == losses
     averages = {"average_accuracy", "average_incremental_accuracy", "forgetting"}
     assert shown("averages") == averages
     assert events.PluginTagToContent("custom_scalars")
+
+
+def test_the_addresses_switch_smoothing_off_in_every_tab():
+    """Time Series reads the query, Scalars and Custom Scalars the fragment; 0.6 otherwise."""
+    from tensorboard.plugins.custom_scalar.custom_scalars_plugin import CustomScalarsPlugin
+    from tensorboard.plugins.scalar.scalars_plugin import ScalarsPlugin
+
+    tabs = {SCALARS_ADDRESS: ScalarsPlugin, CUSTOM_SCALARS_ADDRESS: CustomScalarsPlugin}
+    for address, plugin in tabs.items():
+        tab = plugin.plugin_name
+        assert address == f"http://localhost:6006/?smoothing=0#{tab}&_smoothingWeight=0"
+    with zipfile.ZipFile(Path(tensorboard.__file__).parent / "webfiles.zip") as pages:
+        assert b'"_smoothingWeight"' in pages.read("index.js"), "TensorBoard reads another name"
 
 
 def hparams(events: EventAccumulator) -> dict[str, HParamsPluginData]:
