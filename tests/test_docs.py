@@ -170,6 +170,33 @@ def test_the_blocks_on_avalanche_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert names["reservoir"].max_size == 90
 
 
+MISFIT = """
+import torch
+for name in ("nms", "qnms"):
+    if not hasattr(torch.ops.torchvision, name):
+        raise RuntimeError(f"operator torchvision::{name} does not exist")
+"""
+
+
+def test_what_mends_a_torchvision_built_for_another_torch(tmp_path: Path) -> None:
+    """The table on avalanche.md; what brings Avalanche needs the real torchvision."""
+    (tmp_path / "torchvision").mkdir()
+    (tmp_path / "torchvision" / "__init__.py").write_text(MISFIT)
+    text = (DOCS / "avalanche.md").read_text()
+    rows = dict(re.findall(r"^\| `(.*import.*)` \| (works|fails)", text, re.MULTILINE))
+    assert sorted(rows.values()) == ["fails", "fails", "works", "works"]
+    for script, result in rows.items():
+        paths = [str(ROOT)] if "clbench.memory" in script else [str(tmp_path), str(ROOT)]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, env=environment
+        )
+        assert done.returncode == (result == "fails"), (script, done.stderr[-500:])
+        if result == "fails":
+            (error,) = blocks(DOCS / "avalanche.md", "text")
+            assert done.stderr.endswith(error)
+
+
 def links(page: Path) -> list[str]:
     text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     found = re.findall(r"\]\(([^)\s]+)\)", text)

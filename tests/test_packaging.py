@@ -107,6 +107,20 @@ def test_readmes_commands_are_the_ones_that_are_checked() -> None:
     assert commands == ["pip install -c constraints.txt -e '.[test]' && pytest"]
 
 
+def test_readme_installs_torch_and_torchvision_from_one_index() -> None:
+    """A CPU-only torch and the registry's torchvision do not fit each other."""
+    text = (ROOT / "README.md").read_text()
+    builds = re.findall(r"`(pip install torch\S* .+)` \|$", text, re.MULTILINE)
+    pins = _lines((ROOT / "constraints.txt").read_text())
+    # Another version would be replaced by the next command, with the registry's build.
+    both = " ".join(pin for pin in pins if re.match(r"torch(vision)?==", pin))
+    assert builds == [
+        f"pip install {both} --index-url https://download.pytorch.org/whl/cpu",
+        f"pip install {both}",
+    ]
+    assert text.index(builds[-1]) < text.index("pip install -c constraints.txt . && clbench run")
+
+
 def test_check_script_is_executable_bash() -> None:
     script = ROOT / ".ci" / "run"
     assert script.stat().st_mode & 0o100
