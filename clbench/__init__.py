@@ -87,3 +87,27 @@ docs/ goes on from here: the command line, the concepts, the papers, measuring, 
 """
 
 __version__ = "0.1.0"
+
+
+def _require_links() -> None:
+    """Say what to do where git wrote the two links as text files (Windows, core.symlinks=false).
+
+    An editable install maps both folders without the links, and is left alone.
+    """
+    from importlib.util import find_spec
+    from pathlib import Path
+
+    root = Path(__file__).resolve().parents[1]
+    for name in ("strategies", "benchmarks"):
+        if not (root / "clbench" / name).is_file():
+            continue
+        spec = find_spec(f"clbench.{name}")
+        if spec is None or Path(spec.origin or "").resolve().parent != root / name:
+            raise ImportError(
+                f"clbench/{name}: expected a link to ../{name}, found a text file, as git writes "
+                "it without symbolic links; run pip install -e . here, or git config "
+                "core.symlinks true && git checkout -- clbench/strategies clbench/benchmarks"
+            )
+
+
+_require_links()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import configparser
+import os
 import re
 import shutil
 import subprocess
@@ -67,6 +68,56 @@ def test_folder_is_reached_below_clbench_only(name: str) -> None:
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].startswith("ImportError: ")
     assert f"clbench.{name}" in done.stderr.splitlines()[-1]
+
+
+@pytest.fixture
+def without_links(tmp_path: Path) -> Path:
+    """A tree as git writes it where core.symlinks is false: the links are text files."""
+    (tmp_path / "clbench").mkdir()
+    shutil.copy(ROOT / "clbench" / "__init__.py", tmp_path / "clbench")
+    for name in MAPPED:
+        (tmp_path / "clbench" / name).write_text(f"../{name}")
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").touch()
+    return tmp_path
+
+
+def _python(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("module", ["clbench", "clbench.strategies", "clbench.benchmarks"])
+def test_a_checkout_without_links_says_what_to_do(without_links: Path, module: str) -> None:
+    done = _python(without_links, f"import {module}")
+    assert done.returncode == 1
+    line = done.stderr.strip().splitlines()[-1]
+    assert line.startswith("ImportError: clbench/strategies: expected a link to ../strategies")
+    assert "pip install -e ." in line and "git config core.symlinks true" in line
+
+
+def test_an_editable_install_needs_no_links(without_links: Path) -> None:
+    mapped = f"""
+import importlib.util, sys
+
+class Mapping:  # as setuptools writes it where clbench/strategies is no folder
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        folder = name.removeprefix("clbench.")
+        if folder in {MAPPED}:
+            return importlib.util.spec_from_file_location(name, f"{{folder}}/__init__.py")
+
+sys.meta_path.insert(0, Mapping)
+import clbench.strategies, clbench.benchmarks
+"""
+    done = _python(without_links, mapped)
+    assert done.returncode == 0, done.stderr
 
 
 def test_versions_agree(settings: configparser.ConfigParser) -> None:
