@@ -172,6 +172,15 @@ def test_readme_installs_torch_and_torchvision_from_one_index() -> None:
     assert text.index(builds[-1]) < text.index("pip install -c constraints.txt . && clbench run")
 
 
+def test_hooks_before_a_commit_are_steps_of_the_check_script() -> None:
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text()
+    entries = re.findall(r"^ +entry: (.+)$", hooks, re.MULTILINE)
+    steps = re.findall(r"^step (\w.+)$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
+    assert entries == steps
+    assert "repo: local" in hooks and "http" not in hooks, "hooks fetch nothing"
+    assert hooks.count("language: system") == len(entries)
+
+
 def test_check_script_is_executable_bash() -> None:
     script = ROOT / ".ci" / "run"
     assert script.stat().st_mode & 0o100
