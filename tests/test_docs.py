@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import dataclasses
 import doctest
 import importlib
@@ -37,7 +38,7 @@ from clbench.report import RunReport
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-PAGES = [*sorted(DOCS.rglob("*.md")), *ROOT.glob("README.md")]
+PAGES = [*sorted(DOCS.rglob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 EXTENDING = DOCS / "extending.md"
 SHELL = ("bash", "sh", "console", "shell")
 
@@ -225,6 +226,30 @@ def test_every_page_is_in_the_table_of_contents() -> None:
     pages = {page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")}
     assert pages - {"index.md"} <= entries
     assert all((DOCS / entry).exists() for entry in entries)
+
+
+@pytest.fixture(scope="module")
+def layers() -> list[str]:
+    """The contract of setup.cfg, highest layer first; whether one may be missing is no matter."""
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg")
+    text = settings["importlinter:contract:layers"]["layers"]
+    return [re.sub(r"[()]", "", line) for line in text.split("\n") if line]
+
+
+def test_concepts_shows_the_layers(layers: list[str]) -> None:
+    section = (DOCS / "concepts.md").read_text().partition("\n## Layers\n")[2]
+    block = "```text\n" + "\n".join(layers) + "\n```"
+    assert block in section, f"setup.cfg has other layers; paste into concepts.md:\n\n{block}\n"
+
+
+def test_the_code_map_names_every_room(layers: list[str]) -> None:
+    rooms = {name.strip() for layer in layers for name in layer.split("|")}
+    table = (ROOT / "CONTRIBUTING.md").read_text().partition("\n## Code map\n")[2]
+    cells = re.findall(r"^\| (`.+?) \|", table, re.MULTILINE)
+    mapped = [name for cell in cells for name in re.findall(r"`(\w+)/?`", cell)]
+    assert len(mapped) == len(set(mapped))
+    assert set(mapped) == rooms, f"not in the map or not in the layers: {set(mapped) ^ rooms}"
 
 
 def parsed(arguments: list[str]) -> tuple[str, dict[str, Any]]:
