@@ -128,6 +128,14 @@ def test_versions_agree(settings: configparser.ConfigParser) -> None:
     assert clbench.__version__ in changes
 
 
+def test_the_changelog_keeps_its_form() -> None:
+    """Keep a Changelog: the newest first, and nothing but its kinds of change."""
+    text = (ROOT / "CHANGELOG.md").read_text()
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE)[0] == "[Unreleased]"
+    kinds = ["Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"]
+    assert set(re.findall(r"^### (.+)$", text, re.MULTILINE)) <= set(kinds)
+
+
 def _names(requirements: list[str]) -> set[str]:
     return {re.split(r"[<>=;\[ ]", line)[0] for line in requirements}
 
