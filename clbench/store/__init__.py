@@ -1,1 +1,1 @@
-"""What is kept on disk: whole files, the names of works, checkpoints."""
+"""What is kept on disk: whole files, the content-addressed store, names of works, checkpoints."""

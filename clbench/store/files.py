@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from clbench.errors import InputError
 from clbench.store.plain import to_json
 
 
@@ -16,13 +16,16 @@ from clbench.store.plain import to_json
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """An open file that becomes ``path`` by a rename when the block ends, and vanishes if it fails.
 
-    A reader never sees half a file.
+    A reader never sees half a file, not even after a power cut.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    # Machines that share a disk may share process numbers too.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file:
             yield file
+            file.flush()
+            os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -40,9 +43,18 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def cache_dir() -> Path:
-    """Where parsed data and distilled sets are kept: ``CLBENCH_CACHE`` or the user's cache."""
+    """Return the folder of the user's cache: ``CLBENCH_CACHE``, or ``clbench`` in the usual place.
+
+    Raises:
+        InputError: the folder begins with ``~NAME`` and there is no such user.
+    """
     configured = os.environ.get("CLBENCH_CACHE")
-    if configured:
-        return Path(configured).expanduser()
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "clbench"
+    folder = Path(configured) if configured else Path(base) / "clbench"
+    try:
+        return folder.expanduser()
+    except RuntimeError:
+        raise InputError(
+            f"CLBENCH_CACHE: expected a folder that can be found, found {str(folder)!r} of an "
+            "unknown user; write the whole path"
+        ) from None
