@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +31,14 @@ from clbench.distillation.augmentation import parse
 from clbench.errors import Diverged, InputError
 from clbench.machine.allocator import keep_freed_memory
 from clbench.seeding import generator
-from clbench.store.files import cache_dir, write_json
+from clbench.store.files import cache_dir
 from clbench.store.fingerprint import identity, name_of, software
+from clbench.store.store import Store
 from clbench.training import accuracy, predict_logits, train_on_set
 from clbench.types import ImageSpec, LabelledImages
 
 CPU = torch.device("cpu")
+KIND = "trials"  # of entries in the store
 SOURCES = (
     "machine/device",
     "packing",
@@ -89,6 +91,52 @@ class Outcome:
     from_cache: bool = field(default=False, compare=False)
     diverged: str = ""
 
+    def to_json(self) -> bytes:
+        """Return the values that are kept.
+
+        Raises:
+            ValueError: one is not finite.
+        """
+        values = asdict(self)
+        del values["from_cache"]
+        if self.diverged:
+            values |= {"loss": None, "train_loss": None}
+        return json.dumps(values, allow_nan=False).encode()
+
+    @staticmethod
+    def from_json(content: bytes) -> Outcome:
+        """Return what `to_json` wrote, as an outcome from the cache.
+
+        Raises:
+            ValueError: accuracies that are not in 0..1, losses that are not finite, a negative
+                time, or no outcome at all; says what was expected and found.
+        """
+        try:
+            found = Outcome(**json.loads(content), from_cache=True)
+            if found.diverged and isinstance(found.diverged, str):
+                found = replace(found, loss=math.nan, train_loss=math.nan)
+        except (TypeError, RecursionError):
+            raise ValueError("expected the fields of an outcome, found others") from None
+        limits = {
+            "accuracy": (0.0, 1.0),
+            "loss": (-math.inf, math.inf),
+            "train_loss": (-math.inf, math.inf),
+            "seconds": (0.0, math.inf),
+            "validation_accuracy": (0.0, 1.0),
+        }
+        for name, (low, high) in limits.items():
+            value = getattr(found, name)
+            if name == "validation_accuracy" and value is None:
+                continue
+            if found.diverged and name in ("loss", "train_loss"):
+                continue
+            number = isinstance(value, float) and math.isfinite(value)
+            if not number or not low <= value <= high:
+                raise ValueError(
+                    f"{name}: expected a finite number of {low:g}..{high:g}, found {value!r:.40}"
+                )
+        return found
+
 
 OnTrial = Callable[[int, int, Trial, Outcome], None]
 """Called with the number of trials done, their total, and the trial just done with its outcome."""
@@ -105,7 +153,7 @@ class Laboratory:
         device: where networks are trained.
         workers: processes on a CPU, each with an equal share of the threads; 1 trains here, as a
             GPU always does.
-        directory: where outcomes are kept; None keeps none.
+        directory: root of the `Store` that keeps outcomes; None keeps none.
         validation: images by which something may be chosen.
     """
 
@@ -242,8 +290,8 @@ class Divergences:
 
 
 def default_directory() -> Path:
-    """Where outcomes are kept unless somebody says otherwise."""
-    return cache_dir() / "trials"
+    """Return the root of the store that keeps outcomes unless somebody says otherwise."""
+    return cache_dir()
 
 
 def default_workers() -> int:
@@ -252,13 +300,14 @@ def default_workers() -> int:
 
 
 class _Shelf:
-    """Outcomes on disk, by the name of all that they depend on."""
+    """Outcomes in the store, by the name of all that they depend on."""
 
     def __init__(self, laboratory: Laboratory, configs: Sequence[NetworkConfig]) -> None:
-        self._directory, spec = laboratory.directory, laboratory.spec
+        directory, spec = laboratory.directory, laboratory.spec
+        self._store = None if directory is None else Store(directory)
         # Third parties' networks count as well as ours; building them checks that they fit.
         built = {c: type(networks.build(c, spec, seed=0)) for c in dict.fromkeys(configs)}
-        if self._directory is None:
+        if self._store is None:
             return
         self._device = laboratory.device
         self._files = {config: inspect.getsourcefile(kind) for config, kind in built.items()}
@@ -269,8 +318,7 @@ class _Shelf:
             "spec": asdict(spec),
         }
 
-    def _path(self, trial: Trial) -> Path:
-        assert self._directory is not None
+    def _name(self, trial: Trial) -> str:
         work = {
             **self._common,
             "set": self._sets[trial.set_name],
@@ -279,31 +327,31 @@ class _Shelf:
             "training": trial.training.to_dict(),
             "seed": trial.seed,
         }
-        return self._directory / f"{name_of(work)}.json"
+        return name_of(work)
 
     def read(self, trial: Trial) -> Outcome | None:
-        if self._directory is None:
+        if self._store is None:
             return None
-        path = self._path(trial)
+        name = self._name(trial)
+        content = self._store.read(KIND, name)
+        if content is None:
+            return None
         try:
-            kept = json.loads(path.read_text())
-            lost = {n: math.nan for n in ("loss", "train_loss") if kept.get(n, 0.0) is None}
-            return Outcome(**{**kept, **lost}, from_cache=True)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, TypeError, AttributeError) as error:
-            warnings.warn(f"broken file in the cache of trials: {path} ({error})", stacklevel=2)
+            return Outcome.from_json(content)
+        except ValueError as error:
+            place = self._store.path_of(KIND, name)
+            warnings.warn(f"{place}: not to be believed ({error}); made again", stacklevel=2)
             return None
 
     def write(self, trial: Trial, outcome: Outcome) -> None:
-        if self._directory is None:
+        if self._store is None:
             return
-        values = asdict(outcome)
-        del values["from_cache"]
         try:
-            write_json(self._path(trial), values)
-        except (OSError, ValueError) as error:
+            content = outcome.to_json()
+        except ValueError as error:
             warnings.warn(f"outcome not cached: {error}", stacklevel=2)
+            return
+        self._store.write(KIND, self._name(trial), content)
 
 
 @contextmanager

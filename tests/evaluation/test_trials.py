@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from clbench.config import NetworkConfig, SetTrainingConfig
 from clbench.errors import InputError
 from clbench.evaluation.trials import Laboratory, Outcome, Trial
 from clbench.store import fingerprint
+from clbench.store.store import Store
 from clbench.types import ImageSpec, LabelledImages
 
 TRAINING = SetTrainingConfig(epochs=3, batch_size=16, learning_rate=0.05)
@@ -70,7 +72,7 @@ def test_processes_find_what_one_process_finds(
         )
         assert one.validation_accuracy == other.validation_accuracy is not None
     assert heard == list(range(1, 9))
-    assert len(list(tmp_path.glob("*.json"))) == 8
+    assert len(Store(tmp_path).entries()) == 8
 
 
 def test_what_is_on_disk_is_not_made_again(
@@ -111,7 +113,7 @@ def test_everything_that_matters_is_part_of_the_name(
         monkeypatch.setattr(fingerprint, "_sources", lambda modules, files: "changed")
     where = laboratory(sets, test, tiny_spec, directory=tmp_path, **more)
     (outcome,) = where.run([Trial(name, network, training, int(changed == "seed"))])
-    assert not outcome.from_cache and len(list(tmp_path.glob("*.json"))) == 2
+    assert not outcome.from_cache and len(Store(tmp_path).entries()) == 2
 
 
 def test_an_interruption_keeps_what_was_done(
@@ -132,14 +134,69 @@ def test_an_interruption_keeps_what_was_done(
 def test_a_broken_file_costs_a_warning(sets, tiny_images, tiny_spec, tmp_path: Path) -> None:
     where = laboratory(sets, tiny_images, tiny_spec, directory=tmp_path)
     (first,) = where.run([TRIALS[0]])
-    (file,) = tmp_path.glob("*.json")
-    file.write_text("{")
-    with pytest.warns(UserWarning, match="broken file in the cache of trials"):
+    store = Store(tmp_path)
+    (entry,) = store.entries()
+    store.path_of(entry.kind, entry.name).write_text("{")
+    with pytest.warns(UserWarning, match="not to be believed"):
         (second,) = where.run([TRIALS[0]])
     assert (first.accuracy, first.loss) == (second.accuracy, second.loss)
     (tmp_path / "file").write_text("")
-    with pytest.warns(UserWarning, match="not cached"):
+    with pytest.warns(UserWarning, match="cannot be kept"):
         laboratory(sets, tiny_images, tiny_spec, directory=tmp_path / "file").run([TRIALS[0]])
+
+
+def test_the_outcomes_of_two_trials_are_not_mistaken_for_each_other(
+    sets, tiny_images, tiny_spec, tmp_path: Path, made: list[Trial]
+) -> None:
+    where = laboratory(sets, tiny_images, tiny_spec, directory=tmp_path)
+    first = where.run(TRIALS[:2])
+    store = Store(tmp_path)
+    one, other = (store.path_of(entry.kind, entry.name) for entry in store.entries())
+    content = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    other.write_bytes(content)
+    with pytest.warns(UserWarning, match="another or none"):
+        second = where.run(TRIALS[:2])
+    assert [o.accuracy for o in second] == [o.accuracy for o in first] and len(made) == 4
+
+
+WRONG = [
+    *({"accuracy": value} for value in (7.5, -0.1, float("nan"), float("inf"), None, "1", True)),
+    *({"validation_accuracy": value} for value in (1.01, float("nan"), [])),
+    *({"loss": float("nan")}, {"train_loss": float("-inf")}, {"loss": "2"}),
+    *({"seconds": value} for value in (-1, float("nan"), None)),
+    *({"more": 1}, {"from_cache": True}),
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=str)
+def test_an_outcome_that_cannot_be_is_made_again(
+    wrong: dict[str, object], sets, tiny_images, tiny_spec, tmp_path: Path, made: list[Trial]
+) -> None:
+    where = laboratory(sets, tiny_images, tiny_spec, directory=tmp_path)
+    (first,) = where.run([TRIALS[0]])
+    store = Store(tmp_path)
+    (entry,) = store.entries()
+    content = store.read(entry.kind, entry.name)
+    assert content is not None
+    store.write(entry.kind, entry.name, json.dumps({**json.loads(content), **wrong}).encode())
+    with pytest.warns(UserWarning, match="not to be believed .*expected"):
+        (second,) = where.run([TRIALS[0]])
+    assert not second.from_cache and second.accuracy == first.accuracy and len(made) == 2
+    assert where.run([TRIALS[0]])[0].from_cache
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"7", b"\xff", b"[" * 100_000])
+def test_what_is_no_outcome_is_made_again(
+    content: bytes, sets, tiny_images, tiny_spec, tmp_path: Path
+) -> None:
+    where = laboratory(sets, tiny_images, tiny_spec, directory=tmp_path)
+    where.run([TRIALS[0]])
+    store = Store(tmp_path)
+    (entry,) = store.entries()
+    store.write(entry.kind, entry.name, content)
+    with pytest.warns(UserWarning, match="not to be believed"):
+        assert not where.run([TRIALS[0]])[0].from_cache
 
 
 def test_what_does_not_fit_is_refused_before_any_work(
