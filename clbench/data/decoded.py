@@ -1,9 +1,10 @@
-"""Images decoded once, kept as one file of plain pixels, and mapped into memory ever after.
+"""Images decoded once, kept in the store as plain pixels, and mapped into memory ever after.
 
-The file is named by the digests of the images in their order, their labels, the wanted size and
-the code that decodes, so other content never meets an old file and the same images in another place
-need no decoding. It is written image by image: memory holds one of them at a time. It is mapped
-copy-on-write, so whoever writes to a tensor changes neither the file nor another process.
+The entry is named by the digests of the images in their order, their labels, the wanted size and
+the code that decodes, so other content never meets an old entry and the same images in another
+place need no decoding. It is written image by image: memory holds one of them at a time. Behind the
+pixels, JSON has what was counted on the way. It is mapped copy-on-write, so whoever writes to a
+tensor changes neither the file nor another process.
 """
 
 from __future__ import annotations
@@ -11,12 +12,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import PIL
@@ -28,8 +28,10 @@ from clbench.data.dataset import DatasetInfo, FileCheck, OnImage
 from clbench.data.image_files import ImageRule, Pixels, decode
 from clbench.data.seen_files import SeenFile, look_at
 from clbench.errors import InputError
-from clbench.store.files import cache_dir, replacing, write_json
+from clbench.store.store import Store
 from clbench.types import ImageSpec, LabelledImages
+
+KIND = "images"  # of entries in the store
 
 
 class Labelled(NamedTuple):
@@ -68,7 +70,7 @@ class Decoded:
         train, test: uint8 images in mapped memory.
         mean, std: per channel, of the training images on the 0..1 pixel scale.
         fingerprint: SHA-256 over images and labels of both splits, taken when they were decoded.
-        file: where the pixels are kept.
+        file: where the pixels are kept, from byte 0.
     """
 
     train: LabelledImages
@@ -93,7 +95,7 @@ class Decoded:
         )
 
     def check(self) -> FileCheck:
-        """The pixels in the cache against the digest taken when they were decoded."""
+        """Compare the pixels in memory with the digest taken when they were decoded."""
         digest = hashlib.sha256()
         for part in (self.train, self.test):
             for image in part.images:
@@ -101,13 +103,13 @@ class Decoded:
             digest.update(part.labels.numpy().tobytes())
         if digest.hexdigest() == self.fingerprint:
             return FileCheck(self.file, True, "decoded pixels as when they were decoded")
-        return FileCheck(self.file, False, "decoded pixels have changed since; delete this file")
+        return FileCheck(self.file, False, "decoded pixels have changed since; start again")
 
 
 def decoded(
     listing: Listing, side: int, on_image: OnImage | None = None, trust: bool = True
 ) -> Decoded:
-    """The images of ``listing`` as squares of ``side`` pixels, from the cache where they are there.
+    """Return the images of ``listing`` as squares of ``side`` pixels, from the store if possible.
 
     Args:
         listing: the files; see `clbench.data.image_files` for the rules of size and colour.
@@ -118,27 +120,25 @@ def decoded(
 
     Raises:
         InputError: a file is missing, broken, or not what the rule wants (the first one, and how
-            many more); or the cache cannot be written.
+            many more); or the store cannot be written.
     """
-    folder = cache_dir() / "images"
-    place = hashlib.sha256(os.fsencode(f"{listing.root} {listing.rule}")).hexdigest()[:32]
+    store = Store()
     names = [image.name for image in listing.all]
-    index = folder / f"seen-{place}.json"
-    seen = look_at(listing.root, names, listing.rule, index, trust)
+    seen = look_at(listing.root, names, listing.rule, store, trust)
     channels = 1 if all(file.grey for file in seen) else 3
-    file = folder / f"{_key(listing, seen, channels, side)}.npy"
-    shape = (len(seen), channels, side, side)
-    kept = _mapped(file, listing, shape)
+    name, shape = _key(listing, seen, channels, side), (len(seen), channels, side, side)
+    kept = _mapped(store, name, listing, shape)
+    if kept is not None:
+        return kept
+    with store.lock(KIND, name):
+        # Another process may have made it while this one waited.
+        kept = _mapped(store, name, listing, shape)
+        if kept is None:
+            _decode(listing, seen, shape, store, name, on_image)
+            kept = _mapped(store, name, listing, shape)
     if kept is None:
-        try:
-            _decode(listing, seen, shape, file, on_image)
-        except OSError as error:
-            raise InputError(
-                f"{file}: cannot be written ({error.strerror or error}); decoded images take "
-                f"{math.prod(shape):,} bytes: name another place in CLBENCH_CACHE"
-            ) from None
-        kept = _mapped(file, listing, shape)
-    assert kept is not None, "it was written just now"
+        file = store.path_of(KIND, name)
+        raise InputError(f"{file}: written just now, and broken or gone; check the disk")
     return kept
 
 
@@ -162,20 +162,32 @@ def _code() -> str:
     return f"{PIL.__version__} {hashlib.sha256(sources).hexdigest()}"
 
 
-def _mapped(file: Path, listing: Listing, shape: tuple[int, ...]) -> Decoded | None:
-    """What is kept in ``file``; None where it, or what belongs to it, is not there or broken."""
-    try:
-        facts = json.loads(file.with_suffix(".json").read_text())
-        pixels = np.load(file, mmap_mode="c", allow_pickle=False)
-        if pixels.shape != shape or pixels.dtype != np.uint8:
-            return None
-        mean, std, fingerprint = tuple(facts["mean"]), tuple(facts["std"]), facts["fingerprint"]
-    except (OSError, ValueError, KeyError, TypeError, EOFError):
+def _mapped(store: Store, name: str, listing: Listing, shape: tuple[int, ...]) -> Decoded | None:
+    """Map what the store has; None where that is nothing, or cannot be true."""
+    opened = store.opened(KIND, name)
+    if opened is None:
         return None
+    with opened.file as file:
+        file.seek(math.prod(shape))
+        try:
+            mean, std, fingerprint = _facts(file.read(opened.num_bytes - file.tell()), shape[1])
+        except (ValueError, KeyError, TypeError):
+            return None
+        pixels = np.memmap(file, np.uint8, "c", 0, shape)
     images, num_train = torch.from_numpy(pixels), len(listing.train)
     train = LabelledImages(images[:num_train], _labels(listing.train))
     test = LabelledImages(images[num_train:], _labels(listing.test))
-    return Decoded(train, test, mean, std, fingerprint, file)
+    return Decoded(train, test, mean, std, fingerprint, store.path_of(KIND, name))
+
+
+def _facts(content: bytes, channels: int) -> tuple[tuple[float, ...], tuple[float, ...], str]:
+    facts = json.loads(content)
+    mean, std = tuple(facts["mean"]), tuple(facts["std"])
+    if not len(mean) == len(std) == channels:
+        raise ValueError("expected a mean and a deviation for every channel")
+    if not all(0 <= m <= 1 and 0 < s <= 1 for m, s in zip(mean, std, strict=True)):
+        raise ValueError("expected means and deviations of pixels in 0..1")
+    return mean, std, str(facts["fingerprint"])
 
 
 def _labels(images: tuple[Labelled, ...]) -> torch.Tensor:
@@ -186,34 +198,34 @@ def _decode(
     listing: Listing,
     seen: list[SeenFile],
     shape: tuple[int, ...],
-    file: Path,
+    store: Store,
+    name: str,
     on_image: OnImage | None,
 ) -> None:
     moments, digest, faults = _Moments(shape[1]), hashlib.sha256(), list[str]()
     num_train = len(listing.train)
-    with replacing(file) as out:
-        _write_header(out, shape)
-        for number, pixels in enumerate(_images(listing, seen, shape, faults)):
-            if number == num_train:
-                digest.update(_labels(listing.train).numpy().tobytes())
-            if pixels is not None:
-                out.write(pixels.data)
-                digest.update(pixels.data)
-                if number < num_train:
-                    moments.add(pixels)
-            if on_image is not None:
-                on_image(number + 1, shape[0])
-        refuse(faults)
-        digest.update(_labels(listing.test).numpy().tobytes())
-        mean, std = moments.mean_and_std(listing.root)
-    # The pixels without this file are as good as not there.
-    facts = {"fingerprint": digest.hexdigest(), "mean": mean, "std": std}
-    write_json(file.with_suffix(".json"), facts)
-
-
-def _write_header(out: IO[bytes], shape: tuple[int, ...]) -> None:
-    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(out, header)
+    try:
+        with store.writing(KIND, name) as out:
+            for number, pixels in enumerate(_images(listing, seen, shape, faults)):
+                if number == num_train:
+                    digest.update(_labels(listing.train).numpy().tobytes())
+                if pixels is not None:
+                    out.write(pixels.data)
+                    digest.update(pixels.data)
+                    if number < num_train:
+                        moments.add(pixels)
+                if on_image is not None:
+                    on_image(number + 1, shape[0])
+            refuse(faults)
+            digest.update(_labels(listing.test).numpy().tobytes())
+            mean, std = moments.mean_and_std(listing.root)
+            facts = {"fingerprint": digest.hexdigest(), "mean": mean, "std": std}
+            out.write(json.dumps(facts, allow_nan=False).encode())
+    except OSError as error:
+        raise InputError(
+            f"{store.path_of(KIND, name)}: cannot be written ({error.strerror or error}); decoded "
+            f"images take {math.prod(shape):,} bytes: name another place in CLBENCH_CACHE"
+        ) from None
 
 
 def _images(

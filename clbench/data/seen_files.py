@@ -10,9 +10,9 @@ since it might change once more within the same tick of the clock.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,9 +21,11 @@ from typing import Any, NamedTuple
 from clbench.data.checks import inside, read_bytes, refuse
 from clbench.data.image_files import ImageRule, is_grey
 from clbench.errors import InputError
-from clbench.store.files import write_json
+from clbench.store.store import Store
 
-_VERSION = 1
+KIND = "seen"  # of entries in the store
+
+_VERSION = 2
 _SETTLED_NANOSECONDS = 2_000_000_000
 
 
@@ -40,23 +42,23 @@ class SeenFile(NamedTuple):
 
 
 def look_at(
-    root: Path, names: Sequence[str], rule: ImageRule, index: Path, trust: bool = True
+    root: Path, names: Sequence[str], rule: ImageRule, store: Store, trust: bool = True
 ) -> list[SeenFile]:
-    """Every file of ``names`` below ``root``, in order; only those that changed are read.
+    """Look at every file of ``names`` below ``root``, in order; only those that changed are read.
 
     Args:
         root: resolved folder.
         names: paths below it.
         rule: what the images must be; part of what is remembered.
-        index: file that remembers, made or replaced; one that is broken is made anew.
+        store: what remembers; where it cannot be written, files are read at every start.
         trust: believe what is remembered; without it every file is read.
 
     Raises:
         InputError: files that are missing, lead out of ``root`` or are no such images: the first of
             them, and how many more.
     """
-    identity = [_VERSION, str(root), repr(rule)]
-    known = _read_index(index, identity)
+    place = hashlib.sha256(os.fsencode(f"{_VERSION} {root} {rule!r}")).hexdigest()
+    known = _known(store.read(KIND, place) or b"{}")
     # Other lists of the same folder keep what is known of their files.
     asked = set(names)
     remembered = {name: file for name, file in known.items() if name not in asked}
@@ -81,9 +83,7 @@ def look_at(
             remembered[name] = [signature, list(found)]
     refuse(faults)
     if remembered != known:
-        # Where it cannot be written (a name may be no text), files are read at every start.
-        with contextlib.suppress(OSError, UnicodeEncodeError):
-            write_json(index, {"identity": identity, "files": remembered})
+        store.write(KIND, place, json.dumps(remembered).encode())
     return seen
 
 
@@ -92,14 +92,12 @@ def _signature(root: Path, name: str) -> list[int]:
     return [status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns]
 
 
-def _read_index(index: Path, identity: list[Any]) -> dict[str, Any]:
+def _known(content: bytes) -> dict[str, Any]:
     try:
-        content = json.loads(index.read_text())
-        files = content["files"] if content["identity"] == identity else {}
         return {
             name: file
-            for name, file in files.items()
+            for name, file in json.loads(content).items()
             if len(file[0]) == 4 and len(file[1]) == len(SeenFile._fields)
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, LookupError):
         return {}

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +18,7 @@ from clbench.data.catalogue import _fingerprint
 from clbench.data.decoded import Decoded, Labelled, Listing, decoded
 from clbench.data.image_files import ImageRule
 from clbench.errors import InputError
+from clbench.store.store import Store
 from tests.data import pictures
 
 RULE = ImageRule(("PNG",))
@@ -22,7 +27,7 @@ RULE = ImageRule(("PNG",))
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CLBENCH_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "images"
+    return tmp_path / "cache"
 
 
 def listing(root: Path, num: int = 6, labels: tuple[int, ...] = (0, 1, 0, 1, 0, 1)) -> Listing:
@@ -94,11 +99,11 @@ def test_files_that_changed_just_now_are_read_again(
     decoded(files, 10)
     decoded(files, 10)
     assert len(reading) == 12, "their status changed less than two seconds ago"
-    assert not list((tmp_path / "cache" / "images").glob("seen-*.json"))
+    assert [entry.kind for entry in Store().entries()] == ["images"]
 
 
 def names(kept: Decoded) -> tuple[str, str]:
-    return kept.file.stem, kept.fingerprint
+    return kept.file.name, kept.fingerprint
 
 
 def test_whatever_changes_the_pixels_names_another_file(
@@ -113,7 +118,7 @@ def test_whatever_changes_the_pixels_names_another_file(
     assert len(found) == 5
     monkeypatch.setattr(module, "_code", lambda: "another version")
     other = decoded(files, 10)
-    assert other.file.stem not in {stem for stem, _ in found}
+    assert other.file.name not in {name for name, _ in found}
     assert other.fingerprint in {mark for _, mark in found}, "the pixels are the same"
 
 
@@ -151,15 +156,35 @@ def test_two_lists_of_one_folder_do_not_forget_each_others_files(
     assert len(reading) == 6
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"identity": 1}', '{"files": {"0.png": 3}}'])
-def test_a_broken_index_is_made_anew(tmp_path: Path, reading: list[str], content: str) -> None:
-    files = listing(tmp_path / "a")
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"{", b'{"0.png": 3}', b'{"0.png": [[]]}'])
+@pytest.mark.parametrize("sealed", [True, False])
+def test_a_broken_index_is_made_anew(
+    tmp_path: Path, reading: list[str], content: bytes, sealed: bool
+) -> None:
+    files, store = listing(tmp_path / "a"), Store()
     before = decoded(files, 10)
-    (index,) = (tmp_path / "cache" / "images").glob("seen-*.json")
-    whole = index.read_text()
-    index.write_text(content)
-    assert decoded(files, 10).fingerprint == before.fingerprint
-    assert index.read_text() == whole
+    (name,) = [entry.name for entry in store.entries() if entry.kind == "seen"]
+    index = store.path_of("seen", name)
+    whole = index.read_bytes()
+    store.write("seen", name, content) if sealed else index.write_bytes(content)
+    told = contextlib.nullcontext() if sealed else pytest.warns(UserWarning, match="believed")
+    with told:
+        assert decoded(files, 10).fingerprint == before.fingerprint
+    assert index.read_bytes() == whole
+
+
+def test_a_flipped_digest_in_the_index_does_not_stop_anybody(
+    tmp_path: Path, reading: list[str]
+) -> None:
+    files, store = listing(tmp_path / "a"), Store()
+    before = decoded(files, 10)
+    (name,) = [entry.name for entry in store.entries() if entry.kind == "seen"]
+    index = store.path_of("seen", name)
+    content = bytearray(index.read_bytes())
+    content[content.index(b'["') + 3] ^= 1
+    index.write_bytes(content)
+    with pytest.warns(UserWarning, match="not to be believed"):
+        assert decoded(files, 10).file == before.file
 
 
 def test_the_fingerprint_is_that_of_tensors(tmp_path: Path) -> None:
@@ -184,22 +209,25 @@ def _truncate(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:-1])
 
 
+def _flip(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[77] ^= 16
+    file.write_bytes(content)
+
+
 def _pickle(file: Path) -> None:
-    np.save(file, np.array([{}], dtype=object), allow_pickle=True)
+    np.save(file.with_suffix(".npy"), np.array([{}], dtype=object), allow_pickle=True)
+    file.with_suffix(".npy").rename(file)
+
+
+def _folder(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
 
 
 @pytest.mark.parametrize(
     "harm",
-    [
-        Path.unlink,
-        _truncate,
-        _pickle,
-        lambda file: np.save(file, np.zeros((6, 3, 9, 9), np.uint8)),
-        lambda file: file.write_bytes(b""),
-        lambda file: file.with_suffix(".json").unlink(),
-        lambda file: file.with_suffix(".json").write_text("{"),
-        lambda file: file.with_suffix(".json").write_text("{}"),
-    ],
+    [Path.unlink, _truncate, _flip, _pickle, _folder, lambda file: file.write_bytes(b"")],
 )
 def test_a_broken_cache_is_decoded_anew(tmp_path: Path, harm) -> None:  # type: ignore[no-untyped-def]
     files = listing(tmp_path / "a")
@@ -207,20 +235,96 @@ def test_a_broken_cache_is_decoded_anew(tmp_path: Path, harm) -> None:  # type: 
     expected, file = kept.train.images.clone(), kept.file
     del kept
     harm(file)
-    again = decoded(files, 10)
+    gone = not file.exists()
+    with (
+        contextlib.nullcontext() if gone else pytest.warns(UserWarning, match="not to be believed")
+    ):
+        again = decoded(files, 10)
     assert torch.equal(again.train.images, expected) and again.check().ok
 
 
-def test_changed_pixels_in_the_cache_are_found_by_verify(tmp_path: Path) -> None:
+FACTS = [
+    *({"mean": value} for value in ([float("nan")] * 3, [0.1], [2.0] * 3, ["a"] * 3, None, 1)),
+    *({"std": value} for value in ([0.0] * 3, [float("inf")] * 3, [-1.0] * 3)),
+]
+
+
+@pytest.mark.parametrize("wrong", FACTS, ids=str)
+def test_facts_that_cannot_be_are_counted_again(tmp_path: Path, wrong: dict[str, object]) -> None:
+    files, store = listing(tmp_path / "a"), Store()
+    kept = decoded(files, 10)
+    expected, name = (kept.mean, kept.std, kept.fingerprint), kept.file.name
+    num_bytes = 6 * 3 * 10 * 10
+    opened = store.opened("images", name)
+    assert opened is not None
+    with opened.file as file:
+        pixels, facts = file.read(num_bytes), file.read(opened.num_bytes - num_bytes)
+    store.write("images", name, pixels + json.dumps({**json.loads(facts), **wrong}).encode())
+    again = decoded(files, 10)
+    assert (again.mean, again.std, again.fingerprint) == expected
+
+
+def test_two_entries_that_were_swapped_are_decoded_anew(tmp_path: Path) -> None:
+    files = listing(tmp_path / "a")
+    turned = Listing(files.root, files.train[::-1], files.test, RULE)
+    one, other = decoded(files, 10), decoded(turned, 10)
+    expected = one.train.images.clone()
+    aside = one.file.with_name("aside")
+    one.file.rename(aside)
+    other.file.rename(one.file)
+    aside.rename(other.file)
+    with pytest.warns(UserWarning, match="not to be believed"):
+        assert torch.equal(decoded(files, 10).train.images, expected)
+    with pytest.warns(UserWarning, match="not to be believed"):
+        assert torch.equal(decoded(turned, 10).train.images, expected.flip(0))
+
+
+def test_verify_puts_changed_pixels_right(tmp_path: Path) -> None:
     root = tmp_path / "root"
     pictures.mhist(root)
     assert all(check.ok for check in data.verify("mhist", root))
-    (file,) = (tmp_path / "cache" / "images").glob("*.npy")
+    store = Store()
+    (name,) = [entry.name for entry in store.entries() if entry.kind == "images"]
+    file = store.path_of("images", name)
+    whole = file.read_bytes()
     with file.open("r+b") as opened:
-        opened.seek(-1, os.SEEK_END)
-        opened.write(b"\x07")
-    *_, last = data.verify("mhist", root)
-    assert not last.ok and last.file == file and "delete this file" in last.message
+        opened.seek(1000)
+        opened.write(b"\x07\x08")
+    with pytest.warns(UserWarning, match="not to be believed .* made again"):
+        *_, last = data.verify("mhist", root)
+    assert last.ok and last.file == file and file.read_bytes() == whole
+
+
+def test_mapped_pixels_are_not_evicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = decoded(listing(tmp_path / "a"), 10)
+    small = Store(limit_bytes=10)
+    small.write("trials", "a", b"x")
+    assert kept.file.exists() and kept.check().ok
+    file = kept.file
+    del kept
+    small.write("trials", "b", b"x")
+    assert not file.exists()
+
+
+DECODE = """
+import sys
+from pathlib import Path
+from clbench.data import decoded as module
+from tests.data.test_decoded import listing
+calls, real = [], module.decode
+module.decode = lambda *a, **k: (calls.append(1), real(*a, **k))[1]
+kept = module.decoded(listing(Path(sys.argv[1])), 10)
+print(len(calls), kept.fingerprint)
+"""
+
+
+def test_processes_that_start_together_decode_once(tmp_path: Path) -> None:
+    listing(tmp_path / "a")
+    command = [sys.executable, "-c", DECODE, str(tmp_path / "a")]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    told = [process.communicate(timeout=120)[0].split() for process in processes]
+    assert sorted(int(calls) for calls, _ in told) == [0, 0, 6]
+    assert len({mark for _, mark in told}) == 1
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), MemoryError()])
@@ -239,7 +343,8 @@ def test_an_interrupted_decoding_leaves_nothing(
     monkeypatch.setattr(module, "decode", fail)
     with pytest.raises(type(error)):
         decoded(files, 10)
-    assert not [p.name for p in cache.iterdir() if not p.name.startswith("seen-")]
+    assert {entry.kind for entry in Store().entries()} <= {"seen"}
+    assert not [p.name for p in cache.rglob(".*")]
 
 
 def test_a_cache_that_cannot_be_written_says_how_much_it_takes(
