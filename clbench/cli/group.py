@@ -25,6 +25,7 @@ COMMANDS = {
     "compare": "Compare finished runs: one table, one figure.",
     "list": "Show strategies, benchmarks, networks, distillers and data sets.",
     "data": "List, fetch, prepare and verify data sets.",
+    "cache": "Show and clear what is kept on disk to save work.",
     "completion": "Print the completion script of a shell.",
 }
 BAD_INPUT, INTERRUPTED = 2, 130

@@ -202,6 +202,7 @@ def test_help_shows_headings_defaults_and_examples(command: str):
 HELPS = [
     *([name] for name in COMMANDS),
     *(["data", name] for name in ("list", "fetch", "prepare", "verify")),
+    *(["cache", name] for name in ("list", "clear", "path")),
 ]
 HELPS += [["evaluate", name] for name in EVALUATIONS]
 

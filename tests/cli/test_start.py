@@ -31,7 +31,14 @@ print("\\n" + json.dumps([code, [name for name in {heavy!r} if name in sys.modul
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["--version"], *([name, "-h"] for name in COMMANDS), ["data", "list", "-h"]],
+    [
+        ["--help"],
+        ["--version"],
+        *([name, "-h"] for name in COMMANDS),
+        ["data", "list", "-h"],
+        ["cache", "list", "-h"],
+        ["cache", "path"],
+    ],
     ids=" ".join,
 )
 def test_help_imports_nothing_heavy(arguments: list[str]):
