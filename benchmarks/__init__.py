@@ -8,16 +8,6 @@ if __name__ != "clbench.benchmarks":
     # A second name would make a second copy of every class.
     raise ImportError(f"import this package as clbench.benchmarks, not as {__name__}")
 
-from clbench.benchmarks.benchmark import Benchmark, Streams, make_benchmark
-from clbench.benchmarks.catalogue import BENCHMARKS, BenchmarkInfo, Domains, info, names
+import lazy_loader
 
-__all__ = [
-    "BENCHMARKS",
-    "Benchmark",
-    "BenchmarkInfo",
-    "Domains",
-    "Streams",
-    "info",
-    "make_benchmark",
-    "names",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

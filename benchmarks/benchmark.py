@@ -12,8 +12,8 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from clbench.benchmarks import catalogue, splits
-from clbench.benchmarks.catalogue import BenchmarkInfo
+from clbench.benchmarks import splits, table
+from clbench.benchmarks.table import BenchmarkInfo
 from clbench.config import BenchmarkConfig
 from clbench.data import DatasetInfo, ImageData, TensorImages, load, normalised
 from clbench.data import info as dataset_info
@@ -172,7 +172,7 @@ class Benchmark:
 
     @property
     def _info(self) -> BenchmarkInfo:
-        return catalogue.info(self.name)
+        return table.info(self.name)
 
     @cached_property
     def _dataset(self) -> DatasetInfo:
@@ -260,7 +260,7 @@ def make_benchmark(config: BenchmarkConfig, root: Path | None = None, seed: int 
         InputError: no such benchmark, more experiences than classes, an image size or an option
             that does not suit it.
     """
-    info = catalogue.info(config.name)
+    info = table.info(config.name)
     entry = dataset_info(info.dataset).at(config.image_size)
     _check_options(config, info)
     order = torch.arange(entry.num_classes)

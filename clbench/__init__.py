@@ -14,20 +14,19 @@ Data first: 5,000 real digits come with an installed package, as uint8 tensors.
 A distiller condenses them. It is a pure function of configuration, images and generator.
 
 >>> import torch
->>> from clbench.config import DistillationConfig, NetworkConfig
->>> from clbench.distillation import make_distiller
+>>> from clbench.config import DistillationConfig, MatchingSettings, NetworkConfig
+>>> from clbench.distillation import Job, make_distiller
 >>> from clbench.seeding import generator
 >>> cpu = torch.device("cpu")
 >>> tiny = NetworkConfig("convnet", width=8, depth=2)
->>> datadam = make_distiller(
-...     DistillationConfig("datadam", tiny, num_networks=2, batch_real=16, precision="float32")
-... )
+>>> short = MatchingSettings(num_networks=2, batch_real=16)
+>>> datadam = make_distiller(DistillationConfig("datadam", tiny, settings=short))
 >>> losses = []
->>> distilled = datadam.distill(
-...     digits.train, digits.spec, images_per_class=1, packing=1,
-...     generator=generator(0, "distillation"), device=cpu,
+>>> job = Job(
+...     digits.train, digits.spec, images_per_class=1, generator=generator(0, "distillation"),
 ...     on_update=lambda update: losses.append(update.loss),
 ... )
+>>> distilled = datadam.distill(job)
 >>> len(distilled), distilled.classes, len(losses)
 (10, (0, 1, 2, 3, 4, 5, 6, 7, 8, 9), 10)
 
@@ -50,15 +49,15 @@ How good is it? Fresh networks are trained on it alone (here two, for a few epoc
 A run takes a strategy through a stream; its configuration is frozen and says everything.
 
 >>> from clbench.config import BenchmarkConfig, LearnerConfig, MemoryConfig, RunConfig
->>> from clbench.run import run
+>>> import clbench
 >>> config = RunConfig(
 ...     strategy="dam_replay",
 ...     benchmark=BenchmarkConfig("split_mnist5k", train_per_class=50),
 ...     learner=LearnerConfig(NetworkConfig("mlp", width=64), learning_rate=0.1, epochs=5),
 ...     memory=MemoryConfig(images_per_class=5),
-...     distillation=DistillationConfig(network=tiny, num_networks=2, batch_real=16),
+...     distillation=DistillationConfig(network=tiny, settings=short),
 ... )
->>> report = run(config, use_cache=False)
+>>> report = clbench.run(config, use_cache=False)
 >>> report.class_groups
 [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]]
 
@@ -72,21 +71,27 @@ Every number comes from the report: the accuracy matrix, the metrics made of it,
 A variant changes a field. With one seed it meets the same stream, weights and batches, so the two
 differ in their memories alone, and those take the same bytes.
 
->>> random = run(config.replace(strategy="random_replay"))
+>>> random = clbench.run(config.replace(strategy="random_replay"))
 >>> random.memory[-1]["num_bytes"] == report.memory[-1]["num_bytes"]
 True
 
 Without memory the learner knows little but the last experience.
 
->>> naive = run(config.replace(strategy="naive"))
+>>> naive = clbench.run(config.replace(strategy="naive"))
 >>> memories = min(report.metrics["average_accuracy"], random.metrics["average_accuracy"])
 >>> memories > naive.metrics["average_accuracy"] + 0.2
 True
 
-docs/ goes on from here: the command line, the concepts, the papers, measuring, extending.
+`clbench.distil`, `clbench.load_set`, `clbench.evaluate` and `clbench.compare` do what the commands
+of these names do. docs/ goes on from here: the command line, the concepts, the papers, measuring,
+the Python interface, extending.
 """
 
+import lazy_loader
+
 __version__ = "0.1.0"
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
 def _require_links() -> None:

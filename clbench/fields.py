@@ -1,13 +1,166 @@
-"""What all frozen configurations share: checks on construction, JSON in and out."""
+"""Frozen configurations: a field says everything about itself, once.
+
+A field made by `setting` carries its help, its flag, its unit and what None means; its type says
+which values it takes. The command line, its help and completion, and the JSON of a run are read off
+these fields. `nested` gives the fields of a configuration inside another one a heading and a prefix
+of their flags.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import types as python_types
 import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 from clbench.errors import InputError
+
+_ABOUT = "clbench"  # key of a field's metadata
+
+
+@dataclass(frozen=True)
+class _About:
+    help: str = ""
+    flag: str | None = None
+    none: str = ""
+    unit: str = ""
+    table: str = ""
+    common: bool = False
+    heading: str = ""
+    prefix: str = ""
+    whose: str = ""
+    hidden: bool = False
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    flag: str | None = None,
+    none: str = "",
+    unit: str = "",
+    table: str = "",
+    common: bool = False,
+    heading: str = "",
+) -> Any:
+    """Declare a field of a configuration.
+
+    Args:
+        default: its default.
+        help: one sentence; ``{whose}`` stands for what `nested` says of the configuration.
+        flag: on the command line, without the two dashes; None is the field's name with dashes.
+        none: what None means.
+        unit: of a number, as "s" or "bytes".
+        table: of the names that it takes ("networks"), for completion.
+        common: among the options that the short help shows.
+        heading: in help; "" is that of the configuration around it.
+    """
+    about = _About(help, flag, none, unit, table, common, heading=heading)
+    return dataclasses.field(default=default, metadata={_ABOUT: about})
+
+
+def nested(
+    default: Config,
+    *,
+    heading: str = "",
+    prefix: str = "",
+    whose: str = "",
+    hidden: bool = False,
+    common: bool = True,
+) -> Any:
+    """Declare a field that holds another configuration.
+
+    Args:
+        default: its default; configurations are frozen, so one instance serves all.
+        heading: in help, of its fields; "" is that of the configuration around it.
+        prefix: of the flags of its fields.
+        whose: words for ``{whose}`` in the help of its fields.
+        hidden: its fields are no options.
+        common: False keeps all its fields out of the short help.
+    """
+    about = _About(heading=heading, prefix=prefix, whose=whose, hidden=hidden, common=common)
+    return dataclasses.field(default_factory=lambda: default, metadata={_ABOUT: about})
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One field of a configuration, as the command line sees it.
+
+    Attributes:
+        path: dotted, from the outermost configuration.
+        flag: without the two dashes; "" where the field has no help and is no option.
+        kind: int, float, str, bool, or the values that may be chosen.
+        default: the configuration's own.
+        help, none, unit, table, common: see `setting`.
+        heading: see `nested`.
+    """
+
+    path: str
+    flag: str
+    kind: Any
+    default: Any
+    help: str
+    none: str
+    unit: str
+    table: str
+    common: bool
+    heading: str
+
+
+def settings_of(
+    config: Config, *, path: str = "", prefix: str = "", heading: str = "", whose: str = ""
+) -> Iterator[Setting]:
+    """The settings of a configuration and of those inside it, in their order.
+
+    Args:
+        config: its values are the defaults shown.
+        path: dotted, of the configuration itself.
+        prefix: see `nested`, like ``heading`` and ``whose``.
+        heading: of its own fields.
+        whose: for their help.
+    """
+    hints = typing.get_type_hints(type(config))
+    for field in dataclasses.fields(typing.cast(Any, config)):
+        about: _About = field.metadata.get(_ABOUT, _About())
+        value = getattr(config, field.name)
+        place = f"{path}.{field.name}" if path else field.name
+        if isinstance(value, Config):
+            if not about.hidden:
+                inner = settings_of(
+                    value,
+                    path=place,
+                    prefix=prefix + about.prefix,
+                    heading=about.heading or heading,
+                    whose=about.whose or whose,
+                )
+                for found in inner:
+                    common = about.common and found.common
+                    yield dataclasses.replace(found, common=common)
+            continue
+        flag = about.flag or field.name.replace("_", "-")
+        yield Setting(
+            place,
+            prefix + flag if about.help else "",
+            _kind(hints[field.name]),
+            value,
+            about.help.replace("{whose}", whose),
+            about.none,
+            about.unit,
+            about.table,
+            about.common,
+            about.heading or heading,
+        )
+
+
+def _kind(hint: Any) -> Any:
+    for option in _options(hint):
+        if typing.get_origin(option) is Literal:
+            return typing.get_args(option)
+        if option in (int, float, str, bool):
+            return option
+    return str
 
 
 def check(ok: bool, name: str, expected: str, found: object) -> None:
@@ -31,55 +184,88 @@ def above_zero(config: object, *names: str) -> None:
         check(value is None or value > 0, name, "a number above 0", value)
 
 
+@dataclass(frozen=True)
 class Config:
-    """JSON in and out for every frozen configuration below."""
+    """The base of every frozen configuration: checked on construction, to JSON and back."""
 
     def __post_init__(self) -> None:
         hints = typing.get_type_hints(type(self))
-        for f in dataclasses.fields(typing.cast(Any, self)):
-            value, hint = getattr(self, f.name), hints[f.name]
-            if typing.get_origin(hint) is Literal:
-                options = typing.get_args(hint)
-                check(value in options, f.name, "one of " + ", ".join(options), value)
+        for field in dataclasses.fields(self):
+            value, found = getattr(self, field.name), _options(hints[field.name])
+            choices = [
+                c for o in found if typing.get_origin(o) is Literal for c in typing.get_args(o)
+            ]
+            if choices and not (value is None and python_types.NoneType in found):
+                check(value in choices, field.name, "one of " + ", ".join(choices), value)
             elif isinstance(value, float):
-                check(value == value and abs(value) != float("inf"), f.name, "a number", value)
+                check(value == value and abs(value) != float("inf"), field.name, "a number", value)
         self._validate()
 
     def _validate(self) -> None:
-        """Ranges and relations; a subclass overrides this."""
+        """Check ranges and relations; a subclass overrides this."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain nested dictionary, every field present."""
-        return dataclasses.asdict(typing.cast(Any, self))
+        """Return a plain nested dictionary, every field present."""
+        return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Inverse of `to_dict`; absent fields take their defaults.
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Return the inverse of `to_dict`; absent fields take their defaults.
 
         Raises:
             InputError: an unknown field, or a value of the wrong type or range.
         """
-        hints = typing.get_type_hints(cls)
-        unknown = sorted(set(values) - set(hints))
-        check(not unknown, cls.__name__, "fields " + ", ".join(hints), ", ".join(unknown))
-        return cls(**{name: _read(name, hints[name], value) for name, value in values.items()})
+        return cls().updated(values)
+
+    def updated(self, values: Mapping[str, Any]) -> Self:
+        """Return a copy with the fields of a nested dictionary laid over it, checked anew.
+
+        Raises:
+            InputError: an unknown field, or a value of the wrong type or range.
+        """
+        hints = typing.get_type_hints(type(self))
+        unknown = sorted(set(map(str, values)) - set(hints))
+        check(not unknown, type(self).__name__, "fields " + ", ".join(hints), ", ".join(unknown))
+        read = {
+            name: _read(name, hints[name], value, getattr(self, name))
+            for name, value in values.items()
+        }
+        return self.replace(**read)
 
     def replace(self, **changes: Any) -> Self:
-        """A copy with some fields changed, checked anew."""
-        return typing.cast(Self, dataclasses.replace(typing.cast(Any, self), **changes))
+        """Return a copy with some fields changed, checked anew."""
+        return dataclasses.replace(self, **changes)
 
 
-def _read(name: str, hint: Any, value: Any) -> Any:
-    options = [hint]
+def _options(hint: Any) -> list[Any]:
     if typing.get_origin(hint) in (typing.Union, python_types.UnionType):
-        options = list(typing.get_args(hint))
-    for option in options:
-        if isinstance(option, type) and issubclass(option, Config) and isinstance(value, dict):
-            return option.from_dict(value)
+        return list(typing.get_args(hint))
+    return [hint]
+
+
+def _read(name: str, hint: Any, value: Any, before: Any) -> Any:
+    for option in _options(hint):
+        if isinstance(option, type) and issubclass(option, Config) and isinstance(value, Mapping):
+            return (before if isinstance(before, option) else option()).updated(value)
         if option is float and isinstance(value, int) and not isinstance(value, bool):
             return float(value)
         kind = str if typing.get_origin(option) is Literal else option
         truth_for_number = kind is int and isinstance(value, bool)
         if isinstance(kind, type) and isinstance(value, kind) and not truth_for_number:
             return value
-    raise InputError(f"{name}: expected {hint}, found {value!r}")
+    raise InputError(f"{name}: expected {_words(hint)}, found {value!r}")
+
+
+def _words(hint: Any) -> str:
+    names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+    words = []
+    for option in _options(hint):
+        if typing.get_origin(option) is Literal:
+            words.append("one of " + ", ".join(typing.get_args(option)))
+        elif isinstance(option, type) and issubclass(option, Config):
+            words.append("an object of settings")
+        else:
+            words.append(
+                "null" if option is python_types.NoneType else names.get(option, str(option))
+            )
+    return " or ".join(words)

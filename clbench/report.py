@@ -6,10 +6,13 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clbench.errors import InputError
 from clbench.store.files import write_json
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 SCHEMA = 1
 
@@ -65,6 +68,22 @@ class RunReport:
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary, ready for JSON."""
         return dataclasses.asdict(self)
+
+    def to_frame(self) -> DataFrame:
+        """Return a pandas table of one row: strategy, benchmark, seed, metrics, bytes, seconds."""
+        import pandas
+
+        benchmark = self.config.get("benchmark") or {}
+        row: dict[str, Any] = {
+            "strategy": self.config.get("strategy"),
+            "benchmark": benchmark.get("name"),
+            "seed": self.config.get("seed"),
+            **self.metrics,
+            "memory_bytes": self.memory[-1]["num_bytes"] if self.memory else None,
+        }
+        measured = self.measured.get("seconds") or {}
+        row |= {f"{name}_seconds": value for name, value in measured.items()}
+        return pandas.DataFrame([row])
 
     def save(self, path: Path) -> None:
         """Write ``path`` atomically; nan and infinity become null."""

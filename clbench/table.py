@@ -1,68 +1,110 @@
-"""Third parties' entries of our tables, found by entry points and loaded only when asked for.
+"""Tables: an explicit dictionary of our own entries, and third parties' by entry points.
 
-A table (data sets, benchmarks, ...) is an explicit dictionary; an installed distribution adds to it
-by an entry point in the group ``clbench.<table>`` whose name is the key and whose object the value.
+An installed distribution adds to a table by an entry point in the table's group whose name is the
+key and whose object the entry. It is loaded only when somebody asks for it. `Lazy` lets an entry
+name the code behind it without importing it, so that tables are light to import.
 """
 
 from __future__ import annotations
 
-import difflib
+import importlib
 from collections.abc import Mapping
-from importlib.metadata import EntryPoint, entry_points
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from clbench.errors import InputError
 
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
 T = TypeVar("T")
 
-_SINGULAR = {"strategies": "strategy", "datasets": "data set"}
+
+class Table(dict[str, T]):
+    """Our own entries by name; `find` and `names` know third parties' too."""
+
+    def __init__(self, rows: Mapping[str, T], *, group: str, kind: type[T], what: str) -> None:
+        """Fill the table.
+
+        Args:
+            rows: our own entries.
+            group: entry-point group of third parties' entries, as ``clbench.networks``.
+            kind: what an entry must be an instance of.
+            what: an entry in words, as "network".
+        """
+        super().__init__(rows)
+        self.group, self.kind, self.what = group, kind, what
+
+    def names(self) -> list[str]:
+        """Return our own names in their order, then third parties' in alphabetical order."""
+        return [*self, *sorted(set(self._points()) - set(self))]
+
+    def find(self, name: str) -> T:
+        """Return the entry called ``name``; our own come before third parties'.
+
+        Raises:
+            InputError: no such name (with the nearest one, and all of them), or an entry point
+                that does not load or is something else.
+        """
+        if name in self:
+            return self[name]
+        point = self._points().get(name)
+        if point is None:
+            raise InputError(self._unknown(name))
+        try:
+            entry = point.load()
+        except Exception as error:
+            raise InputError(
+                f"{name}: the entry point {point.value} of {self.group} does not load "
+                f"({type(error).__name__}: {error}); mend or uninstall its distribution"
+            ) from error
+        if not isinstance(entry, self.kind):
+            raise InputError(
+                f"{name}: expected the entry point {point.value} of {self.group} to be a "
+                f"{self.kind.__name__}, found a {type(entry).__name__}"
+            )
+        return entry
+
+    def loaded(self) -> tuple[dict[str, T], list[str]]:
+        """Return every entry that loads, and a line about each that does not."""
+        entries: dict[str, T] = {}
+        faults: list[str] = []
+        for name in self.names():
+            try:
+                entries[name] = self.find(name)
+            except InputError as error:
+                faults.append(str(error))
+        return entries, faults
+
+    def _points(self) -> dict[str, EntryPoint]:
+        # Imported when first needed: it takes as long as all of the configuration.
+        from importlib import metadata
+
+        return {point.name: point for point in metadata.entry_points(group=self.group)}
+
+    def _unknown(self, name: str) -> str:
+        known = self.names()
+        import difflib
+
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        return f"unknown {self.what} {name!r}: expected one of {', '.join(known)}{hint}"
 
 
-def names(table: Mapping[str, T], group: str) -> list[str]:
-    """The table's own names in its order, then third parties' in alphabetical order."""
-    return [*table, *sorted(set(_points(group)) - set(table))]
+class Lazy:
+    """Calls the object at ``module:name``, which is imported by the first call."""
 
+    def __init__(self, place: str) -> None:
+        """Remember the place."""
+        self.place = place
 
-def find(name: str, table: Mapping[str, T], group: str, kind: type[T]) -> T:
-    """The entry called ``name``; the table's own come before third parties'.
+    def load(self) -> Any:
+        """Import the module and return the object."""
+        module, _, name = self.place.partition(":")
+        return getattr(importlib.import_module(module), name)
 
-    Args:
-        name: what the user asked for.
-        table: the table's own entries.
-        group: entry-point group of third parties' entries.
-        kind: what an entry must be an instance of.
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        """Call the object."""
+        return self.load()(*args, **options)
 
-    Raises:
-        InputError: no such name (with the nearest one, and all of them), or an entry point that
-            does not load or is something else.
-    """
-    if name in table:
-        return table[name]
-    point = _points(group).get(name)
-    if point is None:
-        raise InputError(_unknown(name, names(table, group), group))
-    try:
-        entry = point.load()
-    except Exception as error:
-        raise InputError(
-            f"{name}: the entry point {point.value} of {group} does not load "
-            f"({type(error).__name__}: {error}); mend or uninstall its distribution"
-        ) from error
-    if not isinstance(entry, kind):
-        raise InputError(
-            f"{name}: expected the entry point {point.value} of {group} to be a {kind.__name__}, "
-            f"found a {type(entry).__name__}"
-        )
-    return entry
-
-
-def _points(group: str) -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=group)}
-
-
-def _unknown(name: str, known: list[str], group: str) -> str:
-    table = group.rpartition(".")[2]
-    what = _SINGULAR.get(table, table.removesuffix("s"))
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"unknown {what} {name!r}: expected one of {', '.join(known)}{hint}"
+    def __repr__(self) -> str:
+        return f"Lazy({self.place!r})"

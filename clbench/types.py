@@ -5,7 +5,6 @@ Legend of shape suffixes: N images (or slots), C channels, H height, W width, K 
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from clbench.errors import InputError
+from clbench.errors import Diverged, InputError
 from clbench.packing import unpack
 
 # Images come back from a normalised scale in single precision.
@@ -128,6 +127,18 @@ class LabelledImages:
         """Whether every pixel and soft label is a number."""
         return bool(self.images.isfinite().all() and self.labels.isfinite().all())
 
+    def require_finite(self) -> None:
+        """Refuse what a distillation that diverged leaves.
+
+        Raises:
+            Diverged: a pixel or a soft label is nan or infinite.
+        """
+        if not self.is_finite:
+            raise Diverged(
+                "distilling: expected finite pixels and labels, found others; lower the step sizes "
+                "of the distillation (--image-learning-rate)"
+            )
+
     @property
     def num_bytes(self) -> int:
         """Bytes charged to a memory: the images and any soft labels, as stored.
@@ -165,6 +176,12 @@ class LabelledImages:
         images = (self.images.clamp(0, 1) * 255).round().to(torch.uint8)
         return LabelledImages(images, self.labels, self.packing)
 
+    def as_floats(self) -> LabelledImages:
+        """The same with float32 images on the 0..1 scale."""
+        if self.images.dtype == torch.float32:
+            return self
+        return LabelledImages(self.images.float() / 255, self.labels, self.packing)
+
     @staticmethod
     def concatenate(parts: list[LabelledImages]) -> LabelledImages:
         """All parts in order; they must agree in shape, type and packing."""
@@ -176,19 +193,40 @@ class LabelledImages:
             parts[0].packing,
         )
 
+    def to_bytes(self, metadata: dict[str, str] | None = None) -> bytes:
+        """Return a safetensors file's content; ``metadata`` is kept as strings."""
+        from clbench.store.tensors import pack_tensors
+
+        tensors = {"images": self.images, "labels": self.labels}
+        return pack_tensors(tensors, {"packing": str(self.packing), **(metadata or {})})
+
+    @staticmethod
+    def from_bytes(content: bytes) -> tuple[LabelledImages, dict[str, str]]:
+        """Return what `to_bytes` was given: the images and the metadata.
+
+        Raises:
+            ValueError: something else; an `InputError` where pixels or labels are none.
+        """
+        from clbench.store.tensors import unpack_tensors
+
+        tensors, metadata = unpack_tensors(content)
+        try:
+            packing = int(metadata["packing"])
+            loaded = LabelledImages(tensors["images"], tensors["labels"], packing)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"no set ({error})") from None
+        if not loaded.is_finite or not loaded._on_scale:
+            raise Diverged(
+                "expected pixels from 0 to 1 and finite labels, found others: a distillation that "
+                "diverged? distil it anew with a smaller step size"
+            )
+        return loaded, metadata
+
     def save(self, path: Path, metadata: dict[str, str] | None = None) -> None:
         """Write a safetensors file atomically; ``metadata`` is kept as strings."""
-        from safetensors.torch import save
-
         from clbench.store.files import write_bytes
 
-        tensors = {
-            "images": self.images.cpu().contiguous(),
-            "labels": self.labels.cpu().contiguous(),
-        }
-        described = json.dumps({"packing": str(self.packing), **(metadata or {})}, sort_keys=True)
-        # One key only: safetensors writes several in no fixed order.
-        write_bytes(path, save(tensors, {"clbench": described}))
+        write_bytes(path, self.to_bytes(metadata))
 
     @staticmethod
     def load(path: Path) -> tuple[LabelledImages, dict[str, str]]:
@@ -197,32 +235,20 @@ class LabelledImages:
         Raises:
             InputError: no such file, not a file that `save` wrote, or pixels that are none.
         """
-        from safetensors import SafetensorError
-        from safetensors.torch import load
-
         try:
             # As bytes, since safetensors opens no file whose name is not UTF-8.
-            content = path.read_bytes()
-            tensors = load(content)
-            header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-            metadata = json.loads(header["__metadata__"]["clbench"])
-            images, labels = tensors["images"], tensors["labels"]
-            loaded = LabelledImages(images, labels, int(metadata["packing"]))
+            return LabelledImages.from_bytes(path.read_bytes())
         except FileNotFoundError:
             raise InputError(
                 f"no such file: {path}; `clbench distill --output {path}` makes one"
             ) from None
-        except (SafetensorError, OSError, KeyError, ValueError) as error:
+        except Diverged as error:
+            raise InputError(f"{path}: {error}") from None
+        except (OSError, ValueError) as error:
             raise InputError(
                 f"expected a set written by clbench in {path}, found something else ({error}); "
                 "make one with `clbench distill`"
             ) from None
-        if not loaded.is_finite or not loaded._on_scale:
-            raise InputError(
-                f"{path}: expected pixels from 0 to 1 and finite labels, found others: a "
-                "distillation that diverged? distil it anew with a smaller step size"
-            )
-        return loaded, metadata
 
     @property
     def _on_scale(self) -> bool:

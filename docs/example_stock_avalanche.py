@@ -3,7 +3,7 @@
 import torch
 
 from clbench.benchmarks import make_benchmark
-from clbench.config import BenchmarkConfig, DistillationConfig, NetworkConfig
+from clbench.config import BenchmarkConfig, DistillationConfig, MatchingSettings, NetworkConfig
 from clbench.memory import DistilledMemory
 
 from avalanche.models import SimpleMLP  # isort: skip  (importing clbench.memory prepares Avalanche)
@@ -13,7 +13,8 @@ from avalanche.training.supervised import Naive  # isort: skip
 torch.manual_seed(0)
 benchmark = make_benchmark(BenchmarkConfig("split_mnist5k"))
 network = NetworkConfig("convnet", width=16, depth=3)
-datadam = DistillationConfig("datadam", network, num_networks=2)  # a real run takes 80 or more
+short = MatchingSettings(num_networks=2)  # a real run takes 80 or more
+datadam = DistillationConfig("datadam", network, settings=short)
 memory = DistilledMemory(datadam, benchmark.spec, images_per_class=10)
 model = SimpleMLP(num_classes=10, hidden_size=400, drop_rate=0)
 strategy = Naive(

@@ -5,10 +5,8 @@ Importing this package is light; Avalanche is loaded by the first `build` or `ma
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 if __name__ != "clbench.strategies":
     raise ImportError(
@@ -16,9 +14,9 @@ if __name__ != "clbench.strategies":
         "would hold other classes: import clbench.strategies"
     )
 
-from clbench import table as plugins
 from clbench.config import RunConfig
-from clbench.types import ImageSpec
+from clbench.strategies.reading import read_config, resolved
+from clbench.strategies.table import STRATEGIES, StrategyInfo, distiller_of
 
 if TYPE_CHECKING:
     import torch
@@ -26,67 +24,17 @@ if TYPE_CHECKING:
     from clbench.distillation import OnUpdate
     from clbench.memory import ImageMemory
     from clbench.strategies.learner import TensorLearner
+    from clbench.types import ImageSpec
 
-Memory = Literal["random", "reservoir", "herding", "dm", "datadam", "pad"]
-Training = Literal["naive", "cumulative", "replay", "gdumb"]
-
-GROUP = "clbench.strategies"
-
-
-@dataclass(frozen=True)
-class StrategyInfo:
-    """One row of the table.
-
-    Attributes:
-        name: key of the table.
-        summary: one line.
-        memory: what fills the memory: "reservoir", or the name of a distiller; None without memory.
-        training: "naive" (current data), "cumulative" (all data so far), "replay" (current data and
-            memory in one batch), "gdumb" (a fresh learner on the memory alone).
-        make: a third party's own composition, called as ``make(config, spec, device=...,
-            memory=..., plugins=..., evaluator=...)`` for a
-            `clbench.strategies.learner.TensorLearner`; None for ours.
-    """
-
-    name: str
-    summary: str
-    memory: str | None
-    training: Training
-    make: Callable[..., TensorLearner] | None = None
-
-
-_MEMORIES: dict[str, tuple[Memory, str]] = {
-    "random": ("random", "random real images of each class"),
-    "reservoir": ("reservoir", "a uniform sample of the stream (Vitter 1985)"),
-    "herding": ("herding", "real images near the class mean (Welling 2009; Rebuffi et al. 2017)"),
-    "dm": ("dm", "images distilled by distribution matching (Zhao & Bilen 2023)"),
-    "dam": ("datadam", "images distilled by DataDAM (Sajedi et al. 2023)"),
-    "pad": ("pad", "images distilled by trajectory matching (Li et al. 2024)"),
-}
-
-
-def _rows() -> list[StrategyInfo]:
-    rows = [
-        StrategyInfo("naive", "current data only: the lower bound", None, "naive"),
-        StrategyInfo("cumulative", "all data so far: the upper bound", None, "cumulative"),
-    ]
-    for name, (memory, what) in _MEMORIES.items():
-        replay, gdumb = f"replay of {what}", f"fresh learner (GDumb 2020) on {what}"
-        rows.append(StrategyInfo(f"{name}_replay", replay, memory, "replay"))
-        rows.append(StrategyInfo(f"{name}_gdumb", gdumb, memory, "gdumb"))
-    return rows
-
-
-STRATEGIES: dict[str, StrategyInfo] = {row.name: row for row in _rows()}
-
-
-def find_strategy(name: str) -> StrategyInfo:
-    """The strategy called ``name``, ours or a third party's (entry points ``clbench.strategies``).
-
-    Raises:
-        InputError: no such strategy, with the nearest name.
-    """
-    return plugins.find(name, STRATEGIES, GROUP, StrategyInfo)
+__all__ = [
+    "STRATEGIES",
+    "StrategyInfo",
+    "build",
+    "distiller_of",
+    "make_memory",
+    "read_config",
+    "resolved",
+]
 
 
 def make_memory(

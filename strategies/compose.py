@@ -12,13 +12,14 @@ from clbench.config import RunConfig
 from clbench.distillation import OnUpdate
 from clbench.errors import InputError
 from clbench.memory import DistilledMemory, ImageMemory, ReservoirMemory
-from clbench.strategies import StrategyInfo, find_strategy
 from clbench.strategies.learner import (
     CumulativeLearner,
     GDumbLearner,
     MemoryReplay,
     TensorLearner,
 )
+from clbench.strategies.reading import resolved
+from clbench.strategies.table import RESERVOIR, STRATEGIES, StrategyInfo
 from clbench.types import ImageSpec
 
 
@@ -31,7 +32,7 @@ def make_memory(
     on_update: OnUpdate | None,
 ) -> ImageMemory | None:
     """See `clbench.strategies.make_memory`."""
-    kind = find_strategy(config.strategy).memory
+    kind = STRATEGIES.find(config.strategy).memory
     if kind is None:
         return None
     options: dict[str, Any] = {
@@ -41,11 +42,15 @@ def make_memory(
         "storage": config.memory.storage,
         "seed": config.seed,
     }
-    if kind == "reservoir":
+    if kind == RESERVOIR:
         return ReservoirMemory(spec, **options)
-    distillation = config.distillation.replace(distiller=kind)
     return DistilledMemory(
-        distillation, spec, device=device, cache=cache, on_update=on_update, **options
+        resolved(config).distillation,
+        spec,
+        device=device,
+        cache=cache,
+        on_update=on_update,
+        **options,
     )
 
 
@@ -59,7 +64,7 @@ def build(
     evaluator: Any = None,
 ) -> TensorLearner:
     """See `clbench.strategies.build`."""
-    info = find_strategy(config.strategy)
+    info = STRATEGIES.find(config.strategy)
     _check_memory(info, memory)
     if info.make is not None:
         made = info.make(

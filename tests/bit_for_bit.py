@@ -44,7 +44,9 @@ COMMANDS: dict[str, str] = {
     **{f"run-{name}": f"{_RUN} --strategy {name}" for name in STRATEGIES},
     "run-packed": f"{_RUN} --strategy dam_replay --packing 2 --seed 1",
     "run-float32": f"{_RUN} --strategy dm_replay --storage float32 --shuffle-classes --seed 2",
-    "run-bytes": f"{_RUN} --strategy herding_replay --memory-bytes 20000 --validation-fraction 0.2",
+    "run-bytes": f"{_RUN} --strategy herding_replay --validation-fraction 0.2".replace(
+        "--images-per-class 2", "--memory-bytes 20000"
+    ),
     "run-easy": f"{_RUN} --strategy dam_replay --initialisation easy --matched-layers deep",
     "run-trained": f"{_RUN} --strategy dm_gdumb --network-steps 2 --resample --optimizer adam",
     "run-no-start": f"{_RUN} --strategy pad_replay --matched-start none --no-soft-labels",

@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from clbench.config import DistillationConfig
-from clbench.distillation import DISTILLERS, DistillerInfo, OnUpdate, Update, Workload
-from clbench.distillation.selection import RandomSelection
-from clbench.strategies import STRATEGIES, StrategyInfo
+from clbench.distillation import DISTILLERS, DistillerInfo, Job, Update, Workload
+from clbench.distillation.selection.distiller import RandomSelection
 from clbench.types import ImageSpec, LabelledImages
 
 LOSSES = (0.75, 0.5, 0.25)
@@ -29,32 +28,15 @@ class Telling:
     def __init__(self, config: DistillationConfig | None = None) -> None:
         self.known: list[LabelledImages | None] = []
 
-    def distill(
-        self,
-        real: LabelledImages,
-        spec: ImageSpec,
-        *,
-        images_per_class: int,
-        packing: int,
-        generator: torch.Generator,
-        device: torch.device,
-        on_update: OnUpdate | None = None,
-        known: LabelledImages | None = None,
-    ) -> LabelledImages:
-        self.known.append(known)
-        chosen = RandomSelection().distill(
-            real,
-            spec,
-            images_per_class=images_per_class,
-            packing=packing,
-            generator=generator,
-            device=device,
-        )
-        certain = torch.nn.functional.one_hot(chosen.labels, spec.num_classes).float()
-        made = LabelledImages(chosen.images, 0.9 * certain + 0.1 / spec.num_classes, packing)
-        if on_update is not None:
-            for update in self._updates(made, len(real.classes) == 1 and known is None):
-                on_update(update)
+    def distill(self, job: Job) -> LabelledImages:
+        self.known.append(job.known)
+        chosen = RandomSelection().distill(job)
+        num_classes = job.spec.num_classes
+        certain = torch.nn.functional.one_hot(chosen.labels, num_classes).float()
+        made = LabelledImages(chosen.images, 0.9 * certain + 0.1 / num_classes, job.packing)
+        if job.on_update is not None:
+            for update in self._updates(made, len(job.real.classes) == 1 and job.known is None):
+                job.on_update(update)
         return made
 
     @staticmethod
@@ -81,11 +63,5 @@ class Telling:
 
 def register(monkeypatch: pytest.MonkeyPatch) -> None:
     """Put the distiller ``telling`` and its two strategies into the tables for one test."""
-    info = DistillerInfo(Telling, "tells all", "here", needs_network=True)
+    info = DistillerInfo(Telling, "tells all", "here", needs_network=True, prefix="telling")
     monkeypatch.setitem(DISTILLERS, "telling", info)
-    monkeypatch.setitem(
-        STRATEGIES, "telling_replay", StrategyInfo("telling_replay", "-", "telling", "replay")
-    )
-    monkeypatch.setitem(
-        STRATEGIES, "telling_gdumb", StrategyInfo("telling_gdumb", "-", "telling", "gdumb")
-    )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 MAX_LINES = 500
+MAX_PARAMETERS, LONG, MAX_LONG = 8, 60, 7
 SOURCES = [
     file
     for folder in ("clbench", "strategies", "benchmarks")
@@ -36,7 +38,41 @@ def test_modules_stay_short(folder: str) -> None:
     assert {name: num for name, num in lengths.items() if num > MAX_LINES} == {}
 
 
-@pytest.mark.parametrize("module", ["clbench", "clbench.cli"])
+def functions() -> dict[str, ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Every function of the sources, methods and inner ones too, by file, line and name."""
+    return {
+        f"{file.relative_to(ROOT)}:{node.lineno} {node.name}": node
+        for file in SOURCES
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+
+
+def test_functions_take_few_parameters() -> None:
+    found = {}
+    for name, node in functions().items():
+        given = node.args
+        named = [*given.posonlyargs, *given.args, *given.kwonlyargs]
+        found[name] = len(named) + (given.vararg is not None) + (given.kwarg is not None)
+    assert len(found) > 500, "no sources found"
+    assert {name: num for name, num in found.items() if num > MAX_PARAMETERS} == {}
+
+
+def test_few_functions_are_long() -> None:
+    lengths = {
+        name: (node.end_lineno or node.lineno) - node.lineno + 1
+        for name, node in functions().items()
+    }
+    long = {name: num for name, num in lengths.items() if num > LONG}
+    assert len(long) <= MAX_LONG, long
+
+
+TABLES = [f"clbench.{part}.table" for part in ("distillation", "networks", "evaluation")]
+
+
+@pytest.mark.parametrize(
+    "module", ["clbench", "clbench.cli", "clbench.config", "clbench.strategies", *TABLES]
+)
 def test_importing_is_light(module: str) -> None:
     heavy = {"torch", "torchvision", "avalanche", "matplotlib", "scipy", "numpy"}
     code = f"import sys, {module}; print(*sorted({heavy!r} & set(sys.modules)))"

@@ -10,16 +10,21 @@ from clbench import config
 from clbench.cli.build_config import build_config
 from clbench.config import (
     BenchmarkConfig,
+    CrossArchitectureSettings,
+    DifficultySettings,
     DistillationConfig,
-    ExpertConfig,
+    ExpertSettings,
     LearnerConfig,
+    MatchingSettings,
     MemoryConfig,
     NetworkConfig,
     RunConfig,
     SetTrainingConfig,
-    TrajectoryConfig,
+    TrajectorySettings,
 )
+from clbench.distillation import DISTILLERS
 from clbench.errors import InputError
+from tests.distilling import distillation
 
 ALL = [
     value
@@ -34,17 +39,21 @@ CHANGED = RunConfig(
     benchmark=BenchmarkConfig("split_kmnist", 3, True, 0.1, 100),
     learner=LearnerConfig(NetworkConfig("convnet", 32, 2, "batch", "sigmoid", "max"), "adam"),
     memory=MemoryConfig(3, 10_000, 2, "float32"),
-    distillation=DistillationConfig(
+    distillation=distillation(
+        "pad",
         network=NetworkConfig(norm="none"),
-        momentum=0.0,
-        trajectory=TrajectoryConfig(30, soft_labels=False, experts=ExpertConfig(7, epochs=3)),
+        num_updates=30,
+        soft_labels=False,
+        experts={"num_experts": 7, "epochs": 3},
+        start={"momentum": 0.0},
     ),
     set_training=SetTrainingConfig(epochs=5),
+    evaluations={"cross_architecture": CrossArchitectureSettings("mlp", num_networks=2)},
 )
 
 
 def test_all_configurations_are_known_here() -> None:
-    assert len(ALL) == 10
+    assert len(ALL) == 16
 
 
 @pytest.mark.parametrize("kind", ALL)
@@ -115,24 +124,27 @@ def test_wrong_types_are_refused(kind: Any, values: dict[str, Any]) -> None:
         (SetTrainingConfig, "epochs", 0, 1),
         (SetTrainingConfig, "weight_decay", float("inf"), 0.0),
         (DistillationConfig, "initialisation", "zeros", "noise"),
-        (DistillationConfig, "num_networks", 0, 1),
-        (DistillationConfig, "network_steps", -1, 0),
-        (DistillationConfig, "attention_power", 0.0, 4.0),
+        (MatchingSettings, "num_networks", 0, 1),
+        (MatchingSettings, "network_steps", -1, 0),
+        (MatchingSettings, "attention_power", 0.0, 4.0),
+        (MatchingSettings, "images_per_pass", 0, 1),
         (DistillationConfig, "precision", "float16", "bfloat16"),
-        (ExpertConfig, "num_experts", 0, 1),
-        (ExpertConfig, "snapshots_per_epoch", 0, 1),
-        (ExpertConfig, "initial_ratio", 1.5, 1.0),
-        (ExpertConfig, "addition_end", 0.0, 0.1),
-        (ExpertConfig, "seed", -1, 0),
-        (TrajectoryConfig, "student_steps", 0, 1),
-        (TrajectoryConfig, "batch_synthetic", 0, 1),
-        (TrajectoryConfig, "mask_ratio", 1.0, 0.75),
-        (TrajectoryConfig, "initial_last_start", 1, 2),
-        (TrajectoryConfig, "last_start", 10, 9),
-        (TrajectoryConfig, "step_size", 0.0, 0.1),
-        (TrajectoryConfig, "learning_rate", 0.0, 0.02),
-        (TrajectoryConfig, "decay", "linear", "none"),
-        (TrajectoryConfig, "matched_start", "real", "dm"),
+        (DifficultySettings, "num_difficulty_networks", 0, 1),
+        (DifficultySettings, "learning_rate", 0.0, 0.1),
+        (ExpertSettings, "num_experts", 0, 1),
+        (ExpertSettings, "snapshots_per_epoch", 0, 1),
+        (ExpertSettings, "initial_ratio", 1.5, 1.0),
+        (ExpertSettings, "addition_end", 0.0, 0.1),
+        (ExpertSettings, "seed", -1, 0),
+        (TrajectorySettings, "student_steps", 0, 1),
+        (TrajectorySettings, "batch_synthetic", 0, 1),
+        (TrajectorySettings, "mask_ratio", 1.0, 0.75),
+        (TrajectorySettings, "initial_last_start", 1, 2),
+        (TrajectorySettings, "last_start", 10, 9),
+        (TrajectorySettings, "step_size", 0.0, 0.1),
+        (TrajectorySettings, "learning_rate", 0.0, 0.02),
+        (TrajectorySettings, "decay", "linear", "none"),
+        (TrajectorySettings, "matched_start", "real", "dm"),
         (MemoryConfig, "images_per_class", 0, 1),
         (MemoryConfig, "capacity_bytes", -5, 1),
         (MemoryConfig, "packing", 0, 2),
@@ -150,20 +162,65 @@ def test_ranges(kind: Any, field: str, bad: Any, good: Any) -> None:
 
 
 def test_the_last_start_leaves_the_expert_snapshots_to_come() -> None:
-    experts = ExpertConfig(epochs=2, snapshots_per_epoch=3)
+    experts = ExpertSettings(epochs=2, snapshots_per_epoch=3)
     there = experts.num_snapshots(100)
-    TrajectoryConfig(last_start=4, expert_snapshots=3, experts=experts).check_snapshots(there)
+    TrajectorySettings(last_start=4, expert_snapshots=3, experts=experts).check_snapshots(there)
     with pytest.raises(InputError, match=r"last_start: .* at most 6, .* found 7"):
-        TrajectoryConfig(last_start=5, expert_snapshots=3).check_snapshots(there)
+        TrajectorySettings(last_start=5, expert_snapshots=3).check_snapshots(there)
 
 
 def test_small_experiences_are_shown_as_often_as_large_ones() -> None:
-    experts = ExpertConfig()
+    experts = ExpertSettings()
     assert [experts.num_epochs(n) for n in (60_000, 12_000, 800, 10**6)] == [1, 3, 38, 1]
     assert [experts.num_difficulty_epochs(n) for n in (60_000, 12_000, 800)] == [1, 1, 15]
     assert {experts.num_snapshots(n) for n in (60_000, 800)} == {10}
-    assert ExpertConfig(epochs=4, snapshots_per_epoch=3).num_snapshots(60_000) == 12
-    assert ExpertConfig(snapshots_per_epoch=3).num_snapshots(15_000) == 6
+    assert ExpertSettings(epochs=4, snapshots_per_epoch=3).num_snapshots(60_000) == 12
+    assert ExpertSettings(snapshots_per_epoch=3).num_snapshots(15_000) == 6
+
+
+def test_a_distillation_has_the_settings_of_its_method() -> None:
+    """With defaults of the method's row, and no others."""
+    for name, row in DISTILLERS.items():
+        assert DistillationConfig(name).settings == row.settings
+        assert DistillationConfig.from_dict({"distiller": name}).settings == row.settings
+        assert DistillationConfig().updated({"distiller": name}).settings == row.settings
+    with pytest.raises(InputError, match="settings: expected MatchingSettings of dm, found 'Traj"):
+        DistillationConfig("dm", settings=TrajectorySettings())
+    with pytest.raises(InputError, match="unknown distiller 'datadan'.* mean 'datadam'"):
+        DistillationConfig("datadan")
+    with pytest.raises(AssertionError, match="datadam has other settings"):
+        DistillationConfig().own(TrajectorySettings)
+
+
+def test_another_distiller_keeps_what_both_know_and_loses_nothing_unsaid() -> None:
+    shared = NetworkConfig("convnet", width=8)
+    mine = distillation("datadam", network=shared, num_networks=3)
+    assert mine.for_distiller("datadam") is mine
+    assert mine.for_distiller("dm") == distillation("dm", network=shared, num_networks=3)
+    assert mine.for_distiller("random") == DistillationConfig("random", network=shared)
+    with pytest.raises(InputError, match="found MatchingSettings of datadam with num_networks"):
+        mine.for_distiller("pad")
+    plain = DistillationConfig(network=shared)
+    assert plain.for_distiller("pad") == DistillationConfig("pad", network=shared)
+    # mtt has defaults of its own: what was changed goes along, what was not does not.
+    deep = distillation("pad", num_updates=7, experts={"epochs": 9})
+    assert deep.for_distiller("mtt") == distillation("mtt", num_updates=7, experts={"epochs": 9})
+
+
+def test_a_preset_is_laid_over_the_defaults() -> None:
+    mine = distillation("datadam", num_networks=3, initialisation="noise")
+    assert mine.with_preset("amortised") == DistillationConfig("datadam")
+    paper = mine.with_preset("paper")
+    assert paper.network.norm == "batch" and paper.own(MatchingSettings).num_networks == 20000
+    # One of the start leaves the trajectories as they were told.
+    pad = distillation("pad", num_updates=7, num_networks=3).with_preset("course")
+    settings, course = pad.own(TrajectorySettings), mine.with_preset("course")
+    assert (pad.network, settings.start) == (course.network, course.settings)
+    assert settings == TrajectorySettings(num_updates=7, start=settings.start)
+    with pytest.raises(InputError, match=r"--loop: expected a preset of datadam .*, found 'pad_ci"):
+        mine.with_preset("pad_cifar10_ipc1")
+    with pytest.raises(InputError, match=r"--loop: expected a preset of random \(none\)"):
+        DistillationConfig("random").with_preset("paper")
 
 
 def test_replacing_checks_anew() -> None:
@@ -176,10 +233,10 @@ def test_replacing_checks_anew() -> None:
 
 @pytest.mark.parametrize("images_per_class", [1, 10, 50])
 def test_cifar10_presets_are_the_papers_loop(images_per_class: int) -> None:
-    config = build_config(
+    chosen = build_config(
         RunConfig(strategy="pad_replay"), {}, loop=f"pad_cifar10_ipc{images_per_class}"
     )
-    t = config.distillation.trajectory
+    t = chosen.distillation.own(TrajectorySettings)
     assert (t.learning_rate, t.decay, t.matched_start) == (1000.0, "none", "none")
     assert not t.normalise_gradient
     assert (t.student_steps, t.expert_snapshots, t.batch_synthetic) == (80, 2, None)

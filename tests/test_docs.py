@@ -5,7 +5,6 @@ from __future__ import annotations
 import configparser
 import dataclasses
 import doctest
-import importlib
 import json
 import os
 import re
@@ -25,15 +24,13 @@ import torch
 from click.testing import CliRunner
 from torch.nn.utils import parameters_to_vector
 
-from clbench import benchmarks, data, networks, strategies
-from clbench import table as plugins
-from clbench.cli.build_config import LOOPS, build_config
+from clbench import benchmarks, data, strategies
+from clbench.cli.build_config import build_config
 from clbench.cli.group import cli
-from clbench.cli.sets import base_config
 from clbench.config import BenchmarkConfig, RunConfig
-from clbench.distillation import make_distiller
+from clbench.distillation import DISTILLERS, DistillationConfig, Job, make_distiller
 from clbench.measuring.metrics import all_metrics, two_class_metrics
-from clbench.networks import NetworkInfo
+from clbench.networks import NETWORKS
 from clbench.report import RunReport
 
 ROOT = Path(__file__).parent.parent
@@ -109,7 +106,7 @@ def test_the_example_is_quoted_as_it_stands() -> None:
 
 
 def test_the_packages_tour_runs_in_five_seconds(one_thread: None) -> None:
-    import clbench.run  # noqa: F401  (Avalanche's import is not the tour's to answer for)
+    import clbench.run.loop  # noqa: F401  (Avalanche's import is not the tour's to answer for)
 
     start = time.process_time()
     result = doctest.testmod(clbench)
@@ -136,6 +133,18 @@ def test_the_block_on_measuring_runs(
     assert capsys.readouterr().out == f"{report.metrics['average_accuracy']} 78400\n"
 
 
+def test_the_page_on_python_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None
+) -> None:
+    """Its blocks in one namespace, as the cells of a notebook."""
+    monkeypatch.chdir(tmp_path)
+    cells: dict[str, Any] = {}
+    for code in blocks(DOCS / "python.md", "python"):
+        exec(code, cells)
+    assert set(cells["table"]["strategy"]) == {"dam_replay", "random_replay"}
+    assert (tmp_path / "set.safetensors").exists() and cells["one"].data == "mnist5k"
+
+
 def test_measuring_names_every_field_and_metric() -> None:
     text = (DOCS / "measuring.md").read_text()
     named = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
@@ -150,9 +159,10 @@ def test_papers_shows_the_presets_of_the_loop() -> None:
     text = page.partition("### The three loops")[2]
     rows = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", text.partition("##")[0], re.MULTILINE))
     shown_loops = ("amortised", "paper", "course")
-    assert set(LOOPS) == {*shown_loops, "course_pad", *(f"pad_cifar10_ipc{n}" for n in (1, 10, 50))}
+    presets = {name for row in DISTILLERS.values() for name in row.presets}
+    assert presets == {*shown_loops, "course_pad", *(f"pad_cifar10_ipc{n}" for n in (1, 10, 50))}
     assert all(f"`--loop {name}`" in page for name in ("course_pad", "pad_cifar10_ipc1"))
-    bases = [build_config(RunConfig(), {}, loop=loop).distillation for loop in shown_loops]
+    bases = [DistillationConfig().with_preset(loop).settings for loop in shown_loops]
     for name, cells in rows.items():
         for cell, config in zip(cells.split(" | "), bases, strict=True):
             value = getattr(config, name)
@@ -268,21 +278,21 @@ def parsed(arguments: list[str]) -> tuple[str, dict[str, Any]]:
 
 @pytest.mark.parametrize(("page", "arguments"), named(PAGES, commands))
 def test_a_quoted_command_would_run(page: Path, arguments: list[str]) -> None:
+    if page == EXTENDING:
+        return  # names and options of its own; its commands are run below
     try:
         command, values = parsed(arguments)
     except click.exceptions.Exit as left:  # --help, --version
         assert left.exit_code == 0
         return
     own = {k: v for k, v in values.items() if "__" in k or k in ("strategy", "seed", "device")}
-    base = RunConfig() if command == "run" else base_config()
-    config = build_config(base, own, loop=values.get("loop"))
-    if page == EXTENDING:
-        return  # names of its own; its commands are run below
+    own = {k: v for k, v in own.items() if not k.startswith(("settings__", "evaluations__"))}
+    config = build_config(RunConfig(), own, loop=values.get("loop"))
     baselines = values["baseline"] if command == "run" else ()
     for name in (config.strategy, *baselines):
-        strategies.find_strategy(name)
+        strategies.STRATEGIES.find(name)
     for name in (config.learner.network.name, config.distillation.network.name):
-        plugins.find(name, networks.NETWORKS, networks.GROUP, NetworkInfo)
+        NETWORKS.find(name)
     benchmarks.info(config.benchmark.name)
     make_distiller(config.distillation)
     names = (values.get("data_set"), values.get("name"), *values.get("names", ()))
@@ -320,8 +330,14 @@ def extras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None) ->
     work.mkdir()
     monkeypatch.chdir(work)
     monkeypatch.syspath_prepend(str(site))
+    _forget("clbench.cli.run", "clbench.cli.distill", "clbench.cli.evaluate")
     yield site
-    for name in [m for m in sys.modules if m.partition(".")[0] == "clbench_extras"]:
+    _forget("clbench_extras", "clbench.cli.run", "clbench.cli.distill", "clbench.cli.evaluate")
+
+
+def _forget(*names: str) -> None:
+    """Let modules be imported anew: a command's options are read off the tables at its import."""
+    for name in [m for m in sys.modules if m.startswith(names)]:
         del sys.modules[name]
 
 
@@ -330,7 +346,14 @@ def test_every_group_of_entry_points_is_shown(extras: Path) -> None:
     groups = set(project["entry-points"])
     assert groups == {
         f"clbench.{table}"
-        for table in ("distillers", "datasets", "benchmarks", "networks", "strategies")
+        for table in (
+            "distillers",
+            "datasets",
+            "benchmarks",
+            "networks",
+            "strategies",
+            "evaluations",
+        )
     }
     listed = re.findall(r"^\| `(clbench\.\w+)` \|", EXTENDING.read_text(), re.MULTILINE)
     assert set(listed) == groups
@@ -346,6 +369,8 @@ def output(*arguments: str) -> str:
 def test_the_extensions_work(extras: Path) -> None:
     shown = {arguments[0]: output(*arguments) for arguments in commands(EXTENDING)}
     assert "means_replay" in shown["list"] and "ewc" in shown["list"]
+    assert "brightness of each set" in shown["evaluate"]
+    assert "--group-means-sharpen X" in output("run", "--help-all")
     reports = {
         path.parent.name: json.loads(path.read_text()) for path in Path("runs").rglob("report.json")
     }
@@ -357,8 +382,13 @@ def test_the_extensions_work(extras: Path) -> None:
     (random,) = Path("runs").glob("*/*/random_replay/memory/exp_4.safetensors")
     assert means.read_bytes() != random.read_bytes()
     assert reports["ewc"]["memory"] == []
+    own = [reports[n]["config"]["distillation"]["settings"] for n in ("means_replay",)]
+    assert own == [{"sharpen": 0.0, "largest": 50}]
+    assert 0 < reports["dam_replay-seed0"]["evaluations"]["brightness"]["memory"] < 1
     (result,) = Path("sets").glob("*.json")
-    scores = {row["name"]: row["accuracy_mean"] for row in json.loads(result.read_text())["scores"]}
+    made = json.loads(result.read_text())
+    assert made["distillation"]["settings"] == {"sharpen": 0.2, "largest": None}
+    scores = {row["name"]: row["accuracy_mean"] for row in made["scores"]}
     assert set(scores) == {"group_means", "random real"} and min(scores.values()) > 0.3
 
 
@@ -379,15 +409,10 @@ def test_the_shown_strategy_holds_weights_back(extras: Path) -> None:
 
 @pytest.mark.parametrize("packing", [1, 2])
 def test_the_shown_distiller_averages_its_groups(extras: Path, packing: int) -> None:
-    make = importlib.import_module("clbench_extras.distiller").GroupMeans
     digits = data.load("digits8x8")
-    made = make().distill(
-        digits.train,
-        digits.spec,
-        images_per_class=1,
-        packing=packing,
-        generator=torch.Generator().manual_seed(0),
-        device=torch.device("cpu"),
+    rng = torch.Generator().manual_seed(0)
+    made = make_distiller(DistillationConfig("group_means")).distill(
+        Job(digits.train, digits.spec, 1, rng, packing=packing)
     )
     assert made.classes == tuple(range(10)) and made.images.shape == (10, 1, 8, 8)
     zeros = digits.train.of_class(0).images.float() / 255

@@ -30,16 +30,16 @@ def _lines(text: str) -> list[str]:
     return [line for line in text.split("\n") if line and not line.startswith("#")]
 
 
-def _sources() -> set[str]:
+def _sources(pattern: str = "*.py") -> set[str]:
     """Where every module has to be once it is installed."""
     own = {
         file.relative_to(ROOT).as_posix()
-        for file in (ROOT / "clbench").rglob("*.py")
+        for file in (ROOT / "clbench").rglob(pattern)
         if not any((ROOT / "clbench" / name) in file.parents for name in MAPPED)
     }
     for name in MAPPED:
         own |= {
-            "clbench/" + file.relative_to(ROOT).as_posix() for file in (ROOT / name).rglob("*.py")
+            "clbench/" + file.relative_to(ROOT).as_posix() for file in (ROOT / name).rglob(pattern)
         }
     return own
 
@@ -74,7 +74,8 @@ def test_folder_is_reached_below_clbench_only(name: str) -> None:
 def without_links(tmp_path: Path) -> Path:
     """A tree as git writes it where core.symlinks is false: the links are text files."""
     (tmp_path / "clbench").mkdir()
-    shutil.copy(ROOT / "clbench" / "__init__.py", tmp_path / "clbench")
+    for name in ("__init__.py", "__init__.pyi"):
+        shutil.copy(ROOT / "clbench" / name, tmp_path / "clbench")
     for name in MAPPED:
         (tmp_path / "clbench" / name).write_text(f"../{name}")
         (tmp_path / name).mkdir()
@@ -142,7 +143,7 @@ def _names(requirements: list[str]) -> set[str]:
 
 def test_constraints_pin_what_is_required(settings: configparser.ConfigParser) -> None:
     constraints = _lines((ROOT / "constraints.txt").read_text())
-    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9a-z.]+", line) for line in constraints)
+    assert all(re.fullmatch(r"[a-z0-9_-]+==[0-9a-z.]+", line) for line in constraints)
     required = _names(_lines(settings["options"]["install_requires"]))
     test = _names(_lines(settings["options.extras_require"]["test"]))
     assert _names(constraints) == (required | test) - {"setuptools"}
@@ -222,7 +223,9 @@ def test_wheel_from_the_sdist_holds_everything(built: Path) -> None:
         (metadata,) = (archive.read(n).decode() for n in names if n.endswith("/METADATA"))
         (points,) = (archive.read(n).decode() for n in names if n.endswith("/entry_points.txt"))
     assert {name for name in names if name.endswith(".py")} == _sources()
-    assert "clbench/py.typed" in names
+    stubs = _sources("*.pyi")
+    assert {name for name in names if name.endswith(".pyi")} == stubs, "packages load by them"
+    assert "clbench/__init__.pyi" in stubs and "clbench/py.typed" in names
     assert {name.partition("/")[0] for name in names} == {
         "clbench",
         f"clbench-{clbench.__version__}.dist-info",

@@ -11,17 +11,20 @@ from clbench.benchmarks import BENCHMARKS, Benchmark, BenchmarkInfo, make_benchm
 from clbench.config import (
     BenchmarkConfig,
     DistillationConfig,
-    ExpertConfig,
     LearnerConfig,
+    MatchingSettings,
     MemoryConfig,
     NetworkConfig,
     RunConfig,
     SetTrainingConfig,
-    TrajectoryConfig,
+    TrajectorySettings,
 )
 from clbench.data import DATASETS, DatasetInfo, FileCheck
 from clbench.data.dataset import Status
+from clbench.distillation import DISTILLERS
+from clbench.strategies import distiller_of
 from clbench.types import ImageSpec, LabelledImages
+from tests.distilling import distillation
 
 NUM_TRAIN, NUM_TEST, NUM_CLASSES = 40, 20, 6
 
@@ -75,9 +78,44 @@ def stream(**changes: object) -> Benchmark:
     return make_benchmark(config)
 
 
+def distillation_of(strategy: str) -> DistillationConfig:
+    """A short distillation by the strategy's distiller."""
+    distiller = distiller_of(strategy) or "datadam"
+    network = NetworkConfig("convnet", width=8, depth=2)
+    matching = {"num_networks": 3, "updates_per_network": 2, "batch_real": 16}
+    settings = DISTILLERS.find(distiller).settings
+    if isinstance(settings, MatchingSettings):
+        return distillation(distiller, network=network, learning_rate=20.0, **matching)
+    if not isinstance(settings, TrajectorySettings):
+        return DistillationConfig(distiller, network=network)
+    return distillation(
+        distiller,
+        network=network,
+        **matching,
+        start={"learning_rate": 20.0},
+        num_updates=10,
+        student_steps=3,
+        expert_snapshots=1,
+        first_start=0,
+        last_start=3,
+        step_size=0.1,
+        # The loss of trajectory matching is of another scale.
+        learning_rate=0.005,
+        label_learning_rate=1.0,
+        experts={
+            "num_experts": 2,
+            "epochs": 4,
+            "snapshots_per_epoch": 1,
+            "batch_size": 16,
+            "learning_rate": 0.1,
+            "num_difficulty_networks": 1,
+            "difficulty_epochs": 1,
+        },
+    )
+
+
 def config(strategy: str, **changes: object) -> RunConfig:
     """A run that takes a fraction of a second."""
-    network = NetworkConfig("convnet", width=8, depth=2)
     return RunConfig(
         strategy=strategy,
         device="cpu",
@@ -90,32 +128,6 @@ def config(strategy: str, **changes: object) -> RunConfig:
             memory_batch_size=16,
         ),
         memory=MemoryConfig(images_per_class=3),
-        distillation=DistillationConfig(
-            network=network,
-            num_networks=3,
-            updates_per_network=2,
-            batch_real=16,
-            # The loss of trajectory matching is of another scale.
-            learning_rate=20.0,
-            trajectory=TrajectoryConfig(
-                num_updates=10,
-                student_steps=3,
-                expert_snapshots=1,
-                first_start=0,
-                last_start=3,
-                step_size=0.1,
-                learning_rate=0.005,
-                label_learning_rate=1.0,
-                experts=ExpertConfig(
-                    num_experts=2,
-                    epochs=4,
-                    snapshots_per_epoch=1,
-                    batch_size=16,
-                    learning_rate=0.1,
-                    num_difficulty_networks=1,
-                    difficulty_epochs=1,
-                ),
-            ),
-        ),
+        distillation=distillation_of(strategy),
         set_training=SetTrainingConfig(epochs=60, batch_size=16, learning_rate=0.05),
     ).replace(**changes)

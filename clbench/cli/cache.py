@@ -51,7 +51,8 @@ def list_cache(json: bool) -> None:
       clbench cache list
       clbench cache list --json
     """
-    from clbench.cli.display import count, print_json, print_table, table
+    from clbench.cli.display import print_json, print_table, table
+    from clbench.measuring.format import count
     from clbench.store.store import Store
 
     store = Store()
@@ -84,7 +85,7 @@ def clear(kind: str | None, yes: bool) -> None:
       clbench cache clear --kind images
       clbench cache clear --kind older --yes
     """
-    from clbench.cli.display import count
+    from clbench.measuring.format import count
     from clbench.store.store import Store
 
     store = Store()

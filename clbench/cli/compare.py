@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from clbench.cli.names import STRATEGIES, completer
-from clbench.cli.options import JSON, QUIET, Command, Option, attach
+from clbench.cli.options import JSON, QUIET, Command, Option, attach, completer
 
 if TYPE_CHECKING:
-    from clbench.comparison import Comparison, Runs
+    from clbench.comparison import Comparison
 
 BASELINE = Option(
     ["--baseline"],
     metavar="NAME",
     default=None,
     heading="Output",
-    shell_complete=completer(STRATEGIES),
+    shell_complete=completer("strategies"),
     help="Strategy, or label of a row, that all others are tested against.  "
     "[default: the random memory of the same kind]",
 )
@@ -50,7 +49,7 @@ def command(
     json: bool,
     quiet: bool,
 ) -> None:
-    r"""Compare finished runs: one table, one figure.
+    r"""Compare finished runs: one table, two figures.
 
     A RUN is a run directory, a report.json, or a folder with runs somewhere below it. Runs that
     differ in nothing but the seed make one row: mean and spread, and the difference to a baseline,
@@ -71,7 +70,7 @@ def command(
         raise Failure("expected at least one RUN, found none; see clbench compare --help")
     if markdown and json:
         raise Failure("expected --markdown or --json, found both; leave one of them out")
-    kept, repeated = without_repeats(load_runs(runs))
+    kept, repeated = load_runs(runs).without_repeats()
     comparison = compare(kept, baseline=baseline)
     folder = new_directory(output, Path("comparisons") / "all")
     written = write_comparison(comparison, folder)
@@ -86,19 +85,6 @@ def command(
         for path in written:
             click.echo(f"written: {path}")
     return None
-
-
-def without_repeats(runs: Runs) -> tuple[Runs, int]:
-    """Drop reports that equal an earlier one in all but what was measured, and count them."""
-    from clbench.comparison import Runs
-
-    kept: dict[str, int] = {}
-    for position, report in enumerate(runs.reports):
-        found = {k: v for k, v in report.to_dict().items() if k not in ("measured", "environment")}
-        kept.setdefault(repr(found), position)
-    paths = tuple(runs.paths[i] for i in kept.values())
-    reports = tuple(runs.reports[i] for i in kept.values())
-    return Runs(paths, reports, runs.unfinished, runs.diverged), len(runs) - len(reports)
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> list[Path]:

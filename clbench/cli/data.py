@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clbench.cli.group import Failure, Group
-from clbench.cli.names import DATASETS, completer
-from clbench.cli.options import DATA_ROOT, JSON, QUIET, Command, Option, attach
+from clbench.cli.options import DATA_ROOT, JSON, QUIET, Command, Option, attach, completer
 
 if TYPE_CHECKING:
     from clbench.data import DatasetInfo, ImageData, Prepared
 
-NAMES = click.Argument(["names"], nargs=-1, metavar="[NAME]...", shell_complete=completer(DATASETS))
+NAMES = click.Argument(["names"], nargs=-1, metavar="[NAME]...", shell_complete=completer("data"))
 
 
 @click.group(cls=Group)
@@ -38,7 +37,8 @@ def command() -> None:
 def list_data(data_root: Path | None, json: bool) -> None:
     """Show every data set and whether its files are there."""
     from clbench import data
-    from clbench.cli.display import count, print_json, print_table, table
+    from clbench.cli.display import print_json, print_table, table
+    from clbench.measuring.format import count
 
     infos = [data.info(name) for name in data.names()]
     states = [data.status(info.name, data_root) for info in infos]
@@ -122,7 +122,7 @@ IMAGE_SIZE = Option(
 
 
 @command.command(cls=Command)
-@click.argument("name", shell_complete=completer(DATASETS))
+@click.argument("name", shell_complete=completer("data"))
 @attach(FROM, IMAGE_SIZE, DATA_ROOT, QUIET, JSON)
 def prepare(
     name: str,
@@ -197,8 +197,9 @@ def _votes(found: ImageData) -> dict[str, list[int]]:
 
 
 def _print_prepared(made: Prepared, seconds: float) -> None:
-    from clbench.cli.display import count, print_table, table
-    from clbench.cli.display import seconds as in_seconds
+    from clbench.cli.display import print_table, table
+    from clbench.measuring.format import count
+    from clbench.measuring.format import seconds as in_seconds
 
     facts = _prepared_facts(made, seconds)
     classes = made.data.spec.class_names

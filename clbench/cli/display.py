@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -16,7 +15,7 @@ from rich.table import Table
 from clbench.store.plain import to_json
 
 if TYPE_CHECKING:
-    from clbench.types import Scores
+    from clbench.evaluation.protocol import Shown
 
 # What a progress line says of the phases of a distillation.
 DISTILLATION_PHASES = {
@@ -58,51 +57,14 @@ def print_json(content: Any) -> None:
     click.echo(to_json(content))
 
 
-def learnt_nothing(cells: Sequence[Sequence[Any]], option: str) -> list[str]:
-    """A line on (set, network, how many networks) that ended as they began, if there are any.
-
-    Args:
-        cells: as of `CrossArchitecture`.
-        option: what sets the step size.
-    """
-    if not cells:
-        return []
-    found = ", ".join(f"{network} on {name} ({num})" for name, network, num in cells)
-    return [f"learnt nothing (loss that of guessing): {found}; try another {option} or more epochs"]
-
-
-def per_cent(value: float | None) -> str:
-    """0..1 as per cent with one decimal; a dash for what is no number, which JSON keeps as None."""
-    return "-" if value is None or not math.isfinite(value) else f"{100 * value:.1f}"
-
-
-def mean_and_deviation(scores: Scores) -> str:
-    """Accuracies as per cent: mean and deviation, or the one there is."""
-    if scores.num == 1:
-        return per_cent(scores.mean)
-    return f"{per_cent(scores.mean)} ± {per_cent(scores.std)}"
-
-
-def cell(shown: str, num: int, num_diverged: int) -> str:
-    """A mean over ``num`` networks, and how many beside them diverged."""
-    if not num_diverged:
-        return shown
-    return f"{shown} ({num_diverged} diverged)" if num else "diverged"
-
-
-def points(value: float) -> str:
-    """A difference of accuracies in percentage points, with its sign."""
-    return f"{100 * value:+.1f}" if math.isfinite(value) else "-"
-
-
-def seconds(value: float) -> str:
-    """Seconds, to three figures below ten."""
-    return f"{value:.2f}" if value < 10 else f"{value:.0f}"
-
-
-def count(value: float) -> str:
-    """A whole number with thousands separated."""
-    return f"{value:,.0f}"
+def print_shown(heading: str, shown: Shown) -> None:
+    """Print an evaluation's table and what stands below it."""
+    made = table(shown.columns)
+    for row in shown.rows:
+        made.add_row(*row)
+    print_table(f"{heading}{shown.title}", made)
+    for text in shown.lines:
+        click.echo(text)
 
 
 class ProgressLine:

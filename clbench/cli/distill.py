@@ -2,51 +2,47 @@
 
 from __future__ import annotations
 
-import json as json_format
 import shlex
-import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from clbench.cli.evaluations import NO_CACHE, WORKERS, resumable
-from clbench.cli.names import DISTILLERS
 from clbench.cli.options import (
     DATA_ROOT,
-    DISTILLATION,
-    IMAGES,
-    IMAGES_PER_CLASS,
     JSON,
-    LOOP,
-    MACHINE,
     QUIET,
-    STORAGE,
-    TRAJECTORY,
-    TRAJECTORY_HEADING,
     Command,
     Option,
-    Setting,
     attach,
-    under,
+    flag,
+    method_options,
+    option_of,
+    preset_option,
+    run_options,
 )
-from clbench.cli.sets import DATA_SET, NUM_NETWORKS, evaluation_options
+from clbench.cli.sets import DATA_SET, WORKERS
+from clbench.config import RunConfig
+from clbench.evaluation.settings import SetSettings
+from clbench.fields import settings_of
 
 if TYPE_CHECKING:
-    import torch
-
     from clbench.cli.display import ProgressLine
-    from clbench.config import RunConfig
     from clbench.data import ImageData
     from clbench.distillation import Update
     from clbench.distillation.updates import UpdateLog
-    from clbench.types import LabelledImages
+    from clbench.evaluation import Laboratory
+    from clbench.evaluation.set_score import SetTable
+    from clbench.sets import DistilledSet
 
-DISTILLER = Setting(
-    "--distiller", "distillation.distiller", str, "Distiller (clbench list distillers).",
-    "datadam", complete=DISTILLERS,
-)  # fmt: skip
+SETTINGS = "settings__"  # before the name of an option of the evaluation's own
+NO_CACHE = flag("--no-cache", "Train anew what was trained before.", common=False)
+EVALUATION = [
+    option_of(setting, SETTINGS + setting.path.replace(".", "__"))
+    for setting in settings_of(SetSettings())
+]
 EVALUATE = Option(
     ["--evaluate/--no-evaluate"],
     default=True,
@@ -75,27 +71,24 @@ TENSORBOARD = Option(
 
 @click.command(cls=Command)
 @attach(DATA_SET)
-@under("Set", [*IMAGES, DISTILLER, IMAGES_PER_CLASS, *STORAGE, *MACHINE])
-@attach(LOOP)
-@under("Distillation", DISTILLATION)
-@under(TRAJECTORY_HEADING, TRAJECTORY)
-@attach(EVALUATE, NUM_NETWORKS)
-@evaluation_options
+@attach(
+    *run_options(
+        "benchmark.image_size",
+        "benchmark.normalisation",
+        "distillation.distiller",
+        "memory.images_per_class",
+        "memory.packing",
+        "memory.storage",
+        "seed",
+        "device",
+        heading="Set",
+    )
+)
+@attach(preset_option())
+@attach(*run_options("distillation", but=["distillation.distiller"]), *method_options())
+@attach(EVALUATE, *EVALUATION)
 @attach(WORKERS, OUTPUT, DATA_ROOT, TENSORBOARD, NO_CACHE, QUIET, JSON)
-def command(
-    data_set: str,
-    loop: str | None,
-    evaluate: bool,
-    num_networks_evaluated: int,
-    workers: int | None,
-    output: Path | None,
-    data_root: Path | None,
-    tensorboard: bool,
-    no_cache: bool,
-    quiet: bool,
-    json: bool,
-    **values: Any,
-) -> None:
+def command(**values: Any) -> None:
     r"""Distil a data set into a few images and score them.
 
     Writes the set with its provenance (safetensors), a picture of it (png) and the result (json),
@@ -112,59 +105,35 @@ def command(
     """
     from clbench.cli.places import new_directory, new_file
 
+    output = values.pop("output")
     # Before the other imports, which take seconds.
     chosen = None if output is None else new_file(output, Path("set.safetensors"))
 
-    from clbench.cli.build_config import build_config
-    from clbench.cli.display import ProgressLine, print_json
-    from clbench.cli.sets import (
-        base_config,
-        check_training,
-        load_images,
-        print_scores,
-        say,
-        score_sets,
-    )
+    from clbench.cli.sets import load_images, say
     from clbench.data import short_name
-    from clbench.machine.device import resolve_device
 
-    config = build_config(base_config(), values, loop=loop)
-    device = resolve_device(config.device)
-    images = load_images(data_set, config, data_root, quiet=quiet)
+    quiet = values["quiet"]
+    config, settings = _configured(values)
+    wanted = config.benchmark
+    images = load_images(
+        values["data_set"],
+        wanted.image_size,
+        wanted.normalisation,
+        values["data_root"],
+        quiet=quiet,
+    )
     name = f"{short_name(images.name)}-{config.distillation.distiller}"
     name += f"-ipc{config.memory.images_per_class}"
-    default = Path("sets") / f"{name}-seed{config.seed}.safetensors"
-    path = chosen or new_file(None, default)
-    events = new_directory(None, path.with_suffix(".events")) if tensorboard else None
-    with ProgressLine(not quiet) as line:
-        check_training(images, config, num_networks_evaluated)
-        made, log, seconds = _distil(images, config, device, line, events, keep=not no_cache)
-        failed = _save(made, path, images, config, seconds)
-        rows = []
-        if evaluate:
-            distiller = config.distillation.distiller
-            with resumable(f"{path} is written", f"`clbench evaluate {path}` scores it"):
-                rows = score_sets(
-                    {distiller: made}, {distiller: seconds}, images, config, line,
-                    num_networks=num_networks_evaluated, workers=workers, no_cache=no_cache,
-                )  # fmt: skip
-    notes = [*images.notes, *log.notes, *failed]
-    result = {
-        **_provenance(images, config, seconds),
-        "num_slots": len(made),
-        "num_bytes": made.num_bytes,
-        "scores": [row.to_dict() for row in rows],
-        "losses": log.losses,
-        "scalars": log.scalars,
-        "notes": notes,
-    }
-    _write_result(path.with_suffix(".json"), result)
-    if json:
+    path = chosen or new_file(None, Path("sets") / f"{name}-seed{config.seed}.safetensors")
+    events = new_directory(None, path.with_suffix(".events")) if values["tensorboard"] else None
+    result, notes = _made(images, config, settings, path, events, values)
+    if values["json"]:
+        from clbench.cli.display import print_json
+
         return print_json(result)
-    if rows and not quiet:
-        print_scores(f"{images.shown_as}: networks trained on each set alone", rows)
-    say(f"set:     {path}  ({len(made)} slots, {made.num_bytes:,} bytes, {seconds:.1f} s)", quiet)
-    if not failed:
+    num, size = result["num_slots"], result["num_bytes"]
+    say(f"set:     {path}  ({num} slots, {size:,} bytes, {result['distil_seconds']:.1f} s)", quiet)
+    if path.with_suffix(".png").exists():
         say(f"picture: {path.with_suffix('.png')}", quiet)
     say(f"result:  {path.with_suffix('.json')}", quiet)
     if events is not None:
@@ -174,61 +143,122 @@ def command(
     return None
 
 
+def _configured(values: dict[str, Any]) -> tuple[RunConfig, SetSettings]:
+    from clbench.cli.build_config import build_config, tree_of, without_effect
+
+    own = {name for name in values if name.startswith(SETTINGS)}
+    given = {name.removeprefix(SETTINGS): values.pop(name) for name in own}
+    settings = SetSettings().updated(tree_of({k: v for k, v in given.items() if v is not None}))
+    named = {name: value for name, value in values.items() if "__" in name}
+    named |= {name: values[name] for name in ("seed", "device")}
+    config = build_config(RunConfig(), named, loop=values["loop"])
+    for option in without_effect([config.distillation], named):
+        method = config.distillation.distiller
+        if not values["quiet"]:
+            text = f"note: {option} sets nothing here: {method} has no such setting"
+            click.echo(text, err=True)
+    return config, settings
+
+
+def _made(
+    images: ImageData,
+    config: RunConfig,
+    settings: SetSettings,
+    path: Path,
+    events: Path | None,
+    values: dict[str, Any],
+) -> tuple[dict[str, Any], list[str]]:
+    """Distil, write and score the set; what its JSON says, and what a reader must know."""
+    from clbench import api
+    from clbench.cli.display import ProgressLine, print_shown
+    from clbench.cli.evaluations import resumable
+    from clbench.distillation.updates import UpdateLog
+    from clbench.evaluation.set_score import SetScores
+    from clbench.store.files import write_json
+
+    laboratory, evaluation = _laboratory(images, config, values), SetScores(settings)
+    table: SetTable | None = None
+    with ProgressLine(not values["quiet"]) as line:
+        if values["evaluate"]:
+            evaluation.check(images.spec, config.seed)
+        log = UpdateLog()
+        made = _distil(images, config, path, events, log, line, keep=not values["no_cache"])
+        failed = _picture(made, path, images, config)
+        if values["evaluate"]:
+            here = laboratory(line)
+            with resumable(f"{path} is written", f"`clbench evaluate {path}` scores it"):
+                table = evaluation.run(here, {config.distillation.distiller: made})
+    notes = [*images.notes, *log.notes, *failed]
+    result = {
+        **api.provenance(made, config.distillation, config.memory, config.seed),
+        "num_slots": len(made.images),
+        "num_bytes": made.images.num_bytes,
+        "scores": [] if table is None else table.to_dict(),
+        "losses": log.losses,
+        "scalars": log.scalars,
+        "notes": notes,
+    }
+    write_json(path.with_suffix(".json"), result)
+    if table is not None and not (values["quiet"] or values["json"]):
+        print_shown(images.shown_as, table.shown())
+    return result, notes
+
+
+def _laboratory(
+    images: ImageData, config: RunConfig, values: dict[str, Any]
+) -> Callable[[ProgressLine], Laboratory]:
+    from clbench.cli.evaluations import laboratory_of, say_trials
+
+    made = laboratory_of(images, {**values, "seed": config.seed, "device": config.device})
+    return lambda line: made.replace(on_trial=say_trials(line))
+
+
 def _distil(
     images: ImageData,
     config: RunConfig,
-    device: torch.device,
-    line: ProgressLine,
+    path: Path,
     events: Path | None,
+    log: UpdateLog,
+    line: ProgressLine,
     *,
     keep: bool,
-) -> tuple[LabelledImages, UpdateLog, float]:
-    from clbench.distillation import make_distiller
-    from clbench.distillation.updates import UpdateLog
-    from clbench.errors import Diverged
-    from clbench.machine.allocator import keep_freed_memory
-    from clbench.seeding import generator
+) -> DistilledSet:
+    from clbench import api
+    from clbench.cli.evaluations import resumable
+    from clbench.distillation import DISTILLERS
     from clbench.tracking import NullTracker, TensorBoardTracker, Tracker
 
-    keep_freed_memory()
-    distiller = make_distiller(config.distillation, keep=keep)
-    kept = KEPT_UPDATES if getattr(distiller, "keep", False) else NOTHING_KEPT
+    works_long = DISTILLERS.find(config.distillation.distiller).needs_network
+    kept = KEPT_UPDATES if keep and works_long else NOTHING_KEPT
     tracker: Tracker = NullTracker() if events is None else TensorBoardTracker(events)
 
     def listen(update: Update) -> None:
         _show(line, images.shown_as, update)
         tracker.on_distillation_update(0, update)
 
-    log = UpdateLog(listen)
-    _say_if_long(images, config, device, line)
+    log.on_update = listen
+    _say_if_long(images, config, line)
     with closing(tracker), resumable(*kept):
-        start = time.perf_counter()
-        made = distiller.distill(
-            images.train,
-            images.spec,
-            images_per_class=config.memory.images_per_class,
-            packing=config.memory.packing,
-            generator=generator(config.seed, "distillation"),
-            device=device,
+        return api.distil(
+            images,
+            config.distillation,
+            config.memory,
+            seed=config.seed,
+            device=config.device,
+            output=path,
             on_update=log,
+            keep=keep,
         )
-        seconds = time.perf_counter() - start + log.seconds_saved
-    if not made.is_finite:
-        raise Diverged(
-            "distilling: expected finite pixels and labels, found others; lower the step sizes of "
-            "the distillation (--image-learning-rate)"
-        )
-    return _stored(made, config.memory.storage), log, seconds
 
 
-def _say_if_long(
-    images: ImageData, config: RunConfig, device: torch.device, line: ProgressLine
-) -> None:
+def _say_if_long(images: ImageData, config: RunConfig, line: ProgressLine) -> None:
     from clbench import distillation, networks
+    from clbench.machine.device import resolve_device
     from clbench.measuring.cost import long_work
 
     wanted, spec = config.distillation, images.spec
-    if device.type == "cuda" or not distillation.info(wanted.distiller).needs_network:
+    needs_network = distillation.DISTILLERS.find(wanted.distiller).needs_network
+    if resolve_device(config.device).type == "cuda" or not needs_network:
         return
     num = spec.num_classes * config.memory.images_per_class * config.memory.packing**2
     work = distillation.Workload(len(images.train), spec.num_classes, num)
@@ -249,51 +279,11 @@ def _show(line: ProgressLine, name: str, update: Update) -> None:
         line.show(f"{what} {name}", update.number, update.total, detail)
 
 
-def _stored(made: LabelledImages, storage: str) -> LabelledImages:
-    import torch
-
-    from clbench.types import LabelledImages
-
-    if storage == "uint8":
-        return made.quantised()
-    if made.images.dtype == torch.float32:
-        return made
-    return LabelledImages(made.images.float() / 255, made.labels, made.packing)
-
-
-def _provenance(images: ImageData, config: RunConfig, seconds: float) -> dict[str, Any]:
-    from clbench.measuring.cost import environment
-
-    return {
-        "data": images.name,
-        "fingerprint": images.fingerprint,
-        "normalisation": config.benchmark.normalisation,
-        "seed": config.seed,
-        "memory": config.to_dict()["memory"],
-        "distillation": config.to_dict()["distillation"],
-        "distil_seconds": seconds,
-        "environment": environment(),
-    }
-
-
-def _save(
-    made: LabelledImages, path: Path, images: ImageData, config: RunConfig, seconds: float
-) -> list[str]:
-    """Write the set, then its picture; a sentence where the picture failed."""
+def _picture(made: DistilledSet, path: Path, images: ImageData, config: RunConfig) -> list[str]:
+    """Draw the set beside it; a sentence where that failed."""
     from clbench.figures import memory_figure, save_figures
 
-    metadata = {
-        key: value if isinstance(value, str) else json_format.dumps(value)
-        for key, value in _provenance(images, config, seconds).items()
-    }
-    made.save(path, metadata)
     title = f"{config.distillation.distiller} of {images.shown_as}"
     names = images.spec.class_names
-    picture = {path.stem: lambda: memory_figure(made, class_names=names, title=title)}
+    picture = {path.stem: lambda: memory_figure(made.images, class_names=names, title=title)}
     return save_figures(picture, path.parent)
-
-
-def _write_result(path: Path, result: dict[str, Any]) -> None:
-    from clbench.store.files import write_json
-
-    write_json(path, result)

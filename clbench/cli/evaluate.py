@@ -1,4 +1,4 @@
-"""``clbench evaluate``: the score of a set, and what stands around it."""
+"""``clbench evaluate``: a command for every row of the table of evaluations."""
 
 from __future__ import annotations
 
@@ -7,15 +7,41 @@ from typing import Any
 
 import click
 
-from clbench.cli.evaluate_cross_architecture import cross_architecture
-from clbench.cli.evaluate_offline import offline
-from clbench.cli.evaluate_search import architecture_search
-from clbench.cli.evaluations import NO_CACHE, SETS, WORKERS
 from clbench.cli.group import Group
-from clbench.cli.options import DATA_ROOT, JSON, MACHINE, QUIET, Command, attach, under
-from clbench.cli.sets import NUM_NETWORKS, evaluation_options
+from clbench.cli.options import (
+    DATA_ROOT,
+    JSON,
+    QUIET,
+    Command,
+    Option,
+    attach,
+    flag,
+    option_of,
+    run_options,
+)
+from clbench.cli.sets import DATA_SET, WORKERS
+from clbench.evaluation.table import EVALUATIONS, EvaluationInfo
+from clbench.fields import settings_of
 
 SCORE = "set"
+SETTINGS = "settings__"  # before the name of an option of the evaluation's own
+SETS = click.Argument(
+    ["sets"], nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SET..."
+)
+NO_CACHE = flag("--no-cache", "Train anew what was trained before.")
+OUTPUT = Option(
+    ["--output", "-o"],
+    type=click.Path(path_type=Path),
+    default=None,
+    heading="Output",
+    help="Directory to make.  [default: the first free of evaluations/KIND-NAME, -2, -3, ...]",
+)
+TENSORBOARD = Option(
+    ["--tensorboard/--no-tensorboard"],
+    default=True,
+    heading="Output",
+    help="Write TensorBoard events.  [default: yes]",
+)
 
 
 class _Evaluations(Group):
@@ -49,60 +75,50 @@ def command() -> None:
     """
 
 
-@command.command(SCORE, cls=Command)
-@attach(SETS, NUM_NETWORKS)
-@evaluation_options
-@under("Machine", MACHINE)
-@attach(WORKERS, DATA_ROOT, NO_CACHE, QUIET, JSON)
-def score(
-    sets: tuple[Path, ...],
-    num_networks_evaluated: int,
-    workers: int | None,
-    data_root: Path | None,
-    no_cache: bool,
-    quiet: bool,
-    json: bool,
-    **values: Any,
-) -> None:
-    r"""Score a distilled set with fresh networks.
+def _add(name: str, row: EvaluationInfo) -> None:
+    """Add the command of one row, its options read off its settings."""
 
-    Takes sets that `clbench distill` wrote, or run directories, whose last memory is the set; all
-    of one data set. Random real images of equal bytes stand beside them. Networks that were trained
-    once are never trained again.
+    @attach(*_what(row), *_settings(row))
+    @attach(*run_options("seed", "device", heading="Machine"))
+    @attach(*_where(row), DATA_ROOT, NO_CACHE, QUIET, JSON)
+    def run_one(**values: Any) -> None:
+        from clbench.cli.evaluations import evaluate_and_show
 
-    \b
-    Examples:
-      clbench evaluate sets/mnist5k-datadam-ipc10-seed0.safetensors
-      clbench evaluate dm.safetensors datadam.safetensors --evaluation-network mlp
-      clbench evaluate runs/split_mnist5k/dam_replay-seed0
-    """
-    from clbench.cli.build_config import build_config
-    from clbench.cli.display import ProgressLine, print_json
-    from clbench.cli.evaluations import KEPT_TRIALS, load_sets, resumable, say_notes
-    from clbench.cli.sets import base_config, print_scores, score_sets
+        evaluate_and_show(name, values)
 
-    config = build_config(base_config(), values)
-    loaded, images = load_sets(sets, data_root)
-    with ProgressLine(not quiet) as line, resumable(KEPT_TRIALS):
-        rows = score_sets(
-            {name: one.images for name, one in loaded.items()},
-            {name: one.distil_seconds for name, one in loaded.items()},
-            images,
-            config,
-            line,
-            num_networks=num_networks_evaluated,
-            workers=workers,
-            no_cache=no_cache,
+    run_one.__doc__ = f"{row.summary}\n{row.help}"
+    title = name.replace("_", "-")
+    command.add_command(click.command(title, cls=Command)(run_one))
+
+
+def _what(row: EvaluationInfo) -> list[click.Parameter]:
+    if row.of_sets:
+        return [SETS]
+    sizes = run_options("benchmark.image_size", "benchmark.normalisation", heading="Data")
+    return [DATA_SET, *sizes]
+
+
+def _settings(row: EvaluationInfo) -> list[Option]:
+    found = [setting for setting in settings_of(row.settings) if setting.flag]
+    options = [option_of(setting, SETTINGS + setting.path.replace(".", "__")) for setting in found]
+    if row.presets:
+        options.append(
+            Option(
+                ["--recipe"],
+                type=click.Choice(list(row.presets)),
+                default=next(iter(row.presets)),
+                heading=found[-1].heading,
+                help="Preset of the options above, whose defaults are the first one's; options "
+                f"given beside it win.  [default: {next(iter(row.presets))}]",
+            )
         )
-    if json:
-        return print_json([row.to_dict() for row in rows])
-    if not quiet:
-        network = config.learner.network.name
-        print_scores(f"{images.shown_as}: {network} trained on each set alone", rows)
-        say_notes(images)
-    return None
+    return options
 
 
-command.add_command(offline)
-command.add_command(cross_architecture)
-command.add_command(architecture_search)
+def _where(row: EvaluationInfo) -> list[Option]:
+    workers = [WORKERS] if row.of_sets else []
+    return [*workers, *([OUTPUT, TENSORBOARD] if row.keeps_report else [])]
+
+
+for _name, _row in EVALUATIONS.loaded()[0].items():
+    _add(_name, _row)

@@ -22,8 +22,8 @@ COMMANDS = {
     "run": "Run a strategy on a stream and measure what it forgets.",
     "distill": "Distil a data set into a few images and score them.",
     "evaluate": "Score a distilled set, train on full data, search architectures.",
-    "compare": "Compare finished runs: one table, one figure.",
-    "list": "Show strategies, benchmarks, networks, distillers and data sets.",
+    "compare": "Compare finished runs: one table, two figures.",
+    "list": "Show strategies, benchmarks, networks, distillers, evaluations and data sets.",
     "data": "List, fetch, prepare and verify data sets.",
     "cache": "Show and clear what is kept on disk to save work.",
     "completion": "Print the completion script of a shell.",
@@ -167,7 +167,7 @@ def cli() -> None:
     Then:
       clbench list                        what there is to choose from
       clbench run --help                  every option, its default, examples
-      clbench compare runs/split_mnist5k  one table and one figure of all runs
+      clbench compare runs/split_mnist5k  one table and two figures of all runs
     """
 
 

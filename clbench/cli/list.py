@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from clbench.cli.group import in_one_line
 from clbench.cli.options import JSON, Command, Option, attach
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.table import Table as RichTable
+
+    from clbench.table import Table
 
 WIDTH_WITH_SOURCES = 100
-KINDS = ("strategies", "benchmarks", "networks", "distillers", "data")
+KINDS = ("strategies", "benchmarks", "networks", "distillers", "evaluations", "data")
 Row = dict[str, Any]
 
 
@@ -30,7 +33,7 @@ Row = dict[str, Any]
     JSON,
 )
 def command(kind: str | None, image: str, num_classes: int, json: bool) -> None:
-    r"""Show strategies, benchmarks, networks, distillers and data sets.
+    r"""Show strategies, benchmarks, networks, distillers, evaluations and data sets.
 
     Networks come with their parameters and the FLOPs of one image (fvcore; a multiply-add is one).
     Where each comes from is shown in terminals of 100 columns and by --json.
@@ -65,8 +68,9 @@ def _shape(text: str, num_classes: int) -> tuple[int, int, int]:
     return channels, height, width
 
 
-def _table(rows: list[Row]) -> Table:
-    from clbench.cli.display import console, count, table
+def _table(rows: list[Row]) -> RichTable:
+    from clbench.cli.display import console, table
+    from clbench.measuring.format import count
 
     # Citations are long; in a narrow terminal they would break the words of every column.
     sources = console().width >= WIDTH_WITH_SOURCES
@@ -80,9 +84,16 @@ def _table(rows: list[Row]) -> Table:
     return made
 
 
+def _loaded(table: Table[Any]) -> dict[str, Any]:
+    """The entries that load; one that does not costs a line on standard error, nothing else."""
+    entries, faults = table.loaded()
+    for fault in faults:
+        click.echo(f"warning: {in_one_line(fault)}", err=True)
+    return entries
+
+
 def _networks(shape: tuple[int, int, int], num_classes: int) -> list[Row]:
     from clbench import networks
-    from clbench import table as plugins
     from clbench.config import NetworkConfig
     from clbench.errors import InputError
     from clbench.measuring.cost import forward_flops
@@ -92,8 +103,7 @@ def _networks(shape: tuple[int, int, int], num_classes: int) -> list[Row]:
     moments = (0.5,) * channels
     spec = ImageSpec(channels, height, width, num_classes, moments, moments)
     rows = []
-    for name in plugins.names(networks.NETWORKS, networks.GROUP):
-        info = plugins.find(name, networks.NETWORKS, networks.GROUP, networks.NetworkInfo)
+    for info in _loaded(networks.NETWORKS).values():
         row: Row = {"name": info.name, "what": info.summary, "source": info.source}
         row["options"] = networks.options(info)
         try:
@@ -109,16 +119,23 @@ def _networks(shape: tuple[int, int, int], num_classes: int) -> list[Row]:
 def _distillers(shape: tuple[int, int, int], num_classes: int) -> list[Row]:
     from clbench import distillation
 
-    infos = {name: distillation.info(name) for name in distillation.names()}
+    infos = _loaded(distillation.DISTILLERS)
     return [
         {"name": name, "what": info.summary, "source": info.source} for name, info in infos.items()
     ]
 
 
+def _evaluations(shape: tuple[int, int, int], num_classes: int) -> list[Row]:
+    from clbench import evaluation
+
+    infos = _loaded(evaluation.EVALUATIONS)
+    return [{"name": name.replace("_", "-"), "what": info.summary} for name, info in infos.items()]
+
+
 def _data(shape: tuple[int, int, int], num_classes: int) -> list[Row]:
     from clbench import data
 
-    infos = [data.info(name) for name in data.names()]
+    infos = _loaded(data.DATASETS).values()
     return [
         {
             "name": info.name,
@@ -135,16 +152,15 @@ def _data(shape: tuple[int, int, int], num_classes: int) -> list[Row]:
 
 def _strategies(shape: tuple[int, int, int], num_classes: int) -> list[Row]:
     from clbench import strategies
-    from clbench import table as plugins
 
-    infos = map(strategies.find_strategy, plugins.names(strategies.STRATEGIES, strategies.GROUP))
+    infos = _loaded(strategies.STRATEGIES).values()
     return [{"name": info.name, "what": info.summary} for info in infos]
 
 
 def _benchmarks(shape: tuple[int, int, int], num_classes: int) -> list[Row]:
     from clbench import benchmarks
 
-    infos = map(benchmarks.info, benchmarks.names())
+    infos = _loaded(benchmarks.BENCHMARKS).values()
     return [{"name": info.name, "what": info.title, "data": info.dataset} for info in infos]
 
 
@@ -153,5 +169,6 @@ ROWS: dict[str, Callable[[tuple[int, int, int], int], list[Row]]] = {
     "benchmarks": _benchmarks,
     "networks": _networks,
     "distillers": _distillers,
+    "evaluations": _evaluations,
     "data": _data,
 }

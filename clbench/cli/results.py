@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clbench.cli.display import (
-    cell,
-    console,
-    count,
-    learnt_nothing,
-    per_cent,
-    points,
-    print_table,
-    seconds,
-    table,
-)
+from clbench.cli.display import console, print_table, table
 from clbench.measuring import metrics
+from clbench.measuring.format import count, per_cent, points, seconds
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -28,7 +18,7 @@ MOST_WITH_DIFFERENCES = 3  # more strategies side by side leave no room; compare
 PHASES = ("train", "distil", "evaluate", "total")
 
 
-def print_reports(reports: Sequence[RunReport], folders: Sequence[Path]) -> None:
+def print_reports(reports: Sequence[RunReport]) -> None:
     """Accuracy and forgetting per experience, then the summary and the cost; notes below."""
     out, first = console(), reports[0]
     names = [str(report.config["strategy"]) for report in reports]
@@ -39,9 +29,7 @@ def print_reports(reports: Sequence[RunReport], folders: Sequence[Path]) -> None
     print_table(title, _experiences(reports, names))
     out.print(_summary(reports, names))
     for report, name in zip(reports, names, strict=True):
-        _evaluations(report, name)
         _diverged(report, name)
-    for report, name in zip(reports, names, strict=True):
         cached = report.measured.get("from_cache")
         if cached:
             sets = "1 distilled set" if cached == 1 else f"{cached} distilled sets"
@@ -53,41 +41,9 @@ def print_reports(reports: Sequence[RunReport], folders: Sequence[Path]) -> None
         out.print(f"Note{whose}: {note}", markup=False)
 
 
-def _evaluations(report: RunReport, name: str) -> None:
-    """What else was made of the last memory."""
-    crossed = report.evaluations.get("cross_architecture")
-    if crossed:
-        made = table(("trained on", *crossed["networks"]))
-        for row, cells in crossed["scores"].items():
-            lost = {n: num for r, n, num in crossed.get("diverged", []) if r == row}
-            found = [(cells.get(network), lost.get(network, 0)) for network in crossed["networks"]]
-            made.add_row(
-                row,
-                *(
-                    "-"
-                    if c is None
-                    else cell(per_cent(c["accuracy_mean"]), len(c["accuracies"]), n)
-                    for c, n in found
-                ),
-            )
-        print_table(f"{name}: accuracy % of networks trained on memory alone", made)
-        for line in learnt_nothing(crossed.get("learnt_nothing", []), "--set-learning-rate"):
-            console().print(f"Note ({name}): {line}", markup=False)
-    searched = report.evaluations.get("architecture_search")
-    if searched:
-        made = table(("ranked by", "accuracy % of its best", "Spearman", "best"), left=1)
-        for proxy in searched["proxies"]:
-            quality = proxy["quality"]
-            value = quality and quality["spearman"]["value"]
-            shown = "-" if value is None else f"{value:.2f}"
-            made.add_row(proxy["name"], per_cent(proxy["chosen_accuracy"]), shown, proxy["chosen"])
-        num = len(searched["candidates"])
-        print_table(f"{name}: {num} architectures of {searched['space']}", made)
-
-
 def _diverged(report: RunReport, name: str) -> None:
     for found in report.evaluations.values():
-        for line in found.get("diverged_networks", []):
+        for line in found.get("diverged_networks", []) if isinstance(found, dict) else ():
             text = f"Note ({name}): diverged: {line}; lower --set-learning-rate"
             console().print(text, markup=False)
 

@@ -8,41 +8,31 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clbench.cli.names import STRATEGIES, completer
 from clbench.cli.options import (
     DATA_ROOT,
-    DISTILLATION,
     JSON,
-    LEARNER,
-    LOOP,
-    MACHINE,
-    MEMORY,
     QUIET,
-    STREAM,
-    TRAJECTORY,
-    TRAJECTORY_HEADING,
     Command,
     Option,
-    Setting,
     attach,
+    completer,
+    evaluation_options,
     flag,
-    set_training_settings,
-    under,
+    method_options,
+    preset_option,
+    run_options,
 )
+from clbench.config import RunConfig
 
 if TYPE_CHECKING:
     from clbench.report import RunReport
 
-STRATEGY = Setting(
-    "--strategy", "strategy", str, "Strategy (clbench list strategies).", "dam_replay",
-    complete=STRATEGIES,
-)  # fmt: skip
 BASELINE = Option(
     ["--baseline"],
     multiple=True,
     metavar="NAME",
     heading="Strategy",
-    shell_complete=completer(STRATEGIES),
+    shell_complete=completer("strategies"),
     help="Run this strategy too, under the same seed and settings, and show both side by side; "
     "may be given several times.  [default: none]",
 )
@@ -51,21 +41,10 @@ EVALUATE = Option(
     default=None,
     metavar="NAME,...",
     heading="Evaluation of the last memory",
-    help="cross-architecture, architecture-search, or both with a comma: see clbench evaluate.  "
+    help="set, cross-architecture, architecture-search, or several with commas: see clbench "
+    "evaluate.  "
     "[default: none]",
 )
-EVALUATION = [
-    Setting("--networks-evaluated", "evaluation.networks", str,
-            "Networks for cross-architecture, joined by commas.",
-            "mlp,convnet,lenet,alexnet,vgg11,resnet18"),
-    Setting("--num-networks-evaluated", "evaluation.num_networks", int,
-            "Fresh ones of each, per set.", 3),
-    Setting("--search-space", "evaluation.space", str, "cnn54 or convnet720.", "cnn54"),
-    Setting("--search-candidates", "evaluation.num_candidates", int,
-            "So many architectures, drawn by the seed.", None, "all"),
-    Setting("--search-full-epochs", "evaluation.full_epochs", int,
-            "Epochs of each on all training images, for the true ranking; 0 leaves it out.", 0),
-]  # fmt: skip
 OUTPUT = Option(
     ["--output", "-o"],
     type=click.Path(path_type=Path),
@@ -85,38 +64,22 @@ TENSORBOARD = Option(
     ["--tensorboard/--no-tensorboard"],
     default=True,
     heading="Output",
+    common=False,
     help="Write TensorBoard events.  [default: yes]",
 )
-NO_CACHE = flag("--no-cache", "Distil anew instead of taking sets that were distilled before.")
+NO_CACHE = flag(
+    "--no-cache", "Distil anew instead of taking sets that were distilled before.", common=False
+)
 
 
 @click.command(cls=Command)
-@under("Strategy", [STRATEGY])
-@attach(BASELINE)
-@under("Strategy", MACHINE)
-@under("Stream", STREAM)
-@under("Learner", LEARNER)
-@under("Memory", MEMORY)
-@attach(LOOP)
-@under("Distillation", DISTILLATION)
-@under(TRAJECTORY_HEADING, TRAJECTORY)
-@under("Training on memory alone (*_gdumb)", set_training_settings("set"))
-@attach(EVALUATE)
-@under("Evaluation of the last memory", EVALUATION)
+@attach(*run_options("strategy", heading="Strategy"), BASELINE)
+@attach(*run_options("seed", "device", heading="Strategy"))
+@attach(*run_options("benchmark", "learner", "memory"), preset_option())
+@attach(*run_options("distillation", but=["distillation.distiller"]), *method_options())
+@attach(*run_options("set_training"), EVALUATE, *evaluation_options())
 @attach(OUTPUT, CONFIG, DATA_ROOT, TENSORBOARD, NO_CACHE, QUIET, JSON)
-def command(
-    baseline: tuple[str, ...],
-    loop: str | None,
-    evaluate: str | None,
-    output: Path | None,
-    config: Path | None,
-    data_root: Path | None,
-    tensorboard: bool,
-    no_cache: bool,
-    quiet: bool,
-    json: bool,
-    **values: Any,
-) -> None:
+def command(**values: Any) -> None:
     r"""Run a strategy on a stream and measure what it forgets.
 
     A learner meets the experiences of a stream one after the other and is tested on all of them
@@ -135,48 +98,88 @@ def command(
     """
     from clbench.cli.places import new_directory
 
+    output = values.pop("output")
     # Before the other imports, which take seconds.
     chosen = None if output is None else new_directory(output, output)
 
-    from clbench.cli.build_config import build_config
-    from clbench.cli.display import print_json
+    from clbench.cli.display import print_json, print_shown
     from clbench.cli.results import print_reports
     from clbench.cli.running import places, run_all
-    from clbench.config import RunConfig
 
-    values |= {f"evaluation__{name}": True for name in _asked(evaluate)}
-    first = build_config(RunConfig(), values, file=config, loop=loop)
-    configs = [first, *(first.replace(strategy=name) for name in baseline)]
+    quiet, tensorboard = values["quiet"], values["tensorboard"]
+    configs = _configs(values)
     folder, folders = places(configs, chosen)
-    reports = run_all(
+    reports, tables = run_all(
         configs,
         folders,
         chosen=output,
-        data_root=data_root,
-        cache=not no_cache,
+        data_root=values["data_root"],
+        cache=not values["no_cache"],
         tensorboard=tensorboard,
         quiet=quiet,
     )
     if len(reports) > 1:
         _write_side_by_side(reports, folder)
-    if json:
-        shown = [report.to_dict() for report in reports]
-        return print_json(shown if baseline else shown[0])
+    if values["json"]:
+        found = [report.to_dict() for report in reports]
+        return print_json(found if values["baseline"] else found[0])
     if not quiet:
-        print_reports(reports, folders)
+        print_reports(reports)
+        for title, table in tables:
+            print_shown(title, table)
         _hints(folder, folders, tensorboard)
     return None
 
 
-def _asked(evaluate: str | None) -> list[str]:
-    from clbench.errors import InputError
+def _configs(values: dict[str, Any]) -> list[RunConfig]:
+    """One configuration for the strategy, one for each baseline."""
+    from clbench.cli.build_config import build_config, without_effect
 
-    offered = ("cross-architecture", "architecture-search")
-    names = [name.strip() for name in (evaluate or "").split(",") if name.strip()]
-    for name in names:
+    own = {name: value for name, value in values.items() if "__" in name}
+    own |= {name: values[name] for name in ("strategy", "seed", "device")}
+    own = _of_asked(own, values["evaluate"])
+    asked = [own, *({**own, "strategy": name} for name in values["baseline"])]
+    configs = [
+        build_config(
+            RunConfig(), one, file=values["config"], loop=_loop(one, asked, values["loop"])
+        )
+        for one in asked
+    ]
+    distillations = [config.distillation for config in configs]
+    for option in () if values["quiet"] else without_effect(distillations, own):
+        click.echo(f"note: {option} sets nothing here: no strategy has this setting", err=True)
+    return configs
+
+
+def _loop(values: dict[str, Any], asked: list[dict[str, Any]], loop: str | None) -> str | None:
+    """The preset, but for a strategy without it where another one has it."""
+    from clbench.distillation.table import DISTILLERS
+    from clbench.strategies import distiller_of
+
+    def has(one: dict[str, Any]) -> bool:
+        distiller = distiller_of(one["strategy"] or RunConfig().strategy)
+        return distiller is not None and loop in DISTILLERS.find(distiller).presets
+
+    return None if not has(values) and any(map(has, asked)) else loop
+
+
+def _of_asked(values: dict[str, Any], evaluate: str | None) -> dict[str, Any]:
+    """The values, with those of evaluations that are asked for alone, which are then done."""
+    from clbench.errors import InputError
+    from clbench.evaluation.table import EVALUATIONS
+
+    offered = [name for name, row in EVALUATIONS.loaded()[0].items() if row.of_sets]
+    names = [name.strip().replace("-", "_") for name in (evaluate or "").split(",")]
+    for name in filter(None, names):
         if name not in offered:
-            raise InputError(f"--evaluate: expected {' or '.join(offered)}, found {name!r}")
-    return [name.replace("-", "_") for name in names]
+            shown = " or ".join(one.replace("_", "-") for one in offered)
+            raise InputError(f"--evaluate: expected {shown}, found {name.replace('_', '-')!r}")
+    own = {name: value for name, value in values.items() if not name.startswith("evaluations__")}
+    for name in filter(None, names):
+        prefix = f"evaluations__{name}__"
+        own |= {key: value for key, value in values.items() if key.startswith(prefix)}
+        own[f"evaluations__{name}"] = {}
+    return own
 
 
 def _write_side_by_side(reports: list[RunReport], folder: Path) -> None:

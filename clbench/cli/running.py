@@ -8,17 +8,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from clbench import distillation, strategies
+from clbench import strategies
 from clbench.cli.display import DISTILLATION_PHASES, ProgressLine
 from clbench.cli.group import Interrupted
 from clbench.cli.places import claim_below, holds_no_work, new_directory
 from clbench.cli.stopping import terminable
 from clbench.config import RunConfig
 from clbench.data import short_name
-from clbench.distillation import Update
+from clbench.distillation import DISTILLERS, Update
 from clbench.errors import InputError
+from clbench.evaluation.protocol import Result, Shown
 from clbench.report import RunReport
 from clbench.tracking import NullTracker, TensorBoardTracker, Tracker, Trackers
+from clbench.tracking.protocol import Drawings
 
 SECONDS_BETWEEN_DRAWINGS = 0.1
 
@@ -33,7 +35,7 @@ def places(configs: Sequence[RunConfig], chosen: Path | None) -> tuple[Path, lis
     Raises:
         InputError: an unknown strategy, one given twice, or a place that cannot be used.
     """
-    names = [strategies.find_strategy(config.strategy).name for config in configs]
+    names = [strategies.STRATEGIES.find(config.strategy).name for config in configs]
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise InputError(f"--baseline: expected strategies that differ, found {twice[0]} twice")
@@ -56,8 +58,8 @@ def run_all(
     cache: bool,
     tensorboard: bool,
     quiet: bool,
-) -> list[RunReport]:
-    """Run every configuration in its directory.
+) -> tuple[list[RunReport], list[tuple[str, Shown]]]:
+    """Run every configuration in its directory; the tables of their evaluations come second.
 
     Args:
         configs: what to run.
@@ -76,7 +78,7 @@ def run_all(
     warnings.filterwarnings("ignore", message="no QP solver found")
     from clbench.run import run
 
-    reports = []
+    reports, tables = [], []
     for config, folder in zip(configs, folders, strict=True):
         with ProgressLine(not quiet) as line, terminable():
             watch = RunLine(line, config.strategy, quiet)
@@ -96,7 +98,8 @@ def run_all(
                 kept, again = _what_is_left(config, folder, cache), _how_to_go_on(chosen)
                 raise Interrupted(f"interrupted; {kept}; {again}") from None
         reports.append(report)
-    return reports
+        tables += watch.tables
+    return reports, tables
 
 
 def _what_is_left(config: RunConfig, folder: Path, cache: bool) -> str:
@@ -109,8 +112,8 @@ def _what_is_left(config: RunConfig, folder: Path, cache: bool) -> str:
 
 
 def _distils(config: RunConfig) -> bool:
-    memory = strategies.find_strategy(config.strategy).memory
-    return memory in distillation.names() and distillation.info(memory).needs_network
+    distiller = strategies.distiller_of(config.strategy)
+    return distiller is not None and DISTILLERS.find(distiller).needs_network
 
 
 def _how_to_go_on(chosen: Path | None) -> str:
@@ -157,6 +160,7 @@ class RunLine(NullTracker):
     def __init__(self, line: ProgressLine, name: str, quiet: bool) -> None:
         """Draw on ``line`` under the strategy's ``name``; ``quiet`` keeps notes back."""
         self._line, self._name, self._quiet = line, name, quiet
+        self.tables: list[tuple[str, Shown]] = []
         self._phase, self._detail, self._drawn = "", "", 0.0
         self._experience = self._num_experiences = self._done = self._total = 0
 
@@ -184,6 +188,10 @@ class RunLine(NullTracker):
         """The loss beside the count."""
         if update.number:
             self._detail = f"updates, loss {update.loss:.4g}"
+
+    def on_evaluation(self, name: str, result: Result, drawings: Drawings) -> None:
+        """Its table is shown below the run's own."""
+        self.tables.append((f"{self._name}, memory", result.shown()))
 
     def note(self, text: str) -> None:
         """A line that stays."""

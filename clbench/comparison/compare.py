@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from clbench.measuring.statistics import cohens_d_paired, holm, mean_interval, s
 from clbench.report import RunReport
 from clbench.seeding import derive
 from clbench.types import Scores
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,17 @@ class Comparison:
     groups: tuple[Group, ...]
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
+
+    def to_frame(self) -> DataFrame:
+        """Return a pandas table, one row per run: the group's label and the run's own numbers."""
+        import pandas
+
+        rows = [
+            {"group": group.label, **report.to_frame().iloc[0].to_dict()}
+            for group in self.groups
+            for report in group.reports
+        ]
+        return pandas.DataFrame(rows)
 
 
 def compare(runs: Runs | Sequence[RunReport], *, baseline: str | None = None) -> Comparison:

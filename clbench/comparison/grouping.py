@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from clbench.comparison.readings import final_memory_bytes, used_networks
-from clbench.config import BenchmarkConfig, RunConfig, TrajectoryConfig
 from clbench.errors import InputError
 from clbench.report import RunReport
+from clbench.strategies import read_config
 
 # What a strategy does by itself; everything else is a condition that groups should share.
 METHOD = ("distillation.", "set_training.")
@@ -64,7 +64,7 @@ def group_runs(named_reports: Sequence[tuple[str, RunReport]]) -> list[Cell]:
 
 
 def _identity(name: str, report: RunReport) -> tuple[str, int, Fields]:
-    fields = {**_later_defaults(report.config), **dict(_flatten(report.config))}
+    fields = dict(_flatten(_today(report.config)))
     strategy, seed = fields.pop("strategy", None), fields.pop("seed", None)
     if not isinstance(strategy, str) or not isinstance(seed, int):
         raise InputError(
@@ -72,7 +72,7 @@ def _identity(name: str, report: RunReport) -> tuple[str, int, Fields]:
             f"{seed!r}"
         )
     # Evaluations of the last memory come after all that is compared.
-    fields = {k: v for k, v in fields.items() if not k.startswith("evaluation.")}
+    fields = {k: v for k, v in fields.items() if not k.startswith(("evaluation.", "evaluations."))}
     # What was not done had no say in the run, whatever its settings.
     done = {"distillation.": used_networks(report), "memory.": final_memory_bytes(report)}
     idle = tuple(prefix for prefix, what in done.items() if not what)
@@ -81,24 +81,17 @@ def _identity(name: str, report: RunReport) -> tuple[str, int, Fields]:
     return strategy, seed, fields
 
 
-# Fields that came later.
-_LATER = {"hidden", "schedule", "label_smoothing", "images_per_pass"}
+def _today(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The configuration of an older report as one of today, with defaults for what it lacks.
 
-
-def _later_defaults(config: Mapping[str, Any]) -> Fields:
-    """Settings that a report of before there were any does not hold: what they would have been."""
-    found = {
-        f"benchmark.{name}": value
-        for name, value in BenchmarkConfig().to_dict().items()
-        if "benchmark" in config and name not in ("name", "num_experiences")
-    }
-    for name, value in _flatten(RunConfig().to_dict()):
-        *path, last = name.split(".")
-        if last in _LATER and path[0] in config:
-            found[name] = value
-    if "trajectory" not in config.get("distillation", {"trajectory": None}):
-        found |= _flatten(TrajectoryConfig().to_dict(), "distillation.trajectory.")
-    return found
+    One that cannot be read so (of a third party's method that is not installed) stays as it is.
+    """
+    if not {"strategy", "seed"} <= set(config):
+        return config
+    try:
+        return read_config(config).to_dict()
+    except InputError:
+        return config
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:

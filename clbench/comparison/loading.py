@@ -35,6 +35,20 @@ class Runs:
         """The reports, in the order of their paths."""
         return iter(self.reports)
 
+    def without_repeats(self) -> tuple[Runs, int]:
+        """Return these without reports that equal an earlier one but for what was measured.
+
+        Their number comes second.
+        """
+        kept: dict[str, int] = {}
+        for position, report in enumerate(self.reports):
+            values = report.to_dict().items()
+            found = {k: v for k, v in values if k not in ("measured", "environment")}
+            kept.setdefault(repr(found), position)
+        paths = tuple(self.paths[i] for i in kept.values())
+        reports = tuple(self.reports[i] for i in kept.values())
+        return Runs(paths, reports, self.unfinished, self.diverged), len(self) - len(reports)
+
 
 def load_runs(paths: Iterable[Path | str]) -> Runs:
     """Read every report at or below ``paths``; one that is reached twice counts once.

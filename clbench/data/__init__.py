@@ -5,39 +5,6 @@ adds entries by an entry point in the group
 ``clbench.datasets`` whose object is a `DatasetInfo`.
 """
 
-from clbench.data.catalogue import (
-    DATASETS,
-    data_root,
-    fetch,
-    info,
-    load,
-    names,
-    prepare,
-    status,
-    verify,
-)
-from clbench.data.dataset import DatasetInfo, FileCheck, ImageData, Prepared, Reader, normalised
-from clbench.data.own_images import is_own, short_name
-from clbench.data.tensor_images import TensorImages, tensors_of
+import lazy_loader
 
-__all__ = [
-    "DATASETS",
-    "DatasetInfo",
-    "FileCheck",
-    "ImageData",
-    "Prepared",
-    "Reader",
-    "TensorImages",
-    "data_root",
-    "fetch",
-    "info",
-    "is_own",
-    "load",
-    "names",
-    "normalised",
-    "prepare",
-    "short_name",
-    "status",
-    "tensors_of",
-    "verify",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -179,6 +179,7 @@ class ImageData:
         notes: what a reader of any result must know of it, one sentence each.
         columns: further numbers of each image, by name: int64 of training and of test images. A
             domain-incremental stream deals images by one of them.
+        normalisation: whose moments the spec holds, see `normalised`.
     """
 
     name: str
@@ -189,6 +190,7 @@ class ImageData:
     title: str = ""
     notes: tuple[str, ...] = ()
     columns: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    normalisation: Normalisation = "dataset"
 
     @property
     def shown_as(self) -> str:
@@ -197,7 +199,8 @@ class ImageData:
 
     def normalised(self, normalisation: Normalisation) -> ImageData:
         """The same with the moments of `normalised`."""
-        return dataclasses.replace(self, spec=normalised(self.spec, normalisation))
+        spec = normalised(self.spec, normalisation)
+        return dataclasses.replace(self, spec=spec, normalisation=normalisation)
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,9 +17,9 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from clbench.data.checks import plain_path, read_bytes, refuse
+from clbench.data.csv_table import read_table
 from clbench.data.decoded import Labelled, Listing
 from clbench.data.image_files import ImageRule
-from clbench.data.table import read_table
 from clbench.errors import InputError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")

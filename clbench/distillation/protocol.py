@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 
@@ -62,37 +63,69 @@ class Workload:
     num_known_classes: int = 0
 
 
-class Distiller(Protocol):
-    """A pure function of configuration, input and generator; knows no stream and no memory.
+@dataclass(frozen=True, eq=False)
+class Job:
+    """What a distiller is given.
 
-    A distiller that gives soft labels says so by an attribute ``soft_labels = True``. One that can
-    use what is already known of other classes says ``uses_known = True``; it is then also given
-    ``known``, `LabelledImages` of other classes (what memory holds), packed or not. One that goes
-    on where the same work was stopped says ``keep = True``
-    (`clbench.distillation.unfinished.Unfinished` does the keeping).
+    Attributes:
+        real: unpacked images of an experience with hard labels.
+        spec: their shape and normalisation.
+        images_per_class: slots wanted of each class; each holds ``packing**2`` images.
+        packing: F, see `clbench.packing`.
+        generator: the only source of randomness.
+        device: where to compute; the result comes back on the CPU.
+        known: what memory holds of other classes, packed or not; None where it holds none. Given
+            to distillers that say ``uses_known = True``.
+        on_update: progress of an iterative distiller.
+        keep: work that is stopped, and what it learns from (experts), stays in the user's cache;
+            the same job goes on there.
     """
 
-    def distill(
-        self,
-        real: LabelledImages,
-        spec: ImageSpec,
-        *,
-        images_per_class: int,
-        packing: int,
-        generator: torch.Generator,
-        device: torch.device,
-        on_update: OnUpdate | None = None,
-    ) -> LabelledImages:
-        """Condense ``real`` to ``images_per_class`` slots of each class present in it.
+    real: LabelledImages
+    spec: ImageSpec
+    images_per_class: int
+    generator: torch.Generator
+    packing: int = 1
+    device: torch.device = torch.device("cpu")
+    known: LabelledImages | None = None
+    on_update: OnUpdate | None = None
+    keep: bool = False
 
-        Args:
-            real: unpacked images with hard labels.
-            spec: shape and normalisation.
-            images_per_class: slots per class; each holds ``packing**2`` images.
-            packing: F, see `clbench.packing`.
-            generator: the only source of randomness.
-            device: where to compute; the result comes back on the CPU.
-            on_update: progress of an iterative distiller.
+    @property
+    def images_wanted(self) -> int:
+        """Decoded images of each class."""
+        return self.images_per_class * self.packing**2
+
+    def replace(self, **changes: Any) -> Job:
+        """Return a copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+    def check_counts(self) -> None:
+        """Refuse to keep more images than there are.
+
+        Raises:
+            InputError: naming the first class that is too small.
+        """
+        labels = self.real.hard_labels
+        for c in self.real.classes:
+            found = int((labels == c).sum())
+            if found < self.images_wanted:
+                raise InputError(
+                    f"expected at least {self.images_wanted} images of class {c} "
+                    f"(images_per_class {self.images_per_class} x packing {self.packing} squared), "
+                    f"found {found}; lower --images-per-class or --packing"
+                )
+
+
+class Distiller(Protocol):
+    """A pure function of configuration and job; knows no stream and no memory.
+
+    A distiller that gives soft labels says so by an attribute ``soft_labels = True``. One that can
+    use what is already known of other classes says ``uses_known = True``.
+    """
+
+    def distill(self, job: Job) -> LabelledImages:
+        """Condense ``job.real`` to ``job.images_per_class`` slots of each class present in it.
 
         Returns:
             Slots in ascending order of class, uint8 or float32 on the 0..1 scale.
@@ -103,23 +136,5 @@ class Distiller(Protocol):
         ...
 
     def flops(self, spec: ImageSpec, workload: Workload) -> float:
-        """Floating-point operations of one `distill` of so much."""
+        """Return the floating-point operations of one `distill` of so much."""
         ...
-
-
-def check_counts(real: LabelledImages, images_per_class: int, packing: int) -> None:
-    """Refuse to keep more images than there are.
-
-    Raises:
-        InputError: naming the first class that is too small.
-    """
-    wanted = images_per_class * packing**2
-    labels = real.hard_labels
-    for c in real.classes:
-        found = int((labels == c).sum())
-        if found < wanted:
-            raise InputError(
-                f"expected at least {wanted} images of class {c} (images_per_class "
-                f"{images_per_class} x packing {packing} squared), found {found}; "
-                "lower --images-per-class or --packing"
-            )

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import time
 import warnings
-from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Protocol
 
-from clbench.config import DistillationConfig
-from clbench.distillation.protocol import OnUpdate, Update
+from clbench.distillation.protocol import Job, OnUpdate, Update
+from clbench.distillation.settings import DistillationConfig
 from clbench.distillation.updates import UpdateLog, plain
 from clbench.distillation.work import work_name
-from clbench.store.checkpoints import NoCheckpointError, load_checkpoint, save_checkpoint
-from clbench.store.files import cache_dir
-from clbench.types import ImageSpec, LabelledImages
+from clbench.store.checkpoints import NoCheckpointError, checkpoint_bytes, checkpoint_values
+from clbench.store.store import Store
 
+KIND = "unfinished"  # of entries in the store
 EVERY_SECONDS = 30.0  # between two writings
 WORTH_KEEPING_SECONDS = 1.0
 
 
-class Job(Protocol):
+class Resumable(Protocol):
     """Work whose state is small: tensors and plain values."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Copies of all that the rest of the work depends on."""
+        """Return copies of all that the rest of the work depends on."""
         ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -33,17 +32,12 @@ class Job(Protocol):
         ...
 
 
-class Keeping(Protocol):
-    """A distiller that can go on where it was stopped; ``keep`` lets it."""
+class Configured(Protocol):
+    """A distiller whose work its configuration and its job name."""
 
     @property
     def config(self) -> DistillationConfig:
         """All of its configuration."""
-        ...
-
-    @property
-    def keep(self) -> bool:
-        """Stopped work stays on disk."""
         ...
 
 
@@ -55,7 +49,7 @@ class Unfinished:
     warning, never a distillation.
 
     Attributes:
-        state: where the work was stopped, for `Job.load_state_dict`; None where it begins.
+        state: where the work was stopped, for `Resumable.load_state_dict`; None where it begins.
         log: all that was told, by the stopped work too.
     """
 
@@ -64,7 +58,7 @@ class Unfinished:
 
         All that `tell` hears goes to ``on_update``; what a stopped work told is told again here.
         """
-        self._path = None if name is None else cache_dir() / "unfinished" / f"{name}.pt"
+        self._name, self._store = name, Store()
         self._start = self._written = time.perf_counter()
         self._latest: tuple[dict[str, Any], int, float] | None = None
         self._seconds_before = 0.0
@@ -77,15 +71,10 @@ class Unfinished:
                 self.tell(Update(**values))
 
     @staticmethod
-    def of(
-        distiller: Keeping, real: LabelledImages, spec: ImageSpec, on_update: OnUpdate | None,
-        **given: Any,
-    ) -> Unfinished:  # fmt: skip
-        """That of ``distiller``, named by all that `Distiller.distill` was ``given``."""
-        if not distiller.keep:
-            return Unfinished(None, on_update)
-        config = distiller.config.to_dict()
-        return Unfinished(work_name(config, type(distiller), real, spec, **given), on_update)
+    def of(distiller: Configured, job: Job) -> Unfinished:
+        """That of ``distiller`` and ``job``, kept on disk where the job says so."""
+        name = work_name(distiller.config, type(distiller), job) if job.keep else None
+        return Unfinished(name, job.on_update)
 
     @property
     def num_updates(self) -> int:
@@ -97,13 +86,13 @@ class Unfinished:
         saved = max(update.seconds_saved, self._seconds_before)
         self.log(replace(update, seconds_saved=saved))
 
-    def reached(self, job: Job) -> None:
-        """The work can go on from where ``job`` is now."""
-        if self._path is None:
+    def reached(self, work: Resumable) -> None:
+        """The work can go on from where ``work`` is now."""
+        if self._name is None:
             return
         now = time.perf_counter()
         seconds = now - self._start + self.log.seconds_saved
-        self._latest = (job.state_dict(), len(self.log.told), seconds)
+        self._latest = (work.state_dict(), len(self.log.told), seconds)
         if now - self._written > EVERY_SECONDS:
             self._write()
 
@@ -118,33 +107,31 @@ class Unfinished:
         traceback: TracebackType | None,
     ) -> None:
         """Write what was reached, or remove what is finished."""
-        if self._path is None:
+        if self._name is None:
             return
         if kind is None:
-            with suppress(OSError):
-                self._path.unlink()
+            self._store.remove(KIND, self._name)
         elif time.perf_counter() - self._start > WORTH_KEEPING_SECONDS:
             self._write()
 
     def _write(self) -> None:
-        if self._path is None or self._latest is None:
+        if self._name is None or self._latest is None:
             return
         state, num_told, seconds = self._latest
         updates = [plain(update) for update in self.log.told[:num_told]]
         values = {"state": state, "updates": updates, "seconds": seconds}
-        try:
-            save_checkpoint(self._path, values)
-        except OSError as error:
-            warnings.warn(f"distillation under way not kept: {error}", stacklevel=3)
+        self._store.write(KIND, self._name, checkpoint_bytes(values))
         self._written, self._latest = time.perf_counter(), None
 
     def _read(self) -> dict[str, Any] | None:
-        if self._path is None or not self._path.is_file():
+        content = None if self._name is None else self._store.read(KIND, self._name)
+        if content is None:
             return None
         try:
-            return load_checkpoint(self._path, ("state", "updates", "seconds"))
-        except NoCheckpointError as error:
-            warnings.warn(
-                f"broken file of an unfinished distillation: {self._path} ({error})", stacklevel=3
-            )
+            kept = checkpoint_values(content, ("state", "updates", "seconds"))
+            for values in kept["updates"]:
+                Update(**values)
+            return {**kept, "seconds": float(kept["seconds"])}
+        except (NoCheckpointError, TypeError, ValueError) as error:
+            warnings.warn(f"broken entry of an unfinished distillation ({error})", stacklevel=3)
             return None

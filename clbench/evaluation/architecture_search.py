@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from clbench.config import NetworkConfig, SetTrainingConfig
+from clbench.distillation.augmentation import parse
 from clbench.errors import InputError
 from clbench.evaluation import rivals
-from clbench.evaluation.spaces import Space, draw
-from clbench.evaluation.trials import CPU, Laboratory, OnTrial, Outcome, Trial
+from clbench.evaluation.protocol import Draw, Laboratory, Shown
+from clbench.evaluation.settings import COURSE, ArchitectureSearchSettings
+from clbench.evaluation.spaces import draw, find
+from clbench.evaluation.trials import Outcome, Trial
+from clbench.figures import search_figure
+from clbench.measuring.format import count, per_cent, seconds
 from clbench.measuring.ranking import (
     Correlation,
     RankingQuality,
@@ -22,7 +24,10 @@ from clbench.measuring.ranking import (
     ranking_quality,
     spearman_lead,
 )
+from clbench.networks.settings import NetworkConfig
 from clbench.seeding import derive
+from clbench.sets import DistilledSet
+from clbench.training.settings import SetTrainingConfig
 from clbench.types import ImageSpec, LabelledImages
 
 EARLY = "full data, stopped at equal images"
@@ -118,102 +123,108 @@ class ArchitectureSearch:
             "full_seconds": self.truth_seconds,
         }
 
+    def drawings(self, laboratory: Laboratory) -> dict[str, Draw]:
+        """Return one panel per way to rank."""
+        captions = {
+            proxy.name: f"Spearman {_value(proxy.quality.spearman)}" if proxy.quality else ""
+            for proxy in self.proxies
+        }
+        scores = {proxy.name: proxy.scores for proxy in self.proxies}
+        return {"architecture_search": lambda: search_figure(scores, self.truth, captions)}
 
-def architecture_search(
-    sets: Mapping[str, LabelledImages],
-    real: LabelledImages,
-    test: LabelledImages,
-    spec: ImageSpec,
-    space: Space,
-    *,
-    num_candidates: int | None = None,
-    training: SetTrainingConfig | None = None,
-    full: SetTrainingConfig | None = None,
-    num_networks: int = 1,
-    num_full_networks: int = 1,
-    top_k: int = 5,
-    seed: int = 0,
-    device: torch.device = CPU,
-    workers: int = 1,
-    directory: Path | None = None,
-    on_trial: OnTrial | None = None,
-) -> ArchitectureSearch:
-    """Train every candidate on every set, on its rivals and on the full data, and compare rankings.
+    def scalars(self) -> dict[str, Sequence[float]]:
+        """Return the accuracy of each way's choice, and its Spearman correlation where known."""
+        found: dict[str, Sequence[float]] = {}
+        for proxy in self.proxies:
+            found[f"architecture_search/{proxy.name}/chosen_accuracy"] = [proxy.chosen_accuracy]
+            value = None if proxy.quality is None else proxy.quality.spearman.value
+            if value is not None:
+                found[f"architecture_search/{proxy.name}/spearman"] = [value]
+        return found
+
+    def shown(self) -> Shown:
+        """Return one row per way to rank."""
+        title = f", {len(self.candidates)} architectures of {self.space}"
+        return Shown(title, _columns(self), _rows(self), _lines(self))
+
+
+@dataclass(frozen=True)
+class ArchitectureSearches:
+    """Train every candidate on every set, on its rivals and on the full data; compare rankings.
 
     The rivals of the first set: random and herded real images of its bytes, and the full data,
     stopped when as many images have been seen as a training on the set sees (equal time, without
     a clock). Every way ranks by a tenth of the training images, which no rival and no full
     training sees (a distilled set may have been made of them); the truth is the test accuracy
     after full training, and nothing is chosen by test images.
-
-    Args:
-        sets: name to set.
-        real: training images of the data set, uint8.
-        test: its test images.
-        spec: what they look like.
-        space: the candidates.
-        num_candidates: so many drawn from the space; None tries all.
-        training: of every candidate on a small set.
-        full: of every candidate on the full data; None leaves out what needs it.
-        num_networks: fresh networks per candidate and proxy; their mean ranks.
-        num_full_networks: fresh networks per candidate on the full data.
-        top_k: see `RankingQuality`.
-        seed: decides candidates, weights, order and the random sets.
-        device: where networks are trained.
-        workers: see `Laboratory`.
-        directory: see `Laboratory`.
-        on_trial: hears of every training that is done.
-
-    Raises:
-        InputError: no sets, a number out of range, or a candidate that does not fit the images.
     """
-    if min(num_networks, num_full_networks) < 1:
-        raise InputError("num_networks: expected at least 1 network per candidate, found 0")
-    training = training or SetTrainingConfig()
-    candidates = draw(space, num_candidates, seed=seed)
-    validation, rest = rivals.split(real, VALIDATION_SHARE, seed=seed)
-    plans = _plans(sets, rest, spec, training, num_networks, seed)
-    if full is not None:
-        plans[rivals.FULL] = _Plan([rest] * num_full_networks, full, "evaluation")
-    laboratory = Laboratory(
+
+    settings: ArchitectureSearchSettings
+
+    def check(self, spec: ImageSpec, seed: int) -> None:
+        """See `Evaluation.check`."""
+        draw(find(self.settings.space), self.settings.num_candidates, seed=seed)
+        parse(self.settings.training.augmentation, spec)
+
+    def run(self, laboratory: Laboratory, sets: Mapping[str, DistilledSet]) -> ArchitectureSearch:
+        """See `Evaluation.run`."""
+        settings, seed = self.settings, laboratory.seed
+        space = find(settings.space)
+        candidates = draw(space, settings.num_candidates, seed=seed)
+        validation, rest = rivals.split(laboratory.real, VALIDATION_SHARE, seed=seed)
+        images = {name: one.images for name, one in sets.items()}
+        plans = _plans(images, rest, laboratory, settings)
+        if settings.full_epochs:
+            full = COURSE.replace(epochs=settings.full_epochs)
+            plans[rivals.FULL] = _Plan([rest] * settings.num_full_networks, full, "evaluation")
+        results = _results(plans, candidates, laboratory, validation)
+        truth = results.pop(rivals.FULL, [])
+        means = tuple(_test_accuracy(cell) for cell in truth)
+        random = rivals.title("random", next(iter(images.values())).packing)
+        rival = _scores(results[random])
+        judge = _Judge(means, settings.top_k, seed)
+        proxies = [
+            judge.proxy(name, cells, plans[name], None if name == random else rival)
+            for name, cells in results.items()
+        ]
+        return ArchitectureSearch(
+            space.name,
+            tuple(candidates),
+            tuple(space.label(candidate) for candidate in candidates),
+            tuple(proxies),
+            means,
+            _agreement(truth, lambda outcome: outcome.accuracy),
+            _seconds(truth),
+        )
+
+
+def _results(
+    plans: Mapping[str, _Plan],
+    candidates: Sequence[NetworkConfig],
+    laboratory: Laboratory,
+    validation: LabelledImages,
+) -> dict[str, list[list[Outcome]]]:
+    """Name of a plan -> candidate -> one outcome per network."""
+    bench = laboratory.bench(
         {f"{name} #{k}": data for name, plan in plans.items() for k, data in plan.distinct()},
-        test, spec, device, workers, directory, validation,
-    )  # fmt: skip
+        validation,
+    )
     trials = [
-        Trial(f"{name} #{plan.place(k)}", candidate, plan.training, derive(seed, plan.stream, k))
+        Trial(
+            f"{name} #{plan.place(k)}",
+            candidate,
+            plan.training,
+            derive(laboratory.seed, plan.stream, k),
+        )
         for name, plan in plans.items()
         for candidate in candidates
         for k in range(len(plan.sets))
     ]
-    outcomes = iter(laboratory.run(trials, on_trial))
-    results = {
+    outcomes = iter(bench.run(trials, laboratory.on_trial))
+    return {
         name: [[next(outcomes) for _ in plan.sets] for _ in candidates]
         for name, plan in plans.items()
     }
-    truth = results.pop(rivals.FULL, [])
-    means = tuple(_test_accuracy(cell) for cell in truth)
-    random = rivals.title("random", next(iter(sets.values())).packing)
-    rival = _scores(results[random])
-    return ArchitectureSearch(
-        space.name,
-        tuple(candidates),
-        tuple(space.label(candidate) for candidate in candidates),
-        tuple(
-            _proxy(
-                name,
-                cells,
-                plans[name].sets[0].num_bytes,
-                None if name == random else rival,
-                means,
-                top_k,
-                seed,
-            )
-            for name, cells in results.items()
-        ),
-        means,
-        _agreement(truth, lambda outcome: outcome.accuracy),
-        _seconds(truth),
-    )
 
 
 @dataclass(frozen=True)
@@ -240,11 +251,11 @@ class _Plan:
 def _plans(
     sets: Mapping[str, LabelledImages],
     real: LabelledImages,
-    spec: ImageSpec,
-    training: SetTrainingConfig,
-    num_networks: int,
-    seed: int,
+    laboratory: Laboratory,
+    settings: ArchitectureSearchSettings,
 ) -> dict[str, _Plan]:
+    training, num_networks = settings.training, settings.num_networks
+    spec, seed = laboratory.spec, laboratory.seed
     plans = {name: _Plan([data] * num_networks, training) for name, data in sets.items()}
     size, packing = rivals.sizes(list(sets.values()))[0][0], next(iter(sets.values())).packing
     for method in ("random", "herding"):
@@ -271,28 +282,34 @@ def _plans(
     return plans
 
 
-def _proxy(
-    name: str,
-    cells: Sequence[Sequence[Outcome]],
-    num_bytes: int,
-    random: tuple[float, ...] | None,
-    truth: Sequence[float],
-    top_k: int,
-    seed: int,
-) -> Proxy:
-    scores = _scores(cells)
-    chosen = int(np.argmax(scores))
-    quality = lead = None
-    if truth:
-        rng = np.random.default_rng(derive(seed, "bootstrap"))
-        quality = ranking_quality(scores, truth, rng=rng, top_k=top_k)
-        if random is not None:
-            lead = spearman_lead(scores, random, truth, rng=rng)
-    accuracy = _test_accuracy(cells[chosen])
-    return Proxy(
-        name, scores, _seconds(cells), quality, lead, _agreement(cells, _validated), chosen,
-        accuracy, num_bytes,
-    )  # fmt: skip
+@dataclass(frozen=True)
+class _Judge:
+    """What rankings are held to."""
+
+    truth: tuple[float, ...]
+    top_k: int
+    seed: int
+
+    def proxy(
+        self,
+        name: str,
+        cells: Sequence[Sequence[Outcome]],
+        plan: _Plan,
+        random: tuple[float, ...] | None,
+    ) -> Proxy:
+        scores = _scores(cells)
+        chosen = int(np.argmax(scores))
+        quality = lead = None
+        if self.truth:
+            rng = np.random.default_rng(derive(self.seed, "bootstrap"))
+            quality = ranking_quality(scores, self.truth, rng=rng, top_k=self.top_k)
+            if random is not None:
+                lead = spearman_lead(scores, random, self.truth, rng=rng)
+        accuracy, num_bytes = _test_accuracy(cells[chosen]), plan.sets[0].num_bytes
+        return Proxy(
+            name, scores, _seconds(cells), quality, lead, _agreement(cells, _validated), chosen,
+            accuracy, num_bytes,
+        )  # fmt: skip
 
 
 def _agreement(
@@ -316,3 +333,61 @@ def _test_accuracy(outcomes: Sequence[Outcome]) -> float:
 
 def _seconds(cells: Sequence[Sequence[Outcome]]) -> float:
     return sum(outcome.seconds for cell in cells for outcome in cell)
+
+
+def _lines(found: ArchitectureSearch) -> list[str]:
+    lines = [
+        f"best by {proxy.name}: {found.labels[proxy.chosen] if any(proxy.scores) else 'none'}"
+        for proxy in found.proxies
+    ]
+    lines += [
+        f"Spearman over random real images, {proxy.name}: {_value(proxy.over_random, '+')}"
+        for proxy in found.proxies
+        if proxy.over_random is not None
+    ]
+    agreements = {proxy.name: proxy.agreement for proxy in found.proxies}
+    agreements["full data"] = found.truth_agreement
+    told = [f"{name} {value:.2f}" for name, value in agreements.items() if value is not None]
+    if told:
+        lines.append(f"Spearman between single networks' rankings: {', '.join(told)}")
+    return lines
+
+
+def _value(correlation: Correlation, sign: str = "") -> str:
+    value, low, high = correlation.value, correlation.low, correlation.high
+    if value is None:
+        return "none"
+    if low is None or high is None:
+        return f"{value:{sign}.2f}"
+    return f"{value:{sign}.2f} ({low:{sign}.2f} to {high:{sign}.2f})"
+
+
+def _columns(found: ArchitectureSearch) -> list[str]:
+    columns = ["ranked by", "bytes", "accuracy % of its best", "seconds"]
+    if not found.truth:
+        return columns
+    quality = next(p.quality for p in found.proxies if p.quality is not None)
+    return [*columns, "speed-up", "Spearman", "Kendall", f"top-{quality.top_k} overlap", "regret"]
+
+
+def _rows(found: ArchitectureSearch) -> list[list[str]]:
+    rows = []
+    for proxy in found.proxies:
+        row = [proxy.name, count(proxy.num_bytes)]
+        # Networks that diverged score 0, and chance more: no score at all means that all did.
+        row.append(per_cent(proxy.chosen_accuracy) if any(proxy.scores) else "diverged")
+        row.append(seconds(proxy.seconds))
+        quality, speed_up = proxy.quality, found.speed_up(proxy)
+        if quality is not None:
+            row += [
+                "-" if speed_up is None else f"{speed_up:.1f}",
+                _value(quality.spearman),
+                _value(quality.kendall),
+                f"{quality.top_k_overlap:.2f}",
+                f"{100 * quality.regret:.2f}",
+            ]
+        rows.append(row)
+    if found.truth:
+        best = f"{100 * max(found.truth):.2f}"
+        rows.append(["full data", "", best, seconds(found.truth_seconds), "1.0", *["-"] * 4])
+    return rows

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-
-from clbench.config import NetworkConfig, SetTrainingConfig
+from clbench import networks
+from clbench.distillation.augmentation import parse
 from clbench.errors import InputError
 from clbench.evaluation import rivals
-from clbench.evaluation.trials import CPU, Laboratory, OnTrial, Outcome, Trial
+from clbench.evaluation.protocol import Draw, Laboratory, Shown
+from clbench.evaluation.settings import COURSE, CrossArchitectureSettings
+from clbench.evaluation.trials import Outcome, Trial
+from clbench.figures import cross_architecture_figure
+from clbench.measuring.format import cell, count, mean_and_deviation
+from clbench.networks.settings import NetworkConfig
 from clbench.seeding import derive
-from clbench.types import ImageSpec, LabelledImages, Scores
-
-_NAMES = ("mlp", "convnet", "lenet", "alexnet", "vgg11", "resnet18")
-BACKBONES = tuple(NetworkConfig(name) for name in _NAMES)
+from clbench.sets import DistilledSet
+from clbench.types import ImageSpec, Scores
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class CrossArchitecture:
             step, too few epochs), and their accuracy says nothing of the set.
         diverged: (row, column, how many networks) whose loss or weights became nan or infinite;
             they have no part in ``scores``, whose cell is empty where all of them did.
+        distilled_with: row name -> the network that it was matched in, where there was one.
     """
 
     sets: tuple[str, ...]
@@ -46,6 +48,7 @@ class CrossArchitecture:
     seconds: Mapping[str, Mapping[str, float]]
     learnt_nothing: tuple[tuple[str, str, int], ...] = ()
     diverged: tuple[tuple[str, str, int], ...] = ()
+    distilled_with: Mapping[str, str] = field(default_factory=dict)
 
     def exceptions(self) -> list[tuple[str, str]]:
         """(set, network) of sets whose mean is not above any real one's of at most its bytes."""
@@ -63,7 +66,7 @@ class CrossArchitecture:
         return max((mean for mean in means if not math.isnan(mean)), default=-math.inf)
 
     def num_diverged(self, row: str, network: str) -> int:
-        """Networks of a cell that diverged."""
+        """Return the networks of a cell that diverged."""
         return sum(num for r, n, num in self.diverged if (r, n) == (row, network))
 
     def _beside(self, name: str, random: Sequence[str]) -> list[str]:
@@ -98,69 +101,117 @@ class CrossArchitecture:
         """Seconds of a training: what differs between two runs."""
         return {"seconds": {row: dict(cells) for row, cells in self.seconds.items()}}
 
+    def drawings(self, laboratory: Laboratory) -> dict[str, Draw]:
+        """Return the heat map."""
+        scores = {
+            self._label(row): {network: list(s.values) for network, s in self.scores[row].items()}
+            for row in self.sets
+        }
+        share = laboratory.majority_share
+        return {
+            "cross_architecture": lambda: cross_architecture_figure(
+                scores, self.networks, majority_share=share
+            )
+        }
 
-def cross_architecture(
-    sets: Mapping[str, LabelledImages],
-    real: LabelledImages,
-    test: LabelledImages,
-    spec: ImageSpec,
-    *,
-    networks: Sequence[NetworkConfig] = BACKBONES,
-    training: SetTrainingConfig | None = None,
-    num_networks: int = 5,
-    full: SetTrainingConfig | None = None,
-    full_networks: Sequence[NetworkConfig] | None = None,
-    seed: int = 0,
-    device: torch.device = CPU,
-    workers: int = 1,
-    directory: Path | None = None,
-    on_trial: OnTrial | None = None,
-) -> CrossArchitecture:
+    def _label(self, row: str) -> str:
+        network = self.distilled_with.get(row)
+        return f"{row}, by {network}" if network else row
+
+    def scalars(self) -> dict[str, Sequence[float]]:
+        """Return the mean accuracy of each cell."""
+        return {
+            f"cross_architecture/{row}/{network}": [scores.mean]
+            for row, cells in self.scores.items()
+            for network, scores in cells.items()
+            if scores.num
+        }
+
+    def shown(self) -> Shown:
+        """Return one row per set, one column per network."""
+        below = self.exceptions()
+        pairs = ", ".join(f"{network} on {name}" for name, network in below)
+        line = "every network learns more from the sets than from random images of equal bytes"
+        if below:
+            line = f"not above random real images of equal bytes: {pairs}"
+        rows = []
+        for row in self.sets:
+            texts = []
+            for network in self.networks:
+                scores = self.scores[row].get(network)
+                text = "-" if scores is None or not scores.num else mean_and_deviation(scores)
+                lost = self.num_diverged(row, network)
+                texts.append(cell(text, scores.num if scores else 0, lost))
+            rows.append([row, count(self.num_bytes[row]), *texts])
+        return Shown(
+            ": accuracy % of networks trained on each set alone",
+            ("set", "bytes", *self.networks),
+            rows,
+            [line, *self._idle()],
+        )
+
+    def _idle(self) -> list[str]:
+        if not self.learnt_nothing:
+            return []
+        found = ", ".join(
+            f"{network} on {name} ({num})" for name, network, num in self.learnt_nothing
+        )
+        return [
+            f"learnt nothing (loss that of guessing): {found}; try another learning rate of the "
+            "training on a set (--evaluation-learning-rate, in a run --set-learning-rate) or more "
+            "epochs"
+        ]
+
+
+@dataclass(frozen=True)
+class CrossArchitectures:
     """Train every network on every set, on random real images of equal bytes, on the full data.
 
     The protocol is that of the distilled sets (`SetTrainingConfig`); all rows see the same initial
     weights. Random images are drawn afresh for each network.
-
-    Args:
-        sets: name to set; several give a heat map of what was distilled with what.
-        real: training images of the data set, uint8.
-        test: its test images.
-        spec: what they look like.
-        networks: columns.
-        training: of every network on a small set.
-        num_networks: fresh networks per cell.
-        full: training on the full data, one network per column; None leaves that row out.
-        full_networks: columns that the full data are learnt by; None takes all.
-        seed: decides weights, order, augmentation and the random sets.
-        device: where networks are trained.
-        workers: see `Laboratory`.
-        directory: see `Laboratory`.
-        on_trial: hears of every training that is done.
-
-    Raises:
-        InputError: no sets, no or repeated networks, a name that is taken, a network that does
-            not fit, no networks to train.
     """
-    names = _column_names(networks)
-    training = training or SetTrainingConfig()
-    inputs = rivals.Rows(sets, real, spec, num_networks, seed)
-    trials: dict[tuple[str, str], list[Trial]] = {}
-    for row, drawn in inputs.rows.items():
-        for name, network in zip(names, networks, strict=True):
-            trials[row, name] = [
-                Trial(drawn[k], network, training, derive(seed, "evaluation", k))
-                for k in range(num_networks)
-            ]
-    if full is not None:
-        for name, network in zip(names, networks, strict=True):
-            if full_networks is None or network in full_networks:
-                first = derive(seed, "evaluation", 0)
-                trials[rivals.FULL, name] = [Trial(rivals.FULL, network, full, first)]
-    laboratory = Laboratory(inputs.sets, test, spec, device, workers, directory)
-    flat = [trial for cell in trials.values() for trial in cell]
-    outcomes = iter(laboratory.run(flat, on_trial))
-    results = {cell: [next(outcomes) for _ in trials[cell]] for cell in trials}
-    return _table(results, names, inputs, spec.num_classes, full is not None)
+
+    settings: CrossArchitectureSettings
+
+    def check(self, spec: ImageSpec, seed: int) -> None:
+        """See `Evaluation.check`."""
+        for network in named(self.settings.networks):
+            networks.build(network, spec, seed=0)
+        parse(self.settings.training.augmentation, spec)
+
+    def run(self, laboratory: Laboratory, sets: Mapping[str, DistilledSet]) -> CrossArchitecture:
+        """See `Evaluation.run`."""
+        settings, seed = self.settings, laboratory.seed
+        columns = named(settings.networks)
+        names = _column_names(columns)
+        inputs = rivals.Rows(sets, laboratory, settings.num_networks)
+        trials: dict[tuple[str, str], list[Trial]] = {}
+        for row, drawn in inputs.rows.items():
+            for name, network in zip(names, columns, strict=True):
+                trials[row, name] = [
+                    Trial(drawn[k], network, settings.training, derive(seed, "evaluation", k))
+                    for k in range(settings.num_networks)
+                ]
+        full = settings.full_epochs > 0
+        if full:
+            trials |= self._on_full_data(names, columns, derive(seed, "evaluation", 0))
+        flat = [trial for cell in trials.values() for trial in cell]
+        outcomes = iter(laboratory.bench(inputs.sets).run(flat, laboratory.on_trial))
+        results = {cell: [next(outcomes) for _ in trials[cell]] for cell in trials}
+        labels = {name: one.distilled_with for name, one in sets.items() if one.distilled_with}
+        return _table(results, names, inputs, laboratory.spec.num_classes, labels)
+
+    def _on_full_data(
+        self, names: Sequence[str], columns: Sequence[NetworkConfig], seed: int
+    ) -> dict[tuple[str, str], list[Trial]]:
+        """One network per column; ``full_networks`` says which columns."""
+        recipe, only = COURSE.replace(epochs=self.settings.full_epochs), self.settings.full_networks
+        wanted = columns if only is None else named(only)
+        return {
+            (rivals.FULL, name): [Trial(rivals.FULL, network, recipe, seed)]
+            for name, network in zip(names, columns, strict=True)
+            if network in wanted
+        }
 
 
 def named(names: str) -> tuple[NetworkConfig, ...]:
@@ -189,8 +240,9 @@ def _table(
     names: tuple[str, ...],
     inputs: rivals.Rows,
     num_classes: int,
-    full: bool,
+    distilled_with: Mapping[str, str],
 ) -> CrossArchitecture:
+    full = any(row == rivals.FULL for row, _ in results)
     rows = (*inputs.rows, *((rivals.FULL,) if full else ()))
     scores: dict[str, dict[str, Scores]] = {row: {} for row in rows}
     seconds: dict[str, dict[str, float]] = {row: {} for row in rows}
@@ -204,7 +256,9 @@ def _table(
         if stuck := sum(_guesses(outcome.train_loss, num_classes) for outcome in sound):
             idle.append((row, name, stuck))
     num_bytes = {row: inputs.num_bytes[row] for row in rows}
-    return CrossArchitecture(rows, names, scores, num_bytes, seconds, tuple(idle), tuple(lost))
+    return CrossArchitecture(
+        rows, names, scores, num_bytes, seconds, tuple(idle), tuple(lost), distilled_with
+    )
 
 
 def _guesses(loss: float, num_classes: int) -> bool:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 import torch
 
 from clbench import networks
-from clbench.config import NetworkConfig, SetTrainingConfig
+from clbench.networks.settings import NetworkConfig
 from clbench.seeding import generator
 from clbench.training import accuracy, train_on_set
+from clbench.training.settings import SetTrainingConfig
 from clbench.types import ImageSpec, LabelledImages, Scores
 
 

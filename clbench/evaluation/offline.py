@@ -3,51 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 import torch.nn.functional as F
 
 from clbench import networks
-from clbench.config import NetworkConfig, SetTrainingConfig
+from clbench.distillation.augmentation import parse
 from clbench.errors import Diverged, InputError
-from clbench.evaluation.trials import SOURCES
+from clbench.evaluation.protocol import Draw, Laboratory, OnEpoch, Shown
+from clbench.evaluation.settings import OfflineSettings
+from clbench.figures import offline_figure
 from clbench.machine.allocator import keep_freed_memory
 from clbench.measuring.cost import forward_flops
+from clbench.measuring.format import count, seconds
 from clbench.seeding import generator
+from clbench.sets import DistilledSet
 from clbench.store.checkpoints import NoCheckpointError, load_checkpoint, save_checkpoint
 from clbench.store.fingerprint import identity, name_of, software
+from clbench.store.sources import sources_of
 from clbench.training import Epoch, Training, predict_logits
-from clbench.types import ImageSpec, LabelledImages
+from clbench.types import ImageSpec
 
-# The course report's recipe for full data, and one of today.
-RECIPES: dict[str, SetTrainingConfig] = {
-    "course": SetTrainingConfig(
-        epochs=20,
-        batch_size=128,
-        learning_rate=0.01,
-        momentum=0.9,
-        weight_decay=0.0,
-        schedule="cosine",
-        augmentation="none",
-    ),
-    "modern": SetTrainingConfig(
-        epochs=20,
-        batch_size=128,
-        learning_rate=0.05,
-        momentum=0.9,
-        weight_decay=5e-4,
-        schedule="one_cycle",
-        label_smoothing=0.1,
-        augmentation="auto",
-    ),
-}
-
-OnEpoch = Callable[[int, int, Epoch], None]
-"""Called with the number of epochs done, their total, and what the last one saw."""
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -63,6 +44,7 @@ class Offline:
         report_flops: the same by the course report's counting (activations and poolings too).
         train_flops: of the whole training.
         seconds: wall time of the training, all its sittings together.
+        network: its name.
     """
 
     accuracy: float
@@ -73,6 +55,7 @@ class Offline:
     report_flops: float
     train_flops: float
     seconds: float
+    network: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary, ready for JSON."""
@@ -88,74 +71,109 @@ class Offline:
             "seconds": self.seconds,
         }
 
+    def measured(self) -> dict[str, Any]:
+        """Return nothing apart: the seconds are in `to_dict`, as they always were."""
+        return {}
 
-def train_offline(
-    train: LabelledImages,
-    test: LabelledImages,
-    spec: ImageSpec,
-    network: NetworkConfig,
-    config: SetTrainingConfig,
-    *,
-    seed: int,
-    device: torch.device,
-    checkpoint: Path | None = None,
-    on_epoch: OnEpoch | None = None,
-) -> Offline:
-    """Train a fresh network on all images and test it once, after the last epoch.
+    def drawings(self, laboratory: Laboratory) -> dict[str, Draw]:
+        """Return loss and accuracy by epoch."""
+        share = laboratory.majority_share
 
-    Args:
-        train: all training images.
-        test: the test images, which choose nothing.
-        spec: what they look like.
-        network: architecture.
-        config: a recipe, see `RECIPES`.
-        seed: weights, order and augmentation.
-        device: where to train.
-        checkpoint: file that keeps the training after every epoch; where it is there, the training
-            goes on from it to the very same end. None keeps nothing.
-        on_epoch: hears of every epoch, those of the checkpoint too.
+        def draw() -> Figure:
+            return offline_figure(
+                [epoch.loss for epoch in self.epochs],
+                [epoch.accuracy for epoch in self.epochs],
+                test_accuracy=self.accuracy,
+                title=f"{self.network} on {laboratory.title}",
+                majority_share=share,
+            )
 
-    Raises:
-        InputError: a network that does not fit the images; a checkpoint of another training.
-        Diverged: a loss, a weight or an output is nan or infinite.
-    """
-    keep_freed_memory()
-    fresh = networks.build(network, spec, seed=seed)
-    rng = generator(seed, "set_training")
-    training = Training(fresh, train, spec, config, generator=rng, device=device)
-    work = {
-        "train": identity(train),
-        "spec": [spec.shape, spec.mean, spec.std, spec.num_classes],
-        "network": network.to_dict(),
-        "config": config.to_dict(),
-        "seed": seed,
-        "software": software(device, SOURCES),
-    }
-    kept = _Checkpoint(checkpoint, name_of(work))
-    epochs, seconds = kept.restore(training)
-    for number, epoch in enumerate(epochs, 1):
-        _tell(on_epoch, number, config.epochs, epoch)
-    while not training.done:
-        start = time.perf_counter()
-        epochs.append(training.epoch())
-        seconds += time.perf_counter() - start
-        kept.save(training, epochs, seconds)
-        _tell(on_epoch, len(epochs), config.epochs, epochs[-1])
-    logits = predict_logits(fresh, test, spec, device)
-    if not logits.isfinite().all():
-        raise Diverged("testing: expected finite outputs, found others; lower the learning rate")
-    labels = test.decoded().hard_labels.cpu()
-    forward = forward_flops(fresh, spec.shape)
-    return Offline(
-        float((logits.argmax(1) == labels).double().mean()),
-        float(F.cross_entropy(logits, labels)),
-        tuple(epochs),
-        networks.num_parameters(fresh),
-        forward,
-        forward_flops(fresh, spec.shape, report_counting=True),
-        3 * forward * len(train.decoded()) * config.epochs,
-        seconds,
-    )
+        return {"offline": draw}
+
+    def scalars(self) -> dict[str, Sequence[float]]:
+        """Return the curves of the training."""
+        return {
+            "train_loss": [epoch.loss for epoch in self.epochs],
+            "train_accuracy": [epoch.accuracy for epoch in self.epochs],
+        }
+
+    def shown(self) -> Shown:
+        """Return one number per row."""
+        rows = [
+            ("test accuracy %", f"{100 * self.accuracy:.2f}"),
+            ("test loss", f"{self.loss:.4f}"),
+            ("training loss, last epoch", f"{self.epochs[-1].loss:.4f}"),
+            ("epochs", count(len(self.epochs))),
+            ("parameters", count(self.num_parameters)),
+            ("FLOPs of an image", f"{self.forward_flops:.3e}"),
+            ("the same, course report's counting", f"{self.report_flops:.3e}"),
+            ("FLOPs of the training", f"{self.train_flops:.3e}"),
+            ("seconds of training", seconds(self.seconds)),
+        ]
+        return Shown(f": {self.network} trained on all of it", ("", "value"), rows)
+
+
+@dataclass(frozen=True)
+class OfflineTraining:
+    """Train a fresh network on all images and test it once, after the last epoch."""
+
+    settings: OfflineSettings
+
+    def check(self, spec: ImageSpec, seed: int) -> None:
+        """See `Evaluation.check`."""
+        networks.build(self.settings.network, spec, seed=0)
+        parse(self.settings.training.augmentation, spec)
+
+    def run(self, laboratory: Laboratory, sets: Mapping[str, DistilledSet]) -> Offline:
+        """See `Evaluation.run`; a checkpoint of another training is refused."""
+        keep_freed_memory()
+        network, config = self.settings.network, self.settings.training
+        data, spec, device, seed = (
+            laboratory.real, laboratory.spec, laboratory.device, laboratory.seed,
+        )  # fmt: skip
+        fresh = networks.build(network, spec, seed=seed)
+        rng = generator(seed, "set_training")
+        training = Training(fresh, data, spec, config, generator=rng, device=device)
+        kept = _Checkpoint(laboratory.checkpoint, name_of(self._work(laboratory)))
+        epochs, spent = kept.restore(training)
+        for number, epoch in enumerate(epochs, 1):
+            _tell(laboratory.on_epoch, number, config.epochs, epoch)
+        while not training.done:
+            start = time.perf_counter()
+            epochs.append(training.epoch())
+            spent += time.perf_counter() - start
+            kept.save(training, epochs, spent)
+            _tell(laboratory.on_epoch, len(epochs), config.epochs, epochs[-1])
+        logits = predict_logits(fresh, laboratory.test, spec, device)
+        if not logits.isfinite().all():
+            raise Diverged(
+                "testing: expected finite outputs, found others; lower the learning rate"
+            )
+        labels = laboratory.test.decoded().hard_labels.cpu()
+        forward = forward_flops(fresh, spec.shape)
+        return Offline(
+            float((logits.argmax(1) == labels).double().mean()),
+            float(F.cross_entropy(logits, labels)),
+            tuple(epochs),
+            networks.num_parameters(fresh),
+            forward,
+            forward_flops(fresh, spec.shape, report_counting=True),
+            3 * forward * len(data.decoded()) * config.epochs,
+            spent,
+            network.name,
+        )
+
+    def _work(self, laboratory: Laboratory) -> dict[str, Any]:
+        """All that the training depends on."""
+        spec = laboratory.spec
+        return {
+            "train": identity(laboratory.real),
+            "spec": [spec.shape, spec.mean, spec.std, spec.num_classes],
+            "network": self.settings.network.to_dict(),
+            "config": self.settings.training.to_dict(),
+            "seed": laboratory.seed,
+            "software": software(laboratory.device, sources_of(__name__)),
+        }
 
 
 def _tell(on_epoch: OnEpoch | None, number: int, total: int, epoch: Epoch) -> None:

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from clbench.config import DistillationConfig
-from clbench.distillation import make_distiller
+from clbench.distillation import Job, make_distiller
+from clbench.distillation.settings import DistillationConfig
 from clbench.errors import InputError
+from clbench.evaluation.protocol import Laboratory
 from clbench.seeding import generator
+from clbench.sets import DistilledSet
 from clbench.types import ImageSpec, LabelledImages
 
 FULL = "full data"
@@ -47,15 +49,14 @@ def real_set(
         seed: decides what is drawn.
         draw: which draw of this seed; the spread over draws is the luck of them.
     """
-    chooser = make_distiller(DistillationConfig(distiller=method))
-    return chooser.distill(
+    job = Job(
         real,
         spec,
-        images_per_class=slots_that_fit(real, spec, num_bytes, packing),
+        slots_that_fit(real, spec, num_bytes, packing),
+        generator(seed, f"{method}_set", packing, draw),
         packing=packing,
-        generator=generator(seed, f"{method}_set", packing, draw),
-        device=torch.device("cpu"),
-    ).quantised()
+    )
+    return make_distiller(DistillationConfig(distiller=method)).distill(job).quantised()
 
 
 def title(method: str, packing: int) -> str:
@@ -100,25 +101,21 @@ class Rows:
     """
 
     def __init__(
-        self,
-        sets: Mapping[str, LabelledImages],
-        real: LabelledImages,
-        spec: ImageSpec,
-        num_networks: int,
-        seed: int,
+        self, sets: Mapping[str, DistilledSet], laboratory: Laboratory, num_networks: int
     ) -> None:
         """Draw the random sets.
 
         Raises:
             InputError: no sets, no networks, or a name that is taken.
         """
+        real, spec, seed = laboratory.real, laboratory.spec, laboratory.seed
         if num_networks < 1:
             raise InputError(f"num_networks: expected at least 1, found {num_networks}")
         if FULL in sets:
             raise InputError(f"sets: the name {FULL!r} is taken by the data set; rename the set")
-        self.sets: dict[str, LabelledImages] = dict(sets)
+        self.sets = {name: one.images for name, one in sets.items()}
         self.rows: dict[str, list[str]] = {name: [name] * num_networks for name in sets}
-        pairs = sizes(list(sets.values()))
+        pairs = sizes(list(self.sets.values()))
         several = len({size for size, _ in pairs}) > 1
         for size, packing in pairs:
             row = title("random", packing) + (f", {size:,} bytes" if several else "")

@@ -9,8 +9,8 @@ from typing import get_args
 
 import torch
 
-from clbench.config import Activation, NetworkConfig, Norm, Pooling
 from clbench.errors import InputError
+from clbench.networks.settings import Activation, NetworkConfig, Norm, Pooling
 from clbench.seeding import generator
 
 

@@ -7,7 +7,6 @@ evaluations share what they have in common.
 
 from __future__ import annotations
 
-import inspect
 import json
 import math
 import multiprocessing
@@ -26,29 +25,21 @@ import torch
 import torch.nn.functional as F
 
 from clbench import networks
-from clbench.config import NetworkConfig, SetTrainingConfig
 from clbench.distillation.augmentation import parse
 from clbench.errors import Diverged, InputError
 from clbench.machine.allocator import keep_freed_memory
+from clbench.networks.settings import NetworkConfig
 from clbench.seeding import generator
 from clbench.store.files import cache_dir
 from clbench.store.fingerprint import identity, name_of, software
+from clbench.store.sources import sources_of
 from clbench.store.store import Store
 from clbench.training import accuracy, predict_logits, train_on_set
+from clbench.training.settings import SetTrainingConfig
 from clbench.types import ImageSpec, LabelledImages
 
 CPU = torch.device("cpu")
 KIND = "trials"  # of entries in the store
-SOURCES = (
-    "machine/device",
-    "packing",
-    "seeding",
-    "training",
-    "types",
-    "distillation/augmentation",
-    "evaluation/trials",
-    "networks/*",
-)
 
 
 @dataclass(frozen=True)
@@ -143,7 +134,7 @@ OnTrial = Callable[[int, int, Trial, Outcome], None]
 
 
 @dataclass(frozen=True)
-class Laboratory:
+class Bench:
     """Where trials are made.
 
     Attributes:
@@ -218,7 +209,7 @@ class Laboratory:
         context = multiprocessing.get_context("spawn")
         wanted = {trial.set_name for trial in trials}
         sets = {name: data for name, data in self.sets.items() if name in wanted}
-        inside = Laboratory(sets, self.test, self.spec, validation=self.validation)
+        inside = Bench(sets, self.test, self.spec, validation=self.validation)
         before = {child.pid for child in multiprocessing.active_children()}
         pool = ProcessPoolExecutor(
             min(self._num_processes, len(trials)),
@@ -302,19 +293,19 @@ def default_workers() -> int:
 class _Shelf:
     """Outcomes in the store, by the name of all that they depend on."""
 
-    def __init__(self, laboratory: Laboratory, configs: Sequence[NetworkConfig]) -> None:
-        directory, spec = laboratory.directory, laboratory.spec
+    def __init__(self, bench: Bench, configs: Sequence[NetworkConfig]) -> None:
+        directory, spec = bench.directory, bench.spec
         self._store = None if directory is None else Store(directory)
         # Third parties' networks count as well as ours; building them checks that they fit.
         built = {c: type(networks.build(c, spec, seed=0)) for c in dict.fromkeys(configs)}
         if self._store is None:
             return
-        self._device = laboratory.device
-        self._files = {config: inspect.getsourcefile(kind) for config, kind in built.items()}
-        self._sets = {name: identity(data) for name, data in laboratory.sets.items()}
+        self._device = bench.device
+        self._sources = {config: _sources(kind) for config, kind in built.items()}
+        self._sets = {name: identity(data) for name, data in bench.sets.items()}
         self._common = {
-            "test": identity(laboratory.test),
-            "validation": identity(laboratory.validation),
+            "test": identity(bench.test),
+            "validation": identity(bench.validation),
             "spec": asdict(spec),
         }
 
@@ -323,7 +314,7 @@ class _Shelf:
             **self._common,
             "set": self._sets[trial.set_name],
             "network": trial.network.to_dict(),
-            "software": software(self._device, SOURCES, self._files[trial.network]),
+            "software": software(self._device, self._sources[trial.network]),
             "training": trial.training.to_dict(),
             "seed": trial.seed,
         }
@@ -354,6 +345,11 @@ class _Shelf:
         self._store.write(KIND, self._name(trial), content)
 
 
+def _sources(network: type) -> list[str]:
+    """What computes an outcome; a third party's network counts as well as ours."""
+    return sorted({*sources_of(__name__), *sources_of(network.__module__)})
+
+
 @contextmanager
 def _threads(num: int) -> Iterator[None]:
     """Compute with so many threads: their number may change the last bits, and the name."""
@@ -367,7 +363,7 @@ def _threads(num: int) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _Packed:
-    """A laboratory as it travels to a worker: arrays, which need no shared memory."""
+    """A bench as it travels to a worker: arrays, which need no shared memory."""
 
     sets: dict[str, tuple[Any, Any, int]]
     test: tuple[Any, Any, int]
@@ -375,25 +371,25 @@ class _Packed:
     spec: ImageSpec
 
     @staticmethod
-    def of(laboratory: Laboratory) -> _Packed:
+    def of(bench: Bench) -> _Packed:
         def arrays(data: LabelledImages) -> tuple[Any, Any, int]:
             return data.images.cpu().numpy(), data.labels.cpu().numpy(), data.packing
 
-        sets = {name: arrays(data) for name, data in laboratory.sets.items()}
-        validation = laboratory.validation
+        sets = {name: arrays(data) for name, data in bench.sets.items()}
+        validation = bench.validation
         held_out = None if validation is None else arrays(validation)
-        return _Packed(sets, arrays(laboratory.test), held_out, laboratory.spec)
+        return _Packed(sets, arrays(bench.test), held_out, bench.spec)
 
-    def unpacked(self) -> Laboratory:
+    def unpacked(self) -> Bench:
         def images(values: tuple[Any, Any, int]) -> LabelledImages:
             return LabelledImages(torch.tensor(values[0]), torch.tensor(values[1]), values[2])
 
         sets = {name: images(values) for name, values in self.sets.items()}
         validation = None if self.validation is None else images(self.validation)
-        return Laboratory(sets, images(self.test), self.spec, validation=validation)
+        return Bench(sets, images(self.test), self.spec, validation=validation)
 
 
-_worker: Laboratory | None = None
+_worker: Bench | None = None
 
 
 def _start_worker(packed: _Packed, num_threads: int) -> None:

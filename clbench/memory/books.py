@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import torch
 from torch import Tensor
@@ -26,6 +26,16 @@ from clbench.memory.datasets import SampleFormat, as_avalanche_dataset, dataset_
 from clbench.types import ImageSpec, LabelledImages  # noqa: E402
 
 Storage = Literal["uint8", "float32"]
+
+
+class Capacity(TypedDict, total=False):
+    """How much a memory holds and how; see `ImageMemory` for what each means."""
+
+    images_per_class: int
+    capacity_bytes: int | None
+    packing: int
+    storage: Storage
+    seed: int
 
 
 def slot_bytes(spec: ImageSpec, storage: Storage, soft_labels: bool = False) -> int:
@@ -224,11 +234,7 @@ class ImageMemory(ExemplarsBuffer):
 
     def stored(self, slots: LabelledImages) -> LabelledImages:
         """Slots in this memory's storage."""
-        if self.storage == "uint8":
-            return slots.quantised()
-        if slots.images.dtype == torch.float32:
-            return slots
-        return LabelledImages(slots.images.float() / 255, slots.labels, slots.packing)
+        return slots.quantised() if self.storage == "uint8" else slots.as_floats()
 
     def _by_class(self, slots: LabelledImages) -> LabelledImages:
         slots = self.stored(slots.to("cpu"))

@@ -12,17 +12,22 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
-import torch
-
-from clbench.distillation import Distiller, OnUpdate, Update, Workload
+from clbench.distillation import (
+    DISTILLERS,
+    DistillationConfig,
+    Distiller,
+    Job,
+    Update,
+    Workload,
+)
 from clbench.distillation.updates import UpdateLog, plain
 from clbench.distillation.work import work_name
-from clbench.errors import InputError
+from clbench.store.store import Store
 from clbench.types import ImageSpec, LabelledImages
 
+KIND = "distilled"  # of entries in the store
 # Choosing real images is faster than reading them back.
 _WORTH_KEEPING_SECONDS = 1.0
 
@@ -96,73 +101,44 @@ class CachedDistiller:
     cache that cannot be read or written costs a warning, never a run.
     """
 
-    def __init__(self, distiller: Distiller, identity: dict[str, Any], directory: Path) -> None:
+    def __init__(self, distiller: Distiller, config: DistillationConfig, store: Store) -> None:
         """Wrap ``distiller``.
 
         Args:
             distiller: does the work on a miss.
-            identity: its whole configuration, JSON values.
-            directory: where the sets are kept; made when needed.
+            config: its whole configuration.
+            store: where the sets are kept.
         """
-        self.distiller, self.identity, self.directory = distiller, identity, directory
+        self.distiller, self.config, self.store = distiller, config, store
         self.soft_labels = bool(getattr(distiller, "soft_labels", False))
         self.uses_known = bool(getattr(distiller, "uses_known", False))
         self._hit: float | None = None
 
-    def distill(
-        self,
-        real: LabelledImages,
-        spec: ImageSpec,
-        *,
-        images_per_class: int,
-        packing: int,
-        generator: torch.Generator,
-        device: torch.device,
-        on_update: OnUpdate | None = None,
-        known: LabelledImages | None = None,
-    ) -> LabelledImages:
-        """See `Distiller.distill`; ``known`` counts where the distiller can use it."""
-        extra: dict[str, Any] = {"known": known} if self.uses_known else {}
-        name = work_name(
-            self.identity,
-            type(self.distiller),
-            real,
-            spec,
-            images_per_class=images_per_class,
-            packing=packing,
-            generator=generator,
-            device=device,
-            **extra,
-        )
-        path = self.directory / f"{name}.safetensors"
-        found = self._read(path)
+    def distill(self, job: Job) -> LabelledImages:
+        """See `Distiller.distill`; of several processes that ask for one set, one makes it."""
+        name = work_name(self.config, type(self.distiller), job)
+        if not DISTILLERS.find(self.config.distiller).needs_network:
+            return self._found_or_made(name, job)
+        with self.store.lock(KIND, name):
+            return self._found_or_made(name, job)
+
+    def _found_or_made(self, name: str, job: Job) -> LabelledImages:
+        found = self._read(name)
         if found is not None:
-            slots, metadata = found
-            self._hit = float(metadata["seconds"])
-            for values in json.loads(metadata["updates"]):
-                if on_update is not None:
-                    on_update(Update(**values))
+            slots, updates, self._hit = found
+            for update in updates:
+                if job.on_update is not None:
+                    job.on_update(update)
             return slots
-        log = UpdateLog(on_update)
+        log = UpdateLog(job.on_update)
         start = time.perf_counter()
-        slots = self.distiller.distill(
-            real,
-            spec,
-            images_per_class=images_per_class,
-            packing=packing,
-            generator=generator,
-            device=device,
-            on_update=log,
-            **extra,
-        )
+        slots = self.distiller.distill(job.replace(on_update=log))
         seconds = time.perf_counter() - start + log.seconds_saved
         self._hit = None
         if slots.is_finite and (log.losses or seconds > _WORTH_KEEPING_SECONDS):
-            updates = json.dumps([plain(update) for update in log.told])
-            try:
-                slots.save(path, {"updates": updates, "seconds": repr(seconds)})
-            except OSError as error:
-                warnings.warn(f"distilled set not cached: {error}", stacklevel=2)
+            updates_told = json.dumps([plain(update) for update in log.told])
+            about = {"updates": updates_told, "seconds": repr(seconds)}
+            self.store.write(KIND, name, slots.to_bytes(about))
         return slots
 
     def flops(self, spec: ImageSpec, workload: Workload) -> float:
@@ -175,11 +151,15 @@ class CachedDistiller:
             return record
         return replace(record, seconds=self._hit, from_cache=True)
 
-    def _read(self, path: Path) -> tuple[LabelledImages, dict[str, str]] | None:
-        if not path.is_file():
+    def _read(self, name: str) -> tuple[LabelledImages, list[Update], float] | None:
+        content = self.store.read(KIND, name)
+        if content is None:
             return None
         try:
-            return LabelledImages.load(path)
-        except InputError:
-            warnings.warn(f"broken file in the cache of distilled sets: {path}", stacklevel=3)
+            slots, about = LabelledImages.from_bytes(content)
+            updates = [Update(**values) for values in json.loads(about["updates"])]
+            return slots, updates, float(about["seconds"])
+        except (KeyError, TypeError, ValueError) as error:
+            place = self.store.path_of(KIND, name)
+            warnings.warn(f"{place}: not to be believed ({error}); made again", stacklevel=4)
             return None

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 
-from clbench.config import DistillationConfig
-from clbench.distillation import Distiller, OnUpdate, Workload, make_distiller
+from clbench.distillation import Distiller, Job, OnUpdate, Workload, make_distiller
+from clbench.distillation.settings import DistillationConfig
 from clbench.distillation.updates import UpdateLog
-from clbench.errors import Diverged, InputError
-from clbench.memory.books import ImageMemory, Storage
+from clbench.errors import InputError
+from clbench.memory.books import Capacity, ImageMemory
 from clbench.memory.cache import CachedDistiller, DistillationRecord
 from clbench.seeding import generator
-from clbench.store.files import cache_dir
+from clbench.store.store import Store
 from clbench.types import ImageSpec, LabelledImages
 
 
@@ -33,14 +33,10 @@ class DistilledMemory(ImageMemory):
         distiller: Distiller | DistillationConfig,
         spec: ImageSpec,
         *,
-        images_per_class: int = 10,
-        capacity_bytes: int | None = None,
-        packing: int = 1,
-        storage: Storage = "uint8",
-        seed: int = 0,
         device: torch.device | str = "cpu",
         cache: bool | Path = False,
         on_update: OnUpdate | None = None,
+        **capacity: Unpack[Capacity],
     ) -> None:
         """Set up the memory.
 
@@ -49,39 +45,28 @@ class DistilledMemory(ImageMemory):
                 declares it by an attribute ``soft_labels = True``; one that says ``uses_known =
                 True`` is given what memory holds of classes other than those to be distilled.
             spec: see `ImageMemory`.
-            images_per_class: see `ImageMemory`.
-            capacity_bytes: see `ImageMemory`.
-            packing: see `ImageMemory`.
-            storage: see `ImageMemory`.
-            seed: see `ImageMemory`.
             device: where to distil.
             cache: keep distilled sets on disk and take them from there when the same work was done
                 before: True for the user's cache directory, or a directory. Needs a configuration.
             on_update: called with every `Update` while distilling.
+            capacity: images_per_class, capacity_bytes, packing, storage, seed: see `ImageMemory`.
 
         Raises:
             InputError: as `ImageMemory`; an unknown distiller; a cache without a configuration.
         """
         made: Distiller
         if isinstance(distiller, DistillationConfig):
-            made = make_distiller(distiller, keep=bool(cache))
+            made = make_distiller(distiller)
             if cache:
-                directory = cache if isinstance(cache, Path) else cache_dir() / "distilled"
-                made = CachedDistiller(made, distiller.to_dict(), directory)
+                store = Store(cache if isinstance(cache, Path) else None)
+                made = CachedDistiller(made, distiller, store)
         elif cache:
             raise InputError("cache: expected a DistillationConfig to name the work by, found none")
         else:
             made = distiller
-        super().__init__(
-            spec,
-            images_per_class=images_per_class,
-            capacity_bytes=capacity_bytes,
-            packing=packing,
-            storage=storage,
-            seed=seed,
-            soft_labels=bool(getattr(made, "soft_labels", False)),
-        )
+        super().__init__(spec, soft_labels=bool(getattr(made, "soft_labels", False)), **capacity)
         self.distiller, self.device = made, torch.device(device)
+        self.keep = bool(cache)
         self.on_update = on_update
         self.distillations: list[DistillationRecord] = []
 
@@ -116,33 +101,28 @@ class DistilledMemory(ImageMemory):
     def _distil(
         self, real: LabelledImages, images_per_class: int
     ) -> tuple[LabelledImages, DistillationRecord]:
-        log, extra = UpdateLog(self.on_update), dict[str, Any]()
-        if self.tells_known:
-            extra["known"] = self._known(real)
-        start = time.perf_counter()
-        slots = self.distiller.distill(
+        log = UpdateLog(self.on_update)
+        job = Job(
             real,
             self.spec,
-            images_per_class=images_per_class,
+            images_per_class,
+            generator(self.seed, "distillation", self.num_experiences),
             packing=self.packing,
-            generator=generator(self.seed, "distillation", self.num_experiences),
             device=self.device,
+            known=self._known(real) if self.tells_known else None,
             on_update=log,
-            **extra,
+            keep=self.keep,
         )
+        start = time.perf_counter()
+        slots = self.distiller.distill(job)
         seconds = time.perf_counter() - start
-        if not slots.is_finite:
-            raise Diverged(
-                "distilling: expected finite pixels and labels, found others; lower the step sizes "
-                "of the distillation (--image-learning-rate)"
-            )
-        known: LabelledImages | None = extra.get("known")
+        slots.require_finite()
         work = Workload(
             num_real=len(real),
             num_classes=len(real.classes),
             num_images=len(slots) * self.packing**2,
-            num_known=0 if known is None else len(known.decoded()),
-            num_known_classes=0 if known is None else len(known.classes),
+            num_known=0 if job.known is None else len(job.known.decoded()),
+            num_known_classes=0 if job.known is None else len(job.known.classes),
         )
         flops = self.distiller.flops(self.spec, work)
         record = DistillationRecord.of(log, flops=flops, seconds=seconds)

@@ -1,17 +1,5 @@
 """The networks that learn, distil and evaluate; made by `build` from a `NetworkConfig`."""
 
-from clbench.networks.base import Architecture, Network
-from clbench.networks.convnet import ConvNet
-from clbench.networks.table import GROUP, NETWORKS, NetworkInfo, build, num_parameters, options
+import lazy_loader
 
-__all__ = [
-    "GROUP",
-    "NETWORKS",
-    "Architecture",
-    "ConvNet",
-    "Network",
-    "NetworkInfo",
-    "build",
-    "num_parameters",
-    "options",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -12,9 +12,9 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
-from clbench.config import Activation, Norm, Pooling
 from clbench.errors import InputError
 from clbench.networks.fast_cpu import AvgPool2, InstanceNorm2d
+from clbench.networks.settings import Activation, Norm, Pooling
 from clbench.types import ImageSpec
 
 NUM_GROUPS = 4

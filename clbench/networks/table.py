@@ -1,4 +1,4 @@
-"""The table of networks, and the one way to make one.
+"""The table of networks; light to import, see `clbench.networks.build` for making one.
 
 Third parties add theirs by an entry point in the group ``clbench.networks``: a `NetworkInfo`.
 """
@@ -6,24 +6,13 @@ Third parties add theirs by an entry point in the group ``clbench.networks``: a 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
-from torch import nn
+from clbench.networks.settings import ACTIVATIONS, NORMS, Activation, Norm, Pooling
+from clbench.table import Lazy, Table
 
-from clbench import table as plugins
-from clbench.config import Activation, NetworkConfig, Norm, Pooling
-from clbench.errors import InputError
-from clbench.networks.base import Architecture, Builder, Network
-from clbench.networks.classic import CNN, VGG11, AlexNet, LeNet
-from clbench.networks.convnet import ConvNet
-from clbench.networks.mlp import MLP
-from clbench.networks.resnet import ResNet18
-from clbench.seeding import global_seed
-from clbench.types import ImageSpec
-
-GROUP = "clbench.networks"
-NORMS: tuple[Norm, ...] = ("none", "batch", "instance", "layer", "group")
-ACTIVATIONS: tuple[Activation, ...] = ("relu", "leaky_relu", "sigmoid")
+if TYPE_CHECKING:
+    from clbench.networks.base import Builder
 
 
 @dataclass(frozen=True)
@@ -61,77 +50,48 @@ def _norms(default: Norm) -> tuple[Norm, ...]:
 
 _ROWS = (
     NetworkInfo(
-        "convnet", ConvNet, "depth x (conv3x3 - norm - activation - pool2), linear",
+        "convnet", Lazy("clbench.networks.convnet:ConvNet"),
+        "depth x (conv3x3 - norm - activation - pool2), linear",
         "Zhao, Mopuri & Bilen, ICLR 2021", 128, 3,
         _norms("instance"), ACTIVATIONS, ("avg", "max", "none"),
     ),
     NetworkInfo(
-        "mlp", MLP, "depth x (linear - norm - activation), linear",
+        "mlp", Lazy("clbench.networks.mlp:MLP"),
+        "depth x (linear - norm - activation), linear",
         "van de Ven & Tolias, 2019", 400, 2,
         ("none", "batch", "layer"), ACTIVATIONS, ("none",),
     ),
     NetworkInfo(
-        "lenet", LeNet, "two 5x5 convolutions, three linear layers",
+        "lenet", Lazy("clbench.networks.classic:LeNet"),
+        "two 5x5 convolutions, three linear layers",
         "LeCun et al., 1998", None, None, ("none",), ("relu",), ("max",),
     ),
     NetworkInfo(
-        "alexnet", AlexNet, "five convolutions, one linear layer",
+        "alexnet", Lazy("clbench.networks.classic:AlexNet"),
+        "five convolutions, one linear layer",
         "Krizhevsky et al., 2012", None, None, ("none",), ("relu",), ("max",),
     ),
     NetworkInfo(
-        "vgg11", VGG11, "eight 3x3 convolutions in five stages, one linear layer",
+        "vgg11", Lazy("clbench.networks.classic:VGG11"),
+        "eight 3x3 convolutions in five stages, one linear layer",
         "Simonyan & Zisserman, 2015", 64, None, _norms("instance"), ACTIVATIONS, ("max", "avg"),
     ),
     NetworkInfo(
-        "resnet18", ResNet18, "four stages of two residual blocks, one linear layer",
+        "resnet18", Lazy("clbench.networks.resnet:ResNet18"),
+        "four stages of two residual blocks, one linear layer",
         "He et al., 2016", 64, None, _norms("instance"), ACTIVATIONS, ("none",),
     ),
     NetworkInfo(
-        "cnn", CNN, "depth x (conv3x3 - activation - max pool2), one hidden layer, linear",
+        "cnn", Lazy("clbench.networks.classic:CNN"),
+        "depth x (conv3x3 - activation - max pool2), one hidden layer, linear",
         "the basic CNN of architecture searches", 32, 2, ("none",), ("relu", "leaky_relu"),
         ("max",), 128,
     ),
 )  # fmt: skip
 
-NETWORKS: dict[str, NetworkInfo] = {row.name: row for row in _ROWS}
-
-
-def build(config: NetworkConfig, spec: ImageSpec, *, seed: int) -> Network:
-    """A network for these images, (N, C, H, W) normalised floats to logits (N, K).
-
-    Its weights depend on ``seed`` alone; the global generators are left as they were.
-
-    Raises:
-        InputError: an unknown name, an option the network does not have, or an architecture that
-            does not fit the images.
-    """
-    info = plugins.find(config.name, NETWORKS, GROUP, NetworkInfo)
-    architecture = _resolve(info, config)
-    with global_seed(seed, "weights"):
-        return info.builder(spec, architecture)
-
-
-def _resolve(info: NetworkInfo, config: NetworkConfig) -> Architecture:
-    for option in SIZES:
-        if getattr(config, option) is not None and getattr(info, option) is None:
-            raise InputError(f"{option}: {info.name} has no such option; it has {options(info)}")
-    return Architecture(
-        width=config.width or info.width or 0,
-        depth=config.depth or info.depth or 0,
-        norm=_choose(info, "norm", config.norm, info.norms),
-        activation=_choose(info, "activation", config.activation, info.activations),
-        pooling=_choose(info, "pooling", config.pooling, info.poolings),
-        hidden=config.hidden or info.hidden or 0,
-    )
-
-
-def _choose(info: NetworkInfo, option: str, wanted: Any, offered: tuple[Any, ...]) -> Any:
-    if wanted is None or wanted in offered:
-        return wanted or offered[0]
-    raise InputError(
-        f"{option}: {info.name} offers {', '.join(offered)}, found {wanted!r}; "
-        f"its options are {options(info)}"
-    )
+NETWORKS: Table[NetworkInfo] = Table(
+    {row.name: row for row in _ROWS}, group="clbench.networks", kind=NetworkInfo, what="network"
+)
 
 
 def options(info: NetworkInfo) -> str:
@@ -140,8 +100,3 @@ def options(info: NetworkInfo) -> str:
     choices = {"norm": info.norms, "activation": info.activations, "pooling": info.poolings}
     names += [name for name, offered in choices.items() if len(offered) > 1]
     return ", ".join(names) or "none"
-
-
-def num_parameters(module: nn.Module) -> int:
-    """Trainable parameters."""
-    return sum(p.numel() for p in module.parameters() if p.requires_grad)

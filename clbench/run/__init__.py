@@ -1,7 +1,5 @@
 """A run: from a `RunConfig` to a `RunReport`, and the directory that it leaves."""
 
-from clbench.run.directory import RunDirectory
-from clbench.run.progress import NullProgress, RunProgress
-from clbench.run.session import run
+import lazy_loader
 
-__all__ = ["NullProgress", "RunDirectory", "RunProgress", "run"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -36,7 +36,7 @@ def learning_flops(config: RunConfig, benchmark: Benchmark) -> float:
     """Floating-point operations of the learner; replay shows it as much memory as news."""
     learner = networks.build(config.learner.network, benchmark.spec, seed=0)
     one = forward_flops(learner, benchmark.spec.shape)
-    training = strategies.find_strategy(config.strategy).training
+    training = strategies.STRATEGIES.find(config.strategy).training
     sizes = [len(benchmark.targets("train", k)) for k in range(len(benchmark))]
     if training == "gdumb":
         per_class = config.memory.images_per_class * config.memory.packing**2

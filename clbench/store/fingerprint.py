@@ -38,19 +38,18 @@ def identity(images: LabelledImages | None) -> list[Any] | None:
     return [digest(images.images), digest(images.labels), images.packing]
 
 
-def software(device: torch.device, modules: Iterable[str], *files: str | None) -> dict[str, Any]:
-    """What may change the numbers although configuration and data are the same.
+def software(device: torch.device, sources: Iterable[str]) -> dict[str, Any]:
+    """Return what may change the numbers although configuration and data are the same.
 
     Args:
         device: where it is computed.
-        modules: sources below the package without their suffix, as ``distillation/flat``; a
-            pattern of `Path.glob` names several. Changed code never meets its old results.
-        files: paths of further sources, third parties' perhaps; None counts as none.
+        sources: paths of source files, see `clbench.store.sources`; changed code never meets its
+            old results.
     """
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
     return {
         "clbench": clbench.__version__,
-        "sources": _sources(tuple(modules), tuple(file for file in files if file is not None)),
+        "sources": _content(tuple(sources)),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "device": device.type,
@@ -60,8 +59,6 @@ def software(device: torch.device, modules: Iterable[str], *files: str | None) -
 
 
 @cache
-def _sources(modules: tuple[str, ...], files: tuple[str, ...]) -> str:
-    root = Path(clbench.__file__).parent
-    found = sorted({path for module in modules for path in root.glob(f"{module}.py")})
-    found += [Path(file) for file in files]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in found)).hexdigest()
+def _content(files: tuple[str, ...]) -> str:
+    parts = (Path(file).read_bytes() for file in files)
+    return hashlib.sha256(b"".join(parts)).hexdigest()

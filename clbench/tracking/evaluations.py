@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clbench import figures
+from clbench.store.plain import readable
 from clbench.tracking.tensorboard import markdown_table, summary_writer
 
 if TYPE_CHECKING:
@@ -37,13 +38,15 @@ def write_evaluation(
         for tag, draw in drawn.items():
             # Who writes the files says what failed.
             with suppress(Exception):
-                writer.add_image(tag, figures.figure_to_array(draw()), 0, dataformats="HWC")
+                writer.add_image(
+                    readable(tag), figures.figure_to_array(draw()), 0, dataformats="HWC"
+                )
         for tag, (header, rows) in tables.items():
-            writer.add_text(tag, markdown_table(header, rows), 0)
+            writer.add_text(readable(tag), markdown_table(header, rows), 0)
         for tag, values in curves.items():
             for step, value in enumerate(values, 1):
                 if value is None:
                     continue
-                writer.add_scalar(tag, float(value), step)
+                writer.add_scalar(readable(tag), float(value), step)
     finally:
         writer.close()

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from clbench.distillation import Update
+from clbench.evaluation.protocol import Draw, Result
 from clbench.measuring.metrics import Matrix, Vector
 from clbench.report import RunReport
 from clbench.types import LabelledImages
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+Drawings = Mapping[str, Draw]
 
 
 class Tracker(Protocol):
@@ -54,8 +54,14 @@ class Tracker(Protocol):
             class_names: name of label i (of ``memory`` and ``confusion``) at position i, or empty.
         """
 
-    def on_evaluation(self, name: str, figure: Figure) -> None:
-        """After the last experience, for everything else that was made of the last memory."""
+    def on_evaluation(self, name: str, result: Result, drawings: Drawings) -> None:
+        """After the last experience, for everything else that was made of the last memory.
+
+        Args:
+            name: of the evaluation.
+            result: what it found; its scalars are curves by name.
+            drawings: of all evaluations: name -> draws a figure.
+        """
 
     def on_end(self, report: RunReport) -> None:
         """After the last experience, with the finished report."""
@@ -85,7 +91,7 @@ class NullTracker:
     ) -> None:
         """Nothing."""
 
-    def on_evaluation(self, name: str, figure: Figure) -> None:
+    def on_evaluation(self, name: str, result: Result, drawings: Drawings) -> None:
         """Nothing."""
 
     def on_end(self, report: RunReport) -> None:
@@ -128,10 +134,10 @@ class Trackers:
                 k, R_so_far, untrained, num_test, confusion, memory, class_names
             )
 
-    def on_evaluation(self, name: str, figure: Figure) -> None:
+    def on_evaluation(self, name: str, result: Result, drawings: Drawings) -> None:
         """To all."""
         for tracker in self._trackers:
-            tracker.on_evaluation(name, figure)
+            tracker.on_evaluation(name, result, drawings)
 
     def on_end(self, report: RunReport) -> None:
         """To all."""

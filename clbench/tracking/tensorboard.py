@@ -27,10 +27,12 @@ import numpy as np
 from clbench import figures
 from clbench.distillation import Update
 from clbench.errors import InputError
+from clbench.evaluation.protocol import Result
 from clbench.measuring import metrics
 from clbench.measuring.metrics import Matrix, Vector
 from clbench.report import RunReport
 from clbench.store.plain import readable
+from clbench.tracking.protocol import Drawings
 from clbench.types import LabelledImages
 
 if TYPE_CHECKING:
@@ -189,9 +191,13 @@ class TensorBoardTracker:
             )
         self._open_writer.flush()
 
-    def on_evaluation(self, name: str, figure: Figure) -> None:
-        """Its figure, at the last step."""
-        self._image(f"memory/{name}", lambda: figure, len(self._class_groups))
+    def on_evaluation(self, name: str, result: Result, drawings: Drawings) -> None:
+        """Its figures, and its scalars, at the last step."""
+        step = len(self._class_groups)
+        for title, draw in drawings.items():
+            self._image(f"memory/{title}", draw, step)
+        for tag, values in result.scalars().items():
+            self._scalar(f"memory/{tag}", values[-1], step)
 
     def on_end(self, report: RunReport) -> None:
         """Metrics only the report has, and the mark that the run succeeded.

@@ -18,28 +18,27 @@ from typing import Any
 
 import torch
 
+import clbench
 from clbench import data, networks
-from clbench.cli.build_config import LOOPS
-from clbench.config import DistillationConfig, NetworkConfig, SetTrainingConfig
-from clbench.data import ImageData
-from clbench.distillation import make_distiller
-from clbench.distillation.updates import UpdateLog
-from clbench.evaluation import (
-    RECIPES,
-    SPACES,
-    architecture_search,
-    cross_architecture,
-    train_offline,
+from clbench.config import (
+    ArchitectureSearchSettings,
+    DistillationConfig,
+    MatchingSettings,
+    NetworkConfig,
+    OfflineSettings,
+    SetSettings,
+    SetTrainingConfig,
+    TrajectorySettings,
 )
-from clbench.evaluation.trials import default_directory, default_workers
+from clbench.data import ImageData
+from clbench.evaluation import RECIPES
 from clbench.figures import comparison_bars_figure, save_figure
 from clbench.machine.allocator import keep_freed_memory
 from clbench.measuring.cost import forward_flops
-from clbench.seeding import generator
+from clbench.sets import DistilledSet
 from clbench.store.files import write_bytes, write_json
 from clbench.types import ImageSpec, LabelledImages
 
-CPU = torch.device("cpu")
 CONVNET, VGG11 = NetworkConfig("convnet"), NetworkConfig("vgg11")
 # The report's training on a condensed set; momentum and cosine as in its training on full data.
 COURSE = SetTrainingConfig(
@@ -53,17 +52,19 @@ BEST_SHORT = BEST.replace(epochs=60, batch_size=20)
 RANKING = BEST.replace(epochs=60, batch_size=10, augmentation="none")
 WIDE = NetworkConfig("convnet", width=64, depth=3, norm="instance")
 # Name of a set -> distillation; those of the course take its own networks, K of them.
-SETS: dict[str, dict[str, Any]] = {
-    "course-real": {"distiller": "datadam", **LOOPS["course"]},
-    "course-noise": {"distiller": "datadam", **LOOPS["course"], "initialisation": "noise"},
-    "course-pad": {"distiller": "datadam", **LOOPS["course_pad"]},
-    "best-real": {"distiller": "datadam", "network": WIDE.to_dict(), "num_networks": 320},
-    "best-noise": {
-        "distiller": "datadam", "network": WIDE.to_dict(), "num_networks": 240,
-        "initialisation": "noise",
-    },
-    "best-pad": {"distiller": "pad", "network": WIDE.to_dict(), "num_networks": 320},
-}  # fmt: skip
+DATADAM = DistillationConfig("datadam", WIDE)
+SETS: dict[str, DistillationConfig] = {
+    "course-real": DATADAM.with_preset("course"),
+    "course-noise": DATADAM.with_preset("course").replace(initialisation="noise"),
+    "course-pad": DATADAM.with_preset("course_pad"),
+    "best-real": DATADAM.replace(settings=MatchingSettings(num_networks=320)),
+    "best-noise": DATADAM.replace(
+        settings=MatchingSettings(num_networks=240), initialisation="noise"
+    ),
+    "best-pad": DistillationConfig(
+        "pad", WIDE, settings=TrajectorySettings(start=MatchingSettings(num_networks=320))
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -118,61 +119,44 @@ class Work:
         print(f"{name}: {json.loads(place.read_text())['shown']}", flush=True)
 
     def _full(self, recipe: str) -> dict[str, Any]:
-        images = self.images
-        found = train_offline(
-            images.train, images.test, images.spec, CONVNET, RECIPES[recipe], seed=0, device=CPU,
-            checkpoint=self.output / f"full-{recipe}.pt",
-            on_epoch=lambda n, of, e: print(f"  epoch {n} of {of}: loss {e.loss:.4f}", flush=True),
-        )  # fmt: skip
+        settings = OfflineSettings(CONVNET, RECIPES[recipe])
+        found = clbench.evaluate("offline", settings=settings, images=self.images, device="cpu")
         shown = f"{100 * found.accuracy:.2f}"
         return {"shown": shown, "values": [found.accuracy], **found.to_dict()}
 
-    def _set(self, name: str) -> LabelledImages:
-        place, images = self.output / f"{name}.safetensors", self.images
+    def _set(self, name: str) -> DistilledSet:
+        place = self.output / f"{name}.safetensors"
         if not place.exists():
-            fields = dict(SETS[name])
+            config = SETS[name]
             if name.startswith("course"):
-                fields["num_networks"] = self.num_networks
-            log = UpdateLog(None)
-            made = make_distiller(DistillationConfig.from_dict(fields)).distill(
-                images.train,
-                images.spec,
-                images_per_class=10,
-                packing=1,
-                generator=generator(0, "distillation"),
-                device=CPU,
-                on_update=log,
-            )
-            made.quantised().save(place, {"num_networks": str(fields["num_networks"])})
-        return LabelledImages.load(place)[0]
+                settings = config.settings.replace(num_networks=self.num_networks)
+                config = config.replace(settings=settings)
+            clbench.distil(self.images, config, device="cpu", output=place)
+        return clbench.load_set(place, check=False)
 
     def _score(
         self, name: str, network: NetworkConfig, training: SetTrainingConfig
     ) -> dict[str, Any]:
-        images = self.images
-        found = cross_architecture(
-            {"set": self._set(name)}, images.train, images.test, images.spec, networks=[network],
-            training=training, num_networks=self.trained, workers=default_workers(),
-            directory=default_directory(),
-        )  # fmt: skip
-        scores = {row: found.scores[row][found.networks[0]] for row in found.sets}
-        ours, random = scores["set"], scores[next(row for row in scores if row != "set")]
+        settings = SetSettings(self.trained, network, training)
+        one = self._set(name)
+        found = clbench.evaluate("set", {"set": one}, settings, images=self.images, device="cpu")
+        ours, random = (row.scores for row in found.rows[:2])
         shown = f"{100 * ours.mean:.1f} ± {100 * ours.std:.1f} (random {100 * random.mean:.1f})"
         return {
             "shown": shown,
             "values": list(ours.values),
             "random": list(random.values),
-            "grey_levels_from_real": grey_levels_from_real(self._set(name), images.train),
+            "grey_levels_from_real": grey_levels_from_real(one.images, self.images.train),
         }
 
     def _search(
         self, name: str, ranking: SetTrainingConfig, final: SetTrainingConfig | None
     ) -> dict[str, Any]:
         """Ranked by one training each; the chosen one trained by ``final``, where given."""
-        images = self.images
-        found = architecture_search(
-            {"set": self._set(name)}, images.train, images.test, images.spec, SPACES["cnn54"],
-            training=ranking, workers=default_workers(), directory=default_directory(),
+        settings = ArchitectureSearchSettings("cnn54", training=ranking, full_epochs=0)
+        found = clbench.evaluate(
+            "architecture_search", {"set": self._set(name)}, settings, images=self.images,
+            device="cpu",
         )  # fmt: skip
         ours = found.proxies[0]
         if final is None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+import clbench
 from clbench.config import (
     BenchmarkConfig,
     DistillationConfig,
@@ -24,7 +25,6 @@ from clbench.config import (
     RunConfig,
     SetTrainingConfig,
 )
-from clbench.run import run
 
 LEARNERS = {
     "mlp": NetworkConfig("mlp", width=400, depth=2),
@@ -82,7 +82,7 @@ def main() -> None:
                 continue
             sizes = (arguments.images_per_class, arguments.set_epochs)
             config = configuration(arguments.learner, strategy, packing, seed, *sizes)
-            report = run(config, data_root=arguments.data_root, output=place)
+            report = clbench.run(config, data_root=arguments.data_root, output=place)
             accuracy = 100 * report.metrics["average_accuracy"]
             print(f"{arguments.learner} {name}: average accuracy {accuracy:.2f} %", flush=True)
 

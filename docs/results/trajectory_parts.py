@@ -18,15 +18,15 @@ from typing import Any
 import torch
 
 from clbench import data
-from clbench.config import DistillationConfig, SetTrainingConfig, TrajectoryConfig
-from clbench.distillation import make_distiller
+from clbench.config import DistillationConfig, SetTrainingConfig
+from clbench.distillation import Job, make_distiller
 from clbench.distillation.updates import UpdateLog
 from clbench.evaluation import evaluate_set, rivals
 from clbench.machine.allocator import keep_freed_memory
 from clbench.seeding import generator
 from clbench.store.files import write_json
 
-# Distiller and changed fields of `TrajectoryConfig`, by the row's name.
+# Distiller and changed fields of `TrajectorySettings`, by the row's name.
 ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     "datadam": ("datadam", {}),
     "pad": ("pad", {}),
@@ -68,21 +68,17 @@ def main() -> None:
             if place.exists():
                 continue
             distiller, changes = ROWS[row]
-            config = DistillationConfig(distiller, trajectory=TrajectoryConfig(**changes))
+            config = DistillationConfig.from_dict({"distiller": distiller, "settings": changes})
             log, clock = UpdateLog(), time.perf_counter()
-            made = (
-                make_distiller(config)
-                .distill(
-                    train,
-                    images.spec,
-                    images_per_class=arguments.images_per_class,
-                    packing=1,
-                    generator=generator(seed, "distillation"),
-                    device=device,
-                    on_update=log,
-                )
-                .quantised()
+            job = Job(
+                train,
+                images.spec,
+                arguments.images_per_class,
+                generator(seed, "distillation"),
+                on_update=log,
+                keep=True,
             )
+            made = make_distiller(config).distill(job).quantised()
             seconds = time.perf_counter() - clock + log.seconds_saved
             made.save(place.with_suffix(".safetensors"), {})
             scores = evaluate_set(

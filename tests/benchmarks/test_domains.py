@@ -12,7 +12,7 @@ from clbench.benchmarks import Benchmark, make_benchmark, splits
 from clbench.config import BenchmarkConfig, LearnerConfig, MemoryConfig, NetworkConfig, RunConfig
 from clbench.data import DATASETS, tensors_of
 from clbench.errors import InputError
-from clbench.run import run, session
+from clbench.run import measuring, run
 from clbench.seeding import generator, global_seed
 from clbench.strategies import STRATEGIES
 from clbench.types import LabelledImages
@@ -258,7 +258,7 @@ def test_the_area_under_the_curve_is_of_all_test_images(
     def knowing(network: Any, images: LabelledImages, *rest: Any) -> torch.Tensor:
         return favour * torch.nn.functional.one_hot(images.labels, 2).float()
 
-    monkeypatch.setattr(session, "predict_logits", knowing)
+    monkeypatch.setattr(measuring, "predict_logits", knowing)
     asked = config("naive", "split_mhist")
     stream = asked.benchmark.replace(shuffle_classes=True, validation_fraction=0.2)
     report = run(asked.replace(benchmark=stream, seed=seed), data_root=root)

@@ -11,8 +11,11 @@ import pytest
 
 from clbench import networks
 from clbench.cli import running
+from clbench.cli.options import TABLES
+from clbench.data import DATASETS
 from clbench.distillation import Update
 from clbench.report import RunReport
+from clbench.strategies import STRATEGIES
 from clbench.types import LabelledImages
 from tests import telling
 from tests.cli.conftest import SMALL_DISTILLATION, SMALL_EVALUATION, SMALL_STREAM, Invoke
@@ -153,6 +156,20 @@ def test_distill_writes_no_events_unasked_and_never_among_others(invoke: Invoke)
     assert [path.name for path in Path("b.events").iterdir()] == ["theirs"]
 
 
+@pytest.mark.parametrize("command", ["distill", "run"])
+def test_json_is_alone_on_standard_output_beside_options_without_effect(
+    invoke: Invoke, command: str
+):
+    arguments = {
+        "distill": ["--distiller", "random", "--no-evaluate"],
+        "run": [*SMALL_STREAM, "--strategy", "random_replay", "--num-experiences", "1"],
+    }[command]
+    done = invoke(command, *arguments, "--num-networks", "2", "--json", "--no-tensorboard")
+    assert done.exit_code == 0, done.stderr
+    assert isinstance(json.loads(done.stdout), dict)
+    assert "--num-networks sets nothing" in done.stderr
+
+
 def test_float32_sets_are_charged_and_random_gets_the_same_bytes(invoke: Invoke):
     arguments = ["--distiller", "random", "--storage", "float32", "--images-per-class", "2"]
     done = invoke("distill", *arguments, *SMALL_EVALUATION, "--json", "-o", "s.safetensors")
@@ -185,9 +202,7 @@ def test_list_networks_counts_for_any_image(invoke: Invoke):
 
 @pytest.mark.parametrize("kind", ["strategies", "benchmarks", "distillers", "data"])
 def test_list_shows_every_name(invoke: Invoke, kind: str):
-    from clbench.cli import names
-
-    expected = getattr(names, {"data": "DATASETS"}.get(kind, kind.upper()))
+    expected = TABLES[kind].load()
     rows = json.loads(invoke("list", kind, "--json").stdout)[kind]
     assert [row["name"] for row in rows] == list(expected)
     assert all(name in invoke("list", kind).stdout for name in expected)
@@ -197,15 +212,13 @@ def test_list_shows_every_name(invoke: Invoke, kind: str):
 def test_lists_break_no_name_at_80_columns(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
 ):
-    from clbench.cli import names
-
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "80")
     text = click.unstyle(invoke(*arguments).stdout)
     assert max(map(len, text.splitlines())) <= 80
-    expected = [*names.DATASETS, "60,000", "Kuzushiji-MNIST"]
+    expected = [*DATASETS, "60,000", "Kuzushiji-MNIST"]
     if arguments == ["list"]:
-        expected += [*names.STRATEGIES, *names.NETWORKS, "11,172,810", "convolutions"]
+        expected += [*STRATEGIES, *networks.NETWORKS, "11,172,810", "convolutions"]
     assert not [name for name in expected if name not in text.split()]
     monkeypatch.setenv("COLUMNS", "100")
     wide = click.unstyle(invoke(*arguments).stdout)

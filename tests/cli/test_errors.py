@@ -58,7 +58,7 @@ CASES = {
     "not a number": ([*RUN, "--epochs", "many"], ["--epochs", "many"]),
     "nan": ([*RUN, "--learning-rate", "nan"], ["learning_rate", "nan"]),
     "zero networks": (
-        [*DISTILL, "--num-networks-evaluated", "0"], ["num_networks_evaluated", "0"],
+        [*DISTILL, "--num-networks-evaluated", "0"], ["num_networks", "at least 1", "0"],
     ),
     "no classes": (["list", "networks", "--num-classes", "0"], ["--num-classes", "0"]),
     "image size": (["list", "networks", "--image", "28x28"], ["3x32x32", "28x28"]),
@@ -210,13 +210,13 @@ def test_a_run_interrupted_at_once_leaves_its_place_free(
 def test_an_interrupted_distillation_leaves_nothing(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ):
-    from clbench.distillation.selection import RandomSelection
+    from clbench.distillation.selection.distiller import RandomSelection
 
     def interrupt(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(RandomSelection, "distill", interrupt)
-    result = invoke(*DISTILL, "--distiller", "random")
+    result = invoke("distill", *SMALL_EVALUATION, "--distiller", "random")
     assert_one_line(result, "interrupted; nothing is kept", code=130)
     assert not list(Path().rglob("*.safetensors"))
 
@@ -224,13 +224,14 @@ def test_an_interrupted_distillation_leaves_nothing(
 def test_an_interrupted_distillation_goes_on(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    from clbench.distillation import matching, unfinished
+    from clbench.distillation import unfinished
+    from clbench.distillation.matching.updates import MatchingUpdates
 
     monkeypatch.setenv("CLBENCH_CACHE", str(tmp_path / "own"))
     monkeypatch.setattr(unfinished, "WORTH_KEEPING_SECONDS", 0.0)
     arguments = [*DISTILL, "--no-evaluate", "--images-per-class", "1", "--json"]
     whole = json.loads(invoke(*arguments, "--no-cache", "-o", "whole.safetensors").stdout)
-    update, done = matching._Job._update, []
+    update, done = MatchingUpdates._update, []
 
     def stopped(*values: Any) -> float:
         if len(done) == 1:
@@ -238,11 +239,11 @@ def test_an_interrupted_distillation_goes_on(
         done.append(1)
         return update(*values)
 
-    monkeypatch.setattr(matching._Job, "_update", stopped)
+    monkeypatch.setattr(MatchingUpdates, "_update", stopped)
     result = invoke(*arguments, "-o", "set.safetensors")
     assert_one_line(result, "kept in the cache; the same command goes on there", code=130)
     assert not Path("set.safetensors").exists()
-    monkeypatch.setattr(matching._Job, "_update", lambda *v: done.append(1) or update(*v))
+    monkeypatch.setattr(MatchingUpdates, "_update", lambda *v: done.append(1) or update(*v))
     rest = json.loads(invoke(*arguments, "-o", "set.safetensors").stdout)
     assert len(done) == len(whole["losses"]) == 2 and rest["losses"] == whole["losses"]
     ours, expected = (LabelledImages.load(Path(f"{n}.safetensors"))[0] for n in ("set", "whole"))

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-from clbench.cli import evaluate_cross_architecture, evaluate_offline, evaluate_search
-from clbench.config import EvaluationConfig
-from clbench.evaluation import SPACES
-from clbench.evaluation.cross_architecture import BACKBONES
-from clbench.evaluation.offline import RECIPES
-from clbench.evaluation.trials import Laboratory
+from clbench.evaluation import EVALUATIONS, RECIPES, Bench
 from clbench.report import RunReport
 from clbench.training import Training
 from tests.cli.conftest import SMALL_STREAM, Invoke
@@ -62,7 +58,7 @@ def test_a_score_is_that_of_cross_architecture_and_trains_nothing_again(
     rows = json.loads(
         invoke("evaluate", made, "--evaluation-network", "mlp", *BRIEF, "--json").stdout
     )
-    monkeypatch.setattr(Laboratory, "make", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(Bench, "make", lambda *_: pytest.fail("trained again"))
     crossed = invoke(*CROSS, made, "--networks", "mlp", *BRIEF, "--json", "--no-tensorboard")
     scores = json.loads(crossed.stdout)["result"]["scores"]
     assert [row["name"] for row in rows] == ["set", "random real"]
@@ -77,7 +73,7 @@ def test_an_interrupted_score_of_a_new_set_says_that_the_set_is_there(
     def stopped(self, trial):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Laboratory, "make", stopped)
+    monkeypatch.setattr(Bench, "make", stopped)
     arguments = ["distill", "--distiller", "herding", "--images-per-class", "2", *BRIEF]
     done = invoke(*arguments, "--no-cache", "-o", "new.safetensors")
     assert done.exit_code == 130 and Path("new.safetensors").exists()
@@ -90,7 +86,7 @@ def test_the_same_command_trains_nothing_again(
     monkeypatch.setenv("CLBENCH_CACHE", str(tmp_path / "own"))
     arguments = [*CROSS, made, "--networks", "mlp", *BRIEF, "--json", "--no-tensorboard"]
     first = json.loads(invoke(*arguments).stdout)
-    monkeypatch.setattr(Laboratory, "make", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(Bench, "make", lambda *_: pytest.fail("trained again"))
     second = json.loads(invoke(*arguments, "-o", "again").stdout)
     assert first == second == report_of("again")
 
@@ -100,7 +96,7 @@ def test_an_interrupted_evaluation_keeps_its_networks(
 ):
     monkeypatch.setenv("CLBENCH_CACHE", str(tmp_path / "own"))
     arguments = [*CROSS, made, "--networks", "mlp", *BRIEF, "--no-tensorboard"]
-    make, trials = Laboratory.make, []
+    make, trials = Bench.make, []
 
     def stopped(self, trial):
         if trials:
@@ -108,12 +104,12 @@ def test_an_interrupted_evaluation_keeps_its_networks(
         trials.append(trial)
         return make(self, trial)
 
-    monkeypatch.setattr(Laboratory, "make", stopped)
+    monkeypatch.setattr(Bench, "make", stopped)
     done = invoke(*arguments)
     assert done.exit_code == 130 and "kept in the cache; the same command goes on" in done.stderr
     assert not Path("evaluations").exists()
     seen = []
-    monkeypatch.setattr(Laboratory, "make", lambda s, t: seen.append(t) or make(s, t))
+    monkeypatch.setattr(Bench, "make", lambda s, t: seen.append(t) or make(s, t))
     assert invoke(*arguments).exit_code == 0 and len(seen) == 1 and seen != trials
 
 
@@ -232,7 +228,8 @@ def test_a_run_evaluates_its_memory(invoke: Invoke):
     crossed = report.evaluations["cross_architecture"]
     assert set(crossed["scores"]["memory"]) == set(crossed["networks"]) == {"mlp", "lenet"}
     assert set(report.measured["evaluations"]) == {"cross_architecture", "architecture_search"}
-    assert "networks trained on memory alone" in done.stdout and "2 architectures" in done.stdout
+    assert "memory: accuracy % of networks trained on each set alone" in done.stdout
+    assert "memory, 2 architectures of cnn54" in done.stdout
     assert "lenet on memory (1)" in done.stdout and "--set-learning-rate" in done.stdout
     for name in ("cross_architecture", "architecture_search"):
         assert Path("run/figures", f"{name}.png").stat().st_size > 0
@@ -268,11 +265,28 @@ def test_errors_are_one_line(case: str, invoke: Invoke, made: str):
         assert text in done.stderr
 
 
-def test_names_in_help_are_those_of_the_tables():
-    backbones = ",".join(network.name for network in BACKBONES)
-    assert evaluate_cross_architecture.BACKBONES == EvaluationConfig().networks == backbones
-    assert tuple(SPACES) == evaluate_search.SPACES
-    assert tuple(RECIPES) == evaluate_offline.RECIPES
+def test_names_in_help_are_those_of_the_tables(invoke: Invoke):
+    assert set(invoke_names(invoke, "offline", "--recipe")) == set(RECIPES)
+    shown = " ".join(invoke("evaluate", "cross-architecture", "--help").stdout.split())
+    assert f"[default: {EVALUATIONS['cross_architecture'].settings.networks}]" in shown
+
+
+def invoke_names(invoke: Invoke, command: str, option: str) -> list[str]:
+    """The names that an option offers in help, ``--option [one|two]``."""
+    text = invoke("evaluate", command, "--help").stdout
+    (found,) = re.findall(rf"{option} \[([a-z|]+)\]", text)
+    return found.split("|")
+
+
+def test_every_evaluation_is_a_command(invoke: Invoke):
+    shown = invoke("evaluate", "--help").stdout.partition("\nCommands:\n")[2]
+    for name, row in EVALUATIONS.items():
+        title = name.replace("_", "-")
+        (line,) = [line for line in shown.splitlines() if line.split()[:1] == [title]]
+        summary = line.split(None, 1)[1].removesuffix("...").strip()
+        assert summary and row.summary.startswith(summary)
+        told = " ".join(invoke("evaluate", title, "--help").stdout.split())
+        assert row.summary in told
 
 
 def test_help_lists_the_subcommands_and_a_set_needs_none(invoke: Invoke):

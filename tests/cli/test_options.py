@@ -1,103 +1,102 @@
-"""Options agree with the configuration they stand for."""
+"""Options are read off the fields of the configuration; help shows what a user needs first."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
-import typing
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 import pytest
+from click.shell_completion import CompletionItem
 from click.testing import CliRunner
 
-from clbench import config as configuration
-from clbench.cli import names, options
-from clbench.cli import run as run_command
-from clbench.cli.build_config import LOOPS, build_config
-from clbench.cli.distill import DISTILLER
+from clbench.cli import options
+from clbench.cli.build_config import build_config, without_effect
 from clbench.cli.group import COMMANDS, cli
-from clbench.cli.run import STRATEGY
-from clbench.cli.sets import EVALUATION, base_config
-from clbench.config import RunConfig
+from clbench.cli.options import TABLES, evaluation_options, method_options, run_options
+from clbench.config import DistillationConfig, MatchingSettings, NetworkConfig, RunConfig
+from clbench.distillation.table import DISTILLERS, DistillerInfo
 from clbench.errors import InputError
-
-RUN = [
-    STRATEGY,
-    *options.STREAM,
-    *options.LEARNER,
-    *options.MEMORY,
-    *options.DISTILLATION,
-    *options.TRAJECTORY,
-    *options.set_training_settings("set"),
-    *run_command.EVALUATION,
-    *options.MACHINE,
-]
+from clbench.evaluation.table import EVALUATIONS
+from clbench.fields import Config, setting, settings_of
+from clbench.strategies import STRATEGIES
 
 
-def field_of(config: object, path: str) -> object:
-    for name in path.split("."):
-        config = getattr(config, name)
-    return config
-
-
-def leaves(config: object, prefix: str = "") -> set[str]:
-    found = set()
-    for field in dataclasses.fields(config):  # type: ignore[arg-type]
-        value = getattr(config, field.name)
-        if dataclasses.is_dataclass(value):
-            found |= leaves(value, f"{prefix}{field.name}.")
-        else:
-            found.add(prefix + field.name)
+def command(*names: str) -> click.Command:
+    found: click.Command = cli
+    for name in names:
+        assert isinstance(found, click.Group)
+        inner = found.get_command(click.Context(found), name)
+        assert inner is not None
+        found = inner
     return found
 
 
-@pytest.mark.parametrize(
-    ("setting", "base"),
-    [(s, RunConfig()) for s in RUN] + [(s, base_config()) for s in [*EVALUATION, DISTILLER]],
-    ids=lambda value: getattr(value, "flag", ""),
-)
-def test_a_documented_default_is_the_configurations_own(setting: options.Setting, base: RunConfig):
-    actual = field_of(base, setting.field)
-    assert setting.default == actual and type(setting.default) is type(actual)
-    assert setting.default is not None or setting.none
+def help_of(*arguments: str, flag: str = "--help-all") -> str:
+    result = CliRunner().invoke(cli, [*arguments, flag], prog_name="clbench")
+    assert result.exit_code == 0, result.output
+    return result.output
 
 
-def test_run_has_an_option_for_every_field():
-    # The strategy names the distiller of a run; --evaluate asks for both evaluations.
-    elsewhere = {f"evaluation.{name}" for name in ("cross_architecture", "architecture_search")}
-    assert {s.field for s in RUN} == leaves(RunConfig()) - {"distillation.distiller"} - elsewhere
-    assert len({s.flag for s in RUN}) == len(RUN)
+def shown(default: object, none: str) -> str:
+    if default is None:
+        return none
+    return {True: "yes", False: "no"}[default] if isinstance(default, bool) else str(default)
 
 
-def test_choices_are_those_of_the_configuration():
-    for setting in RUN:
-        *path, name = setting.field.split(".")
-        owner = type(field_of(RunConfig(), ".".join(path))) if path else RunConfig
-        hint = typing.get_type_hints(owner)[name]
-        parts = (hint, *typing.get_args(hint))
-        literal = [typing.get_args(p) for p in parts if typing.get_origin(p) is typing.Literal]
-        if literal:
-            assert setting.kind == literal[0], setting.flag
-        else:
-            assert not isinstance(setting.kind, tuple), setting.flag
-    assert set(LOOPS) == set(typing.get_args(configuration.Loop))
-    assert list(options.LOOP.type.choices) == list(LOOPS)  # type: ignore[attr-defined]
+def test_run_has_an_option_with_its_default_for_every_field():
+    text = " ".join(help_of("run").split())
+    found = [s for s in settings_of(RunConfig()) if s.path != "distillation.distiller"]
+    for name, row in DISTILLERS.items():
+        found += list(row.settings_as_options(name))
+    for name, row in EVALUATIONS.items():
+        found += list(row.run_settings(name)) if row.of_sets else []
+    differing = set()
+    defaults: dict[str, object] = {}
+    for one in found:
+        if one.flag and defaults.setdefault(one.flag, one.default) != one.default:
+            differing.add(one.flag)
+    assert len(defaults) > 100
+    for one in found:
+        if not one.flag:
+            continue
+        assert re.search(rf"--{one.flag}[ /]", text), one.flag
+        if one.flag not in differing:
+            assert f"[default: {shown(one.default, one.none)}]" in text, one.flag
+        assert one.default is not None or one.none, one.flag
+    # What sets MTT, DATM and PAD apart.
+    assert differing == {"growing-start", "data-scheduler", "mask-ratio", "soft-labels"}
+    assert text.count("[default: the method's own]") == 4
 
 
-def test_names_for_completion_are_those_of_the_tables():
-    from clbench.benchmarks import BENCHMARKS
-    from clbench.data import DATASETS
-    from clbench.distillation import DISTILLERS
-    from clbench.networks import NETWORKS
-    from clbench.strategies import STRATEGIES
+def test_short_help_shows_the_twenty_options_most_used():
+    def flags(text: str) -> set[str]:
+        return set(re.findall(r"^ +(?:-\w, )?--([a-z-]+)", text, re.MULTILINE)) - {
+            "help",
+            "help-all",
+        }
 
-    assert set(names.STRATEGIES) == set(STRATEGIES)
-    assert set(names.BENCHMARKS) == set(BENCHMARKS)
-    assert set(names.NETWORKS) == set(NETWORKS)
-    assert set(names.DISTILLERS) == set(DISTILLERS)
-    assert set(names.DATASETS) == set(DATASETS)
+    few, every = flags(help_of("run", flag="--help")), flags(help_of("run"))
+    assert 18 <= len(few) <= 22 and few < every and len(every) > 100
+    assert {"strategy", "baseline", "seed", "benchmark", "images-per-class", "output"} <= few
+    text = " ".join(help_of("run", flag="-h").split())
+    assert re.search(r"\d+ more options: clbench run --help-all", text)
+
+
+def test_no_flag_is_there_twice():
+    for names in (["run"], ["distill"], *(["evaluate", n] for n in ("set", "offline"))):
+        found = [f for p in command(*names).params if isinstance(p, click.Option) for f in p.opts]
+        assert len(found) == len(set(found)), names
+
+
+@pytest.mark.parametrize("name", [name for name in TABLES if name != "spaces"])
+def test_completion_offers_the_names_of_a_table(name: str):
+    complete = options.completer(name)
+    found = complete(click.Context(cli), click.Argument(["x"]), "")
+    assert [item.value for item in found] == list(TABLES[name].load())
+    assert all(isinstance(item, CompletionItem) for item in found)
 
 
 def test_nothing_given_is_the_default_configuration():
@@ -106,14 +105,18 @@ def test_nothing_given_is_the_default_configuration():
 
 def test_options_win_over_preset_over_file(tmp_path: Path):
     file = tmp_path / "config.json"
-    file.write_text('{"seed": 3, "distillation": {"num_networks": 7, "batch_real": 9}}')
-    base = build_config(RunConfig(), {}, file=file)
-    assert (base.seed, base.distillation.num_networks, base.distillation.batch_real) == (3, 7, 9)
-    values = {"distillation__num_networks": 11, "seed": 4}
-    made = build_config(RunConfig(), values, file=file, loop="paper")
-    assert (made.seed, made.distillation.num_networks) == (4, 11)
-    assert made.distillation.batch_real == 256 and made.distillation.network.norm == "batch"
-    assert made.distillation.resample and made.distillation.updates_per_network == 1
+    settings = {"num_networks": 7, "batch_real": 9}
+    for distillation in (settings, {"settings": settings}):
+        file.write_text(json.dumps({"seed": 3, "distillation": distillation}))
+        base = build_config(RunConfig(), {}, file=file)
+        own = base.distillation.own(MatchingSettings)
+        assert (base.seed, own.num_networks, own.batch_real) == (3, 7, 9)
+        values = {"method__num_networks": 11, "seed": 4}
+        made = build_config(RunConfig(), values, file=file, loop="paper")
+        own = made.distillation.own(MatchingSettings)
+        assert (made.seed, own.num_networks, own.batch_real) == (4, 11, 256)
+        assert own.resample and own.updates_per_network == 1
+        assert made.distillation.network.norm == "batch"
 
 
 def test_the_amortised_preset_is_the_default():
@@ -121,30 +124,64 @@ def test_the_amortised_preset_is_the_default():
 
 
 def test_the_course_preset_trains_networks_between_updates():
-    made = build_config(RunConfig(), {}, loop="course").distillation
+    made = build_config(RunConfig(), {}, loop="course").distillation.own(MatchingSettings)
     assert (made.num_networks, made.updates_per_network, made.network_steps) == (100, 10, 50)
 
 
-def test_a_preset_of_the_loop_leaves_trajectory_matching_alone(tmp_path: Path):
+def test_a_preset_of_the_start_leaves_trajectory_matching_alone(tmp_path: Path):
     file = tmp_path / "config.json"
     experts = {"num_experts": 7, "epochs": 4}
     trajectory = {"num_updates": 30, "mask_ratio": 0.5, "experts": experts}
-    file.write_text(json.dumps({"distillation": {"batch_real": 9, "trajectory": trajectory}}))
-    values = {"distillation__trajectory__experts__epochs": 3}
-    made = build_config(RunConfig(), values, file=file, loop="amortised").distillation
-    assert made.batch_real == RunConfig().distillation.batch_real
-    assert (made.trajectory.num_updates, made.trajectory.mask_ratio) == (30, 0.5)
-    assert (made.trajectory.experts.num_experts, made.trajectory.experts.epochs) == (7, 3)
-    assert made.trajectory.step_size == RunConfig().distillation.trajectory.step_size
+    older = {"batch_real": 9, "trajectory": trajectory}
+    newer = {"settings": {**trajectory, "start": {"batch_real": 9}}}
+    for distillation in (older, {"distiller": "pad", **newer}):
+        file.write_text(json.dumps({"strategy": "pad_replay", "distillation": distillation}))
+        values = {"method__expert_epochs": 3}
+        made = build_config(RunConfig(), values, file=file, loop="amortised").distillation.settings
+        assert made.start == MatchingSettings()
+        assert (made.num_updates, made.mask_ratio) == (30, 0.5)
+        assert (made.experts.num_experts, made.experts.epochs) == (7, 3)
 
 
-def test_what_a_method_decides_is_shown_as_its_own():
-    shown = {setting.flag: setting.option("any").help or "" for setting in options.TRAJECTORY}
-    for flag in ("--growing-start", "--data-scheduler", "--mask-ratio", "--soft-labels"):
-        assert shown[flag].endswith("[default: the method's own]")
-    assert shown["--learn-step-size"].endswith("[default: yes]")
-    given = {"distillation__trajectory__soft_labels": False}
-    assert build_config(RunConfig(), given).distillation.trajectory.soft_labels is False
+def test_a_preset_of_another_method_is_refused():
+    with pytest.raises(InputError, match=r"--loop: expected a preset of datadam .* found 'pad_"):
+        build_config(RunConfig(), {}, loop="pad_cifar10_ipc1")
+
+
+def test_a_flag_sets_every_field_that_it_names():
+    values = {"strategy": "pad_replay", "method__difficulty_epochs": 5, "method__num_networks": 3}
+    made = build_config(RunConfig(), values).distillation.settings
+    assert (made.experts.difficulty_epochs, made.start.difficulty.difficulty_epochs) == (5, 5)
+    assert made.start.num_networks == 3
+
+
+def test_flags_without_effect_are_named():
+    values = {"method__num_updates": 5, "method__num_networks": 3, "method__resample": None}
+    datadam, pad, random = (DistillationConfig(name) for name in ("datadam", "pad", "random"))
+    assert without_effect([datadam], values) == ["--num-updates"]
+    assert without_effect([datadam, pad], values) == []
+    assert without_effect([random], values) == ["--num-updates", "--num-networks"]
+
+
+@dataclass(frozen=True)
+class FooSettings(Config):
+    steps: int = setting(2, "How often.")
+    decay: float | None = setting(None, "How fast.", none="never")
+
+
+def test_a_third_partys_settings_are_options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    row = DistillerInfo(lambda config: None, "foo", "ours", settings=FooSettings(), prefix="fo")
+    monkeypatch.setitem(DISTILLERS, "foo_bar", row)
+    found = {option.opts[0]: option for option in method_options()}
+    assert found["--foo-bar-steps"].help == "How often.  [default: 2]"
+    assert found["--foo-bar-decay"].help == "How fast.  [default: never]"
+    assert STRATEGIES.find("fo_gdumb").memory == "foo_bar"
+    name = found["--foo-bar-steps"].name
+    made = build_config(RunConfig(), {"strategy": "fo_replay", name: 5}).distillation
+    assert made == DistillationConfig("foo_bar", settings=FooSettings(5))
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(RunConfig("fo_replay", distillation=made).to_dict()))
+    assert build_config(RunConfig(), {}, file=file).distillation == made
 
 
 def test_images_per_class_on_the_command_line_replaces_bytes_in_the_file(tmp_path: Path):
@@ -157,7 +194,7 @@ def test_images_per_class_on_the_command_line_replaces_bytes_in_the_file(tmp_pat
 
 def test_another_network_forgets_the_sizes_of_the_first():
     made = build_config(RunConfig(), {"distillation__network__name": "vgg11"})
-    assert made.distillation.network == configuration.NetworkConfig("vgg11")
+    assert made.distillation.network == NetworkConfig("vgg11")
     same = build_config(RunConfig(), {"distillation__network__name": "convnet"})
     assert same == RunConfig()
 
@@ -166,7 +203,7 @@ def test_another_network_in_the_file_does_so_too(tmp_path: Path):
     file = tmp_path / "config.json"
     file.write_text('{"distillation": {"network": {"name": "vgg11", "width": 8}}}')
     made = build_config(RunConfig(), {}, file=file).distillation.network
-    assert made == configuration.NetworkConfig("vgg11", width=8)
+    assert made == NetworkConfig("vgg11", width=8)
     file.write_text('{"distillation": {"network": {"width": 8}}}')
     made = build_config(RunConfig(), {}, file=file).distillation.network
     assert made == RunConfig().distillation.network.replace(width=8)
@@ -178,33 +215,50 @@ def test_images_and_bytes_exclude_each_other():
         build_config(RunConfig(), values)
 
 
-EVALUATIONS = ("set", "offline", "cross-architecture", "architecture-search")
+def test_evaluations_of_a_run_are_options():
+    names = {option.opts[0] for option in evaluation_options()}
+    assert {"--networks-evaluated", "--num-networks-evaluated", "--search-space"} <= names
+    values = {
+        "evaluations__architecture_search": {},
+        "evaluations__architecture_search__num_candidates": 5,
+    }
+    made = build_config(RunConfig(), values).evaluations
+    search = EVALUATIONS["architecture_search"].run_defaults()
+    assert made == {"architecture_search": search.replace(num_candidates=5)}
+    assert search.full_epochs == 0
 
 
-@pytest.mark.parametrize(
-    "command", ["run", "distill", *(f"evaluate {name}" for name in EVALUATIONS)]
-)
-def test_help_shows_headings_defaults_and_examples(command: str):
-    result = CliRunner().invoke(cli, [*command.split(), "-h"])
-    assert result.exit_code == 0
-    assert "Examples:\n" in result.output and "\\b" not in result.output
-    text = " ".join(result.output.split())
-    assert text.count("[default:") >= 10
-    trajectory = options.TRAJECTORY_HEADING
+def test_fields_of_a_part_can_be_chosen():
+    names = [option.name for option in run_options("memory", but=["memory.storage"])]
+    assert names == [f"memory__{n}" for n in ("images_per_class", "capacity_bytes", "packing")]
+
+
+EVALUATED = ("set", "offline", "cross-architecture", "architecture-search")
+
+
+@pytest.mark.parametrize("name", ["run", "distill", *(f"evaluate {one}" for one in EVALUATED)])
+def test_help_shows_headings_defaults_and_examples(name: str):
+    arguments = name.split()
+    folds = getattr(command(*arguments), "folds", False)
+    assert folds == (name in ("run", "distill"))
+    output = help_of(*arguments, flag="--help-all" if folds else "-h")
+    assert "Examples:\n" in output and "\\b" not in output
+    assert " ".join(output.split()).count("[default:") >= 10
+    trajectory = "Trajectory matching (pad, datm, mtt)"
     headings = {"run": ["Stream", "Learner", "Memory", trajectory]}
     headings["distill"] = ["Distillation", trajectory]
     headings["evaluate offline"] = ["Network", "Training", "Machine"]
     headings["evaluate architecture-search"] = ["Search", "Training on each set", "Full search"]
-    for heading in headings.get(command, ["Evaluation"]):
-        assert f"\n{heading}:\n" in result.output
+    for heading in headings.get(name, ["Evaluation"]):
+        assert f"\n{heading}:\n" in output
 
 
 HELPS = [
     *([name] for name in COMMANDS),
     *(["data", name] for name in ("list", "fetch", "prepare", "verify")),
     *(["cache", name] for name in ("list", "clear", "path")),
+    *(["evaluate", name] for name in EVALUATED),
 ]
-HELPS += [["evaluate", name] for name in EVALUATIONS]
 
 
 @pytest.mark.parametrize("arguments", [[], *HELPS], ids=" ".join)
@@ -215,13 +269,7 @@ def test_help_fits_80_columns(arguments: list[str]):
 
 @pytest.mark.parametrize("arguments", HELPS, ids=" ".join)
 def test_help_of_an_option_names_only_options_of_its_command(arguments: list[str]):
-    command: click.Command = cli
-    for name in arguments:
-        assert isinstance(command, click.Group)
-        found = command.get_command(click.Context(command), name)
-        assert found is not None
-        command = found
-    shown = [option for option in command.params if isinstance(option, click.Option)]
-    offered = {flag for option in shown for flag in (*option.opts, *option.secondary_opts)}
-    named = {flag for o in shown for flag in re.findall(r"--[a-z][a-z-]*", o.help or "")}
+    listed = [o for o in command(*arguments).params if isinstance(o, click.Option)]
+    offered = {flag for option in listed for flag in (*option.opts, *option.secondary_opts)}
+    named = {flag for o in listed for flag in re.findall(r"--[a-z][a-z-]*", o.help or "")}
     assert named <= offered

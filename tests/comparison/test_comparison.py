@@ -18,10 +18,10 @@ from clbench.comparison import (
     to_dict,
     to_markdown,
 )
-from clbench.config import RunConfig
 from clbench.errors import InputError
 from clbench.figures import figure_to_array
 from clbench.report import RunReport
+from clbench.strategies import read_config
 
 
 def make(strategy="dam_replay", seed=0, accuracy=0.8, *, num_bytes=7840, **settings) -> RunReport:
@@ -34,7 +34,7 @@ def make(strategy="dam_replay", seed=0, accuracy=0.8, *, num_bytes=7840, **setti
             place = place.setdefault(part, {})
         place[last] = value
     distils = strategy.startswith(("dam", "dm"))
-    config = RunConfig.from_dict({"strategy": strategy, "seed": seed, **changes})
+    config = read_config({"strategy": strategy, "seed": seed, **changes})
     return RunReport(
         config=config.to_dict(),
         environment={"python": "3.11", "versions": {"torch": "2.13.0"}, "device": "cpu"},
@@ -193,11 +193,11 @@ def test_labels_show_what_differs_and_nothing_twice():
 
 def test_settings_of_a_method_label_only_the_strategy_they_tell_apart():
     reports = [
-        make("dam_replay", distillation__num_networks=80),
-        make("dam_replay", distillation__num_networks=200),
-        make("dm_replay", distillation__num_networks=80),
-        make("random_replay", seed=0, distillation__num_networks=80),
-        make("random_replay", seed=1, distillation__num_networks=200),
+        make("dam_replay", distillation__settings__num_networks=80),
+        make("dam_replay", distillation__settings__num_networks=200),
+        make("dm_replay", distillation__settings__num_networks=80),
+        make("random_replay", seed=0, distillation__initialisation="real"),
+        make("random_replay", seed=1, distillation__initialisation="noise"),
     ]
     comparison = compare(reports)
     assert sorted(labels(comparison)) == [
@@ -206,7 +206,8 @@ def test_settings_of_a_method_label_only_the_strategy_they_tell_apart():
         "dm_replay",
         "random_replay",
     ], "a strategy that distils nothing is one group whatever the settings of distillation"
-    (note,) = [n for n in comparison.notes if n.startswith("distillation.num_networks differs")]
+    name = "distillation.settings.num_networks"
+    (note,) = [n for n in comparison.notes if n.startswith(f"{name} differs")]
     assert "200: [dam_replay, num_networks=200]" in note
     assert "random_replay" not in note
 
@@ -371,7 +372,7 @@ def test_numbers_that_a_report_lacks_cost_nothing(tmp_path):
     comparison = compare(load_runs([tmp_path]))
     assert comparison.groups[0].average_accuracy.mean == pytest.approx(0.8)
     assert printed(comparison) and to_markdown(comparison) and comparison_figures(comparison)
-    print_reports([loaded, loaded], [tmp_path, tmp_path])
+    print_reports([loaded, loaded])
 
 
 def test_dictionary_is_json_and_holds_no_reports():
@@ -440,13 +441,17 @@ def test_bad_paths_and_reports_are_refused(tmp_path):
 
 
 def test_runs_of_before_trajectory_matching_stand_with_later_ones():
+    """Their settings stood side by side, without those of methods to come."""
     reports = six_seeds()
     for report in reports[::2]:
-        del report.config["distillation"]["trajectory"]
+        older = report.config["distillation"]
+        older |= {"distiller": "datadam", **make().config["distillation"]["settings"]}
+        del older["settings"], older["difficulty"]
     comparison = compare(reports)
     assert labels(comparison) == ["dam_replay", "random_replay"]
     assert group(comparison, "dam_replay").seeds == (0, 1, 2, 3, 4, 5)
-    other = make(seed=7, distillation__trajectory__num_updates=3)
+    other = make(seed=7, distillation__num_networks=3)
+    assert other.config["distillation"]["settings"]["num_networks"] == 3
     del reports[0].config["distillation"]
     assert len(labels(compare([*reports, other]))) == 3
 

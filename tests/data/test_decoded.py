@@ -14,9 +14,9 @@ import torch
 from clbench import data
 from clbench.data import decoded as module
 from clbench.data import seen_files
-from clbench.data.catalogue import _fingerprint
 from clbench.data.decoded import Decoded, Labelled, Listing, decoded
 from clbench.data.image_files import ImageRule
+from clbench.data.table import _fingerprint
 from clbench.errors import InputError
 from clbench.store.store import Store
 from tests.data import pictures

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from clbench import data
-from clbench.data import catalogue, embedded
+from clbench.data import embedded, table
 from clbench.errors import InputError
 from clbench.types import LabelledImages
 
@@ -18,7 +18,7 @@ FINGERPRINT = "0839ae3cc87dc30d652444e414d7514eba23c7dd983dd54fc6f17978dda90b49"
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CLBENCH_CACHE", str(tmp_path))
-    catalogue._load.cache_clear()
+    table._load.cache_clear()
     return tmp_path / "data"
 
 
@@ -55,7 +55,7 @@ def test_reads_the_tables_own_numbers(cache: Path) -> None:
 def test_second_load_reads_the_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = data.load("mnist5k")
     assert data.load("mnist5k") is first, "one copy per process"
-    catalogue._load.cache_clear()
+    table._load.cache_clear()
     monkeypatch.setattr(embedded, "_parse", lambda info: pytest.fail("parsed again"))
     assert data.load("mnist5k").fingerprint == FINGERPRINT
 
@@ -73,7 +73,7 @@ def test_broken_cache_is_rebuilt(cache: Path, damage: str) -> None:
     else:
         file.unlink()
         file.mkdir()
-    catalogue._load.cache_clear()
+    table._load.cache_clear()
     assert data.load("mnist5k").fingerprint == FINGERPRINT
     if damage != "folder":
         assert len(LabelledImages.load(file)[0]) == 5000, "and the cache is whole again"

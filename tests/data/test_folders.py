@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clbench import data
+from clbench.data import short_name
 from clbench.data.folders import Found, _split, scan
-from clbench.data.own_images import short_name
 from clbench.errors import InputError
 from tests.data import pictures
 from tests.data.pictures import tree

@@ -1,66 +1,92 @@
 from __future__ import annotations
 
-import csv
-import io
+from collections.abc import Callable
+from importlib import metadata
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from clbench.data.checks import plain_path, refuse
-from clbench.data.table import read_table
+from clbench import data
+from clbench.data import DATASETS
 from clbench.errors import InputError
 
-CELLS = st.text(
-    st.characters(blacklist_categories=("Cs",), blacklist_characters="\0\r\n"), max_size=12
-)
+Install = Callable[[str, str], None]
 
 
-@given(st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=8), st.booleans(), st.booleans())
-def test_reads_what_csv_writes(rows: list[tuple[str, str]], mark: bool, crlf: bool) -> None:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n" if crlf else "\n", quoting=csv.QUOTE_ALL)
-    writer.writerows([("a", "b"), *rows])
-    content = out.getvalue().encode("utf-8-sig" if mark else "utf-8")
-    expected = [(x.strip(), y.strip()) for x, y in rows if x.strip() or y.strip()]
-    if not expected:
-        with pytest.raises(InputError, match="rows below the header"):
-            read_table(content, ("a", "b"))
-        return
-    found = read_table(content, ("a",), ("b",))
-    assert [(row.values["a"], row.values["b"]) for row in found] == expected
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Install:
+    points: list[EntryPoint] = []
+    monkeypatch.setattr(
+        metadata, "entry_points", lambda group: [p for p in points if p.group == group]
+    )
+
+    def add(name: str, value: str) -> None:
+        points.append(EntryPoint(name, value, "clbench.datasets"))
+
+    return add
 
 
-@given(st.binary(max_size=300))
-def test_any_bytes_are_rows_or_one_line(content: bytes) -> None:
-    try:
-        rows = read_table(content, ("a",), ("b",))
-    except InputError as error:
-        assert "\n" not in str(error)
-    else:
-        assert rows and all(set(row.values) <= {"a", "b"} for row in rows)
+@pytest.mark.parametrize("name", DATASETS)
+def test_entries_are_consistent(name: str) -> None:
+    entry = DATASETS[name]
+    assert entry.name == name
+    assert len(entry.class_names) == entry.num_classes
+    # Moments of images that are decoded to any size are known once they are.
+    assert len(entry.mean) == len(entry.std) == (0 if entry.scalable else entry.shape[0])
+    assert entry.embedded == (data.status(name) == "embedded")
+    assert (entry.download_bytes == 0) == (entry.embedded or bool(entry.on_request))
+    assert entry.scalable or entry.spec.shape == entry.shape
+    assert ("flip" in entry.augmentation) == (name in ("fashion_mnist", "mhist"))
+    assert entry.source and entry.licence and entry.title
 
 
-def test_line_numbers_count_lines_of_the_file() -> None:
-    rows = read_table(b'a,b\n\n1,"x\ny"\n\n2,z\n', ("a", "b"))
-    assert [(row.line, row.values["a"]) for row in rows] == [(4, "1"), (6, "2")]
+def test_unknown_name_suggests_the_nearest() -> None:
+    with pytest.raises(InputError) as caught:
+        data.load("fashion_mist")
+    message = str(caught.value)
+    assert message.startswith("unknown data set 'fashion_mist': expected one of mnist5k, mnist,")
+    assert message.endswith("did you mean 'fashion_mnist'?")
 
 
-@pytest.mark.parametrize("name", ["", ".", "/a", "..", "a/../b", "../a", "a\\b", "C:a", "a\0b"])
-def test_paths_that_lead_elsewhere(name: str) -> None:
-    with pytest.raises(InputError, match="expected a path below the folder"):
-        plain_path(name)
+def test_third_party_entry(install: Install) -> None:
+    install("blobs", "clbench.data.table:DATASETS.get")
+    assert data.names() == [*DATASETS, "blobs"]
+    with pytest.raises(InputError, match="expected .* to be a DatasetInfo, found a builtin"):
+        data.info("blobs")
 
 
-@given(st.lists(st.text("ab.-_ é", min_size=1), min_size=1, max_size=4))
-def test_paths_that_lead_down_stay_below(parts: list[str]) -> None:
-    parts = [part for part in parts if part not in (".", "..")] or ["a"]
-    assert plain_path("/".join(parts)).parts == tuple(parts)
+def test_third_party_entry_loads(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    from clbench.data import table
+
+    monkeypatch.setattr(table, "EXTRA", DATASETS["mnist"], raising=False)
+    install("extra", "clbench.data.table:EXTRA")
+    assert data.info("extra") is DATASETS["mnist"]
 
 
-def test_one_fault_or_the_first_of_many() -> None:
-    refuse([])
-    with pytest.raises(InputError, match="^a$"):
-        refuse(["a"])
-    with pytest.raises(InputError, match=r"^a \(and 1,200 more\)$"):
-        refuse(["a"] * 1201)
+def test_own_entries_win_and_broken_ones_harm_only_themselves(install: Install) -> None:
+    install("mnist", "no_such_module:X")
+    install("broken", "no_such_module:X")
+    assert data.info("mnist") is DATASETS["mnist"]
+    assert data.names() == [*DATASETS, "broken"]
+    with pytest.raises(InputError, match="broken: the entry point .*ModuleNotFoundError"):
+        data.info("broken")
+
+
+def test_fingerprint_depends_on_images_and_labels(tiny_images: Any) -> None:
+    from clbench.data.table import _fingerprint
+    from clbench.types import LabelledImages
+
+    whole = _fingerprint(tiny_images)
+    images, labels = tiny_images.images.clone(), tiny_images.labels.clone()
+    images[0, 0, 0, 0] ^= 1
+    labels[0] += 1
+    assert _fingerprint(LabelledImages(images, tiny_images.labels)) != whole
+    assert _fingerprint(LabelledImages(tiny_images.images, labels)) != whole
+    assert _fingerprint(LabelledImages(tiny_images.images.clone(), tiny_images.labels)) == whole
+
+
+def test_default_root_is_in_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CLBENCH_CACHE", str(tmp_path))
+    assert data.data_root() == tmp_path / "data"

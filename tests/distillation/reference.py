@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clbench import networks
-from clbench.config import DistillationConfig, NetworkConfig
+from clbench.config import DistillationConfig, MatchingSettings, NetworkConfig
 from clbench.distillation.augmentation import draw, parse
 from clbench.types import ImageSpec, LabelledImages
 
@@ -47,6 +47,7 @@ def plain_loss(
     """Lists hold one batch per class; all real and all synthetic images go forward together."""
     real_maps, real_embedding = stock_features(blocks, torch.cat(real))
     maps, embedding = stock_features(blocks, torch.cat(synthetic))
+    settings = config.own(MatchingSettings)
     loss = torch.zeros(())
     real_at = synthetic_at = 0
     for real_c, synthetic_c in zip(real, synthetic, strict=True):
@@ -55,11 +56,11 @@ def plain_loss(
         real_at, synthetic_at = r.stop, s.stop
         if config.distiller == "datadam":
             for layer in range(len(maps) - 1):
-                a_real = attention_map(real_maps[layer][r], config.attention_power).mean(0)
-                a_syn = attention_map(maps[layer][s], config.attention_power).mean(0)
+                a_real = attention_map(real_maps[layer][r], settings.attention_power).mean(0)
+                a_syn = attention_map(maps[layer][s], settings.attention_power).mean(0)
                 loss = loss + ((a_real.detach() - a_syn) ** 2).sum()
         difference = real_embedding[r].mean(0).detach() - embedding[s].mean(0)
-        loss = loss + config.mmd_weight * (difference**2).sum()
+        loss = loss + settings.mmd_weight * (difference**2).sum()
     return loss
 
 
@@ -75,7 +76,7 @@ def plain_distill(
 
     Stops early where ``on_iteration(iteration)`` is true.
     """
-    operations = parse(config.augmentation, spec)
+    operations, settings = parse(config.augmentation, spec), config.own(MatchingSettings)
     members = {c: (real.labels == c).nonzero().flatten() for c in real.classes}
 
     def sample(c: int, num: int) -> Tensor:
@@ -83,16 +84,16 @@ def plain_distill(
         return spec.normalise(real.images[members[c][order]])
 
     synthetic = [sample(c, images_per_class).requires_grad_() for c in real.classes]
-    optimizer = torch.optim.SGD(synthetic, lr=config.learning_rate, momentum=config.momentum)
+    optimizer = torch.optim.SGD(synthetic, lr=settings.learning_rate, momentum=settings.momentum)
     low = spec.normalise(torch.zeros(1, spec.channels, 1, 1))
     high = spec.normalise(torch.ones(1, spec.channels, 1, 1))
-    for iteration in range(config.num_networks):
+    for iteration in range(settings.num_networks):
         seed = int(torch.randint(2**62, (1,), generator=generator))
         blocks = stock_convnet(config.network, spec, seed).train().requires_grad_(False)
         parameters = draw(operations, len(members), (spec.height, spec.width), generator)
         real_batches, synthetic_batches = [], []
         for position, c in enumerate(real.classes):
-            batch = sample(c, config.batch_real)
+            batch = sample(c, settings.batch_real)
             group = torch.full((len(batch),), position)
             real_batches.append(parameters(batch, group))
             group = torch.full((images_per_class,), position)

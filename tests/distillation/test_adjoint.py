@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from clbench.distillation.adjoint import MatchingGradient, StepLoss, matching_gradient
+from clbench.distillation.trajectories.adjoint import MatchingGradient, StepLoss, matching_gradient
 
 CLASSES = 3
 

@@ -9,14 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clbench import networks
-from clbench.config import ExpertConfig, NetworkConfig
-from clbench.distillation.difficulty import el2n, selected, share
+from clbench.config import ExpertSettings, NetworkConfig
+from clbench.distillation.difficulty.el2n import el2n
+from clbench.distillation.trajectories.scheduler import selected, share
 from clbench.seeding import derive, generator
 from clbench.types import ImageSpec, LabelledImages
 
 CPU = torch.device("cpu")
 NETWORK = NetworkConfig("convnet", width=4, depth=1, norm="instance")
-CONFIG = ExpertConfig(
+CONFIG = ExpertSettings(
     batch_size=16,
     learning_rate=0.1,
     augmentation="none",
@@ -126,7 +127,7 @@ progresses = st.floats(0, 1, exclude_max=True)
 
 
 @given(config=settings, first=progresses, second=progresses)
-def test_shares_only_grow(config: ExpertConfig, first: float, second: float) -> None:
+def test_shares_only_grow(config: ExpertSettings, first: float, second: float) -> None:
     first, second = sorted((first, second))
     (low_1, high_1), (low_2, high_2) = share(first, config), share(second, config)
     assert 0 <= low_1 <= low_2 <= 0.2 and config.initial_ratio <= high_1 <= high_2 <= 1
@@ -140,7 +141,7 @@ def test_shares_only_grow(config: ExpertConfig, first: float, second: float) -> 
     seed=st.integers(0, 99),
 )
 def test_selection_is_a_share_of_every_class(
-    config: ExpertConfig, progress: float, sizes: list[int], seed: int
+    config: ExpertSettings, progress: float, sizes: list[int], seed: int
 ) -> None:
     sizes[-1] += 1
     labels = torch.cat([torch.full((n,), c) for c, n in enumerate(sizes)])

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clbench.config import ExpertConfig, NetworkConfig
+from clbench.config import ExpertSettings, NetworkConfig
 from clbench.distillation.expert import Batches, Expert
 from clbench.distillation.flat import FlatNetwork
 from clbench.types import ImageSpec, LabelledImages
@@ -53,7 +53,7 @@ def test_old_weights_stay_and_new_ones_differ(
 ) -> None:
     flat = FlatNetwork(NetworkConfig("mlp", width=6, depth=1), tiny_spec, torch.device("cpu"))
     expert = Expert(
-        flat, tiny_images, ExpertConfig(batch_size=16), "expert", 0, precision="float32"
+        flat, tiny_images, ExpertSettings(batch_size=16), "expert", 0, precision="float32"
     )
     before, copy = expert.weights, expert.weights.clone()
     loss = expert.step()

@@ -6,14 +6,18 @@ import pytest
 import torch
 
 from clbench import networks
-from clbench.config import DistillationConfig, NetworkConfig
+from clbench.config import DifficultySettings, DistillationConfig, NetworkConfig
 from clbench.distillation import Workload, make_distiller
-from clbench.distillation.matching import attention, class_means, statistics
+from clbench.distillation.difficulty import el2n
+from clbench.distillation.matching import updates
+from clbench.distillation.matching.statistics import attention, class_means, statistics
 from clbench.types import ImageSpec, LabelledImages
+from tests import distilling
 from tests.distillation.reference import attention_map, plain_distill
+from tests.distilling import distillation
 
 SPEC = ImageSpec(1, 12, 12, 3, (0.2,), (0.3,))
-CPU = torch.device("cpu")
+RANDOM = DistillationConfig("random")
 
 
 def blobs(num_per_class: int = 30, channels: int = 1) -> LabelledImages:
@@ -35,19 +39,11 @@ def config(**changes) -> DistillationConfig:
         "precision": "float32",
         "learning_rate": 20.0,
     }
-    return DistillationConfig(**{**settings, **changes})
+    return distillation(**{**settings, **changes})
 
 
-def distil(c: DistillationConfig, *, seed: int = 0, packing: int = 1, num: int = 2, seen=None):
-    return make_distiller(c).distill(
-        blobs(),
-        SPEC,
-        images_per_class=num,
-        packing=packing,
-        generator=torch.Generator().manual_seed(seed),
-        device=CPU,
-        on_update=seen,
-    )
+def distil(c: DistillationConfig, *, num: int = 2, seen=None, **of_job) -> LabelledImages:
+    return distilling.distil(c, blobs(), SPEC, images_per_class=num, on_update=seen, **of_job)
 
 
 @pytest.mark.parametrize("distiller", ["dm", "datadam"])
@@ -65,19 +61,15 @@ def test_fast_form_equals_the_papers_loop(distiller: str, norm: str, power: floa
     expected = plain_distill(blobs(), SPEC, c, 2, torch.Generator().manual_seed(7))
     found = distil(c, seed=7)
     torch.testing.assert_close(found.images, expected, rtol=1e-3, atol=1e-4)
-    start = distil(config(distiller="random"), seed=7)
+    start = distil(RANDOM, seed=7)
     moved = (found.images - start.images.float() / 255).abs().max()
     assert moved > 0.01, "the images must have moved for the comparison to mean anything"
 
 
 def test_amortised_loop_computes_real_statistics_once_per_network(monkeypatch) -> None:
-    from clbench.distillation import matching
-
     calls = []
-    original = matching._Job._real_statistics
-    monkeypatch.setattr(
-        matching._Job, "_real_statistics", lambda *a: calls.append(1) or original(*a)
-    )
+    original = updates.statistics_in_passes
+    monkeypatch.setattr(updates, "statistics_in_passes", lambda *a: calls.append(1) or original(*a))
     distil(config(num_networks=3, updates_per_network=5))
     assert len(calls) == 3
     calls.clear()
@@ -118,11 +110,11 @@ def test_noise_ends_near_its_class() -> None:
 def test_starts_where_it_is_told() -> None:
     """A step too small to see leaves the start as it was."""
     still = {"num_networks": 1, "learning_rate": 1e-12}
-    herded = distil(config(distiller="herding")).images.float() / 255
+    herded = distil(DistillationConfig("herding")).images.float() / 255
     torch.testing.assert_close(
         distil(config(initialisation="herding", **still)).images, herded, rtol=0, atol=1e-5
     )
-    drawn = distil(config(distiller="random"), seed=0).images.float() / 255
+    drawn = distil(RANDOM, seed=0).images.float() / 255
     torch.testing.assert_close(distil(config(**still)).images, drawn, rtol=0, atol=1e-5)
     assert not torch.equal(herded, drawn)
 
@@ -149,17 +141,16 @@ def test_result_is_storable() -> None:
 
 
 def test_course_loop_trains_its_network(monkeypatch) -> None:
-    from clbench.distillation import matching
-
     weights = []
-    original = matching._Job._update
+    original = updates.statistics  # of the synthetic images, once an update
 
-    def watch(self, network, *rest):
+    def watch(network, *rest):
         weights.append(network.classifier.weight.clone())
-        return original(self, network, *rest)
+        return original(network, *rest)
 
-    monkeypatch.setattr(matching._Job, "_update", watch)
+    monkeypatch.setattr(updates, "statistics", watch)
     distil(config(num_networks=1, updates_per_network=3, network_steps=2))
+    assert len(weights) == 3
     assert not torch.equal(weights[0], weights[1]) and not torch.equal(weights[1], weights[2])
 
 
@@ -183,10 +174,8 @@ def test_flops_follow_the_loop() -> None:
 
 
 def test_easy_images_are_those_of_low_el2n(monkeypatch) -> None:
-    import clbench.distillation.difficulty as difficulty
-
     scores = torch.rand(len(blobs()), generator=torch.Generator().manual_seed(3))
-    monkeypatch.setattr(difficulty, "el2n", lambda *args, **options: scores)
+    monkeypatch.setattr(el2n, "el2n", lambda *args, **options: scores)
     made = distil(config(initialisation="easy", learning_rate=1e-9), num=3).quantised()
     for c in range(3):
         mine = (blobs().labels == c).nonzero().flatten()
@@ -195,7 +184,9 @@ def test_easy_images_are_those_of_low_el2n(monkeypatch) -> None:
 
 
 def test_easy_start_runs_and_draws_nothing() -> None:
-    one, other = (distil(config(initialisation="easy"), seed=s) for s in (0, 0))
+    judges = DifficultySettings(num_difficulty_networks=1, difficulty_epochs=2)
+    easy = config(initialisation="easy", difficulty=judges)
+    one, other = distil(easy), distil(easy)
     assert torch.equal(one.images, other.images)
     assert not torch.equal(one.images, distil(config(initialisation="real")).images)
 

@@ -5,21 +5,25 @@ from __future__ import annotations
 import pytest
 import torch
 
-from clbench.config import DistillationConfig, ExpertConfig, NetworkConfig, TrajectoryConfig
-from clbench.distillation import Update, Workload, make_distiller
-from clbench.distillation.adjoint import matching_gradient
+from clbench.config import DistillationConfig, NetworkConfig, TrajectorySettings
+from clbench.distillation import DISTILLERS, Update, Workload, make_distiller
 from clbench.distillation.augmentation import draw
-from clbench.distillation.methods import METHODS, Method, method_of
-from clbench.distillation.pad import NO_NEGATIVES
 from clbench.distillation.problem import Problem
-from clbench.distillation.selection import Herding
-from clbench.distillation.trajectories import Trajectories
-from clbench.distillation.trajectory_updates import TrajectoryUpdates
+from clbench.distillation.selection.distiller import Herding
+from clbench.distillation.trajectories import updates
+from clbench.distillation.trajectories.adjoint import matching_gradient
+from clbench.distillation.trajectories.distiller import NO_NEGATIVES
+from clbench.distillation.trajectories.experts import Trajectories
+from clbench.distillation.trajectories.settings import DATM, MTT, PAD
+from clbench.distillation.trajectories.updates import TrajectoryUpdates
 from clbench.errors import InputError
 from clbench.types import ImageSpec, LabelledImages
+from tests import distilling
+from tests.distilling import changed, distillation, job
 
 SPEC = ImageSpec(1, 12, 12, 6, (0.2,), (0.3,), augmentation="crop_scale")
 CPU = torch.device("cpu")
+NETWORK = NetworkConfig("convnet", width=4, depth=2, norm="instance")
 CORNERS = {0: (0, 0), 2: (0, 6), 5: (6, 3)}
 
 
@@ -35,7 +39,7 @@ def blobs(*classes: int, num: int = 24) -> LabelledImages:
 
 
 def config(distiller: str = "pad", *, experts: dict | None = None, **changes) -> DistillationConfig:
-    own = {f: changes.pop(f) for f in list(changes) if f in TrajectoryConfig.__dataclass_fields__}
+    """A short loop of a trajectory method; ``changes`` as of `distillation`."""
     trained = {
         "num_experts": 2,
         "epochs": 2,
@@ -46,6 +50,8 @@ def config(distiller: str = "pad", *, experts: dict | None = None, **changes) ->
         "difficulty_epochs": 1,
     }
     settings = {
+        "network": NETWORK,
+        "precision": "float32",
         "num_updates": 6,
         "student_steps": 3,
         "expert_snapshots": 1,
@@ -59,45 +65,24 @@ def config(distiller: str = "pad", *, experts: dict | None = None, **changes) ->
         "step_size": 0.03,
         "max_loss": 100.0,
         "matched_start": "none",
+        "start": {"learning_rate": 5.0},
     }
-    return DistillationConfig(
-        distiller,
-        **{
-            "network": NetworkConfig("convnet", width=4, depth=2, norm="instance"),
-            "precision": "float32",
-            "learning_rate": 5.0,
-            **changes,
-        },
-        trajectory=TrajectoryConfig(
-            **{**settings, **own}, experts=ExpertConfig(**{**trained, **(experts or {})})
-        ),
+    return distillation(
+        distiller, **{**settings, **changes}, experts={**trained, **(experts or {})}
     )
 
 
 def distil(
-    c: DistillationConfig,
-    *,
-    real: LabelledImages | None = None,
-    known: LabelledImages | None = None,
-    packing: int = 1,
-    images_per_class: int = 2,
-    seed: int = 0,
+    c: DistillationConfig, *, real: LabelledImages | None = None, **of_job
 ) -> tuple[LabelledImages, list[Update]]:
+    """The images and all that was told; experts are shared by all tests."""
     heard: list[Update] = []
-    made = make_distiller(c).distill(
-        blobs(0, 2, 5) if real is None else real,
-        SPEC,
-        images_per_class=images_per_class,
-        packing=packing,
-        generator=torch.Generator().manual_seed(seed),
-        device=CPU,
-        on_update=heard.append,
-        **({} if known is None else {"known": known}),
-    )
+    real = blobs(0, 2, 5) if real is None else real
+    made = distilling.distil(c, real, SPEC, on_update=heard.append, keep=True, **of_job)
     return made, heard
 
 
-@pytest.mark.parametrize("distiller", METHODS)
+@pytest.mark.parametrize("distiller", ["mtt", "datm", "pad"])
 def test_the_distance_falls(distiller):
     c = config(distiller, num_updates=24, last_start=1, learning_rate=20.0)
     _, heard = distil(c)
@@ -109,13 +94,13 @@ def test_the_distance_falls(distiller):
 def test_three_settings_of_one_thing():
     as_pad = dict(data_scheduler=True, growing_start=True, mask_ratio=0.25, soft_labels=True)
     as_mtt = dict(data_scheduler=False, growing_start=False, mask_ratio=0.0, soft_labels=False)
-    assert method_of(config("mtt", **as_pad)) == METHODS["pad"]
-    assert method_of(config("pad", **as_mtt)) == METHODS["mtt"]
     one = distil(config("mtt", **as_pad))[0]
     other = distil(config("pad"))[0]
     assert torch.equal(one.images, other.images)
     assert torch.equal(one.labels, other.labels)
-    assert method_of(config("pad", soft_labels=False)) == Method(True, True, 0.25, False)
+    assert MTT.replace(**as_pad) == PAD and PAD.replace(**as_mtt) == MTT
+    assert PAD.replace(data_scheduler=False, mask_ratio=0.0) == DATM
+    assert [DISTILLERS.find(n).settings for n in ("pad", "datm", "mtt")] == [PAD, DATM, MTT]
 
 
 @pytest.mark.parametrize("switch", [{"data_scheduler": False}, {"mask_ratio": 0.0},
@@ -230,9 +215,7 @@ def test_images_are_shown_now_and_then_and_saved_time_is_told():
 
 def test_one_class_and_nothing_known_is_herded_and_said():
     made, heard = distil(config("mtt"), real=blobs(2))
-    expected = Herding().distill(
-        blobs(2), SPEC, images_per_class=2, packing=1, generator=torch.Generator(), device=CPU
-    )
+    expected = Herding().distill(job(blobs(2), SPEC))
     assert torch.equal(made.images, expected.images)
     assert [u.note for u in heard] == [NO_NEGATIVES]
     soft, _ = distil(config(), real=blobs(2))
@@ -273,8 +256,6 @@ def test_several_classes_learn_against_what_is_known_if_told_to():
 
 
 def test_students_see_no_more_images_at_once_than_they_are_told(monkeypatch):
-    import clbench.distillation.trajectory_updates as updates
-
     sizes = []
 
     def watched(operations, num, *rest):
@@ -295,13 +276,13 @@ def test_images_start_where_the_expert_is_right(monkeypatch):
     labels = torch.where(swapped, 2 - real.labels, real.labels)
     wrong = LabelledImages(real.images, labels)
     problem = Problem.make(wrong, SPEC, None, CPU)
-    job = TrajectoryUpdates.__new__(TrajectoryUpdates)
-    job.problem, job.method, job.device = problem, METHODS["pad"], CPU
-    job.generator = torch.Generator().manual_seed(0)
-    job.experts = Trajectories(torch.zeros(1, 1, 1), 0.0)
+    learnt = TrajectoryUpdates.__new__(TrajectoryUpdates)
+    learnt.problem, learnt.settings, learnt.device = problem, PAD, CPU
+    learnt.generator = torch.Generator().manual_seed(0)
+    learnt.experts = Trajectories(torch.zeros(1, 1, 1), 0.0)
     truth = (real.labels == 2).long()
-    monkeypatch.setattr(job, "_predict", lambda w, data: torch.eye(2)[truth])
-    chosen = job._learnt_first(8)
+    monkeypatch.setattr(learnt, "_predict", lambda w, data: torch.eye(2)[truth])
+    chosen = learnt._learnt_first(8)
     assert not swapped[chosen].any()
     assert problem.real.hard_labels[chosen].tolist() == [0] * 8 + [1] * 8
 
@@ -310,9 +291,7 @@ def test_easy_and_herded_images_can_be_the_start():
     def start(initialisation: str) -> LabelledImages:
         return distil(config(initialisation=initialisation, learning_rate=1e-9))[0].quantised()
 
-    herded = Herding().distill(
-        blobs(0, 2, 5), SPEC, images_per_class=2, packing=1, generator=torch.Generator(), device=CPU
-    )
+    herded = Herding().distill(job(blobs(0, 2, 5), SPEC))
     assert torch.equal(start("herding").images, herded.images)
     easy, noise = start("easy"), start("noise")
     assert not torch.equal(easy.images, herded.images)
@@ -326,14 +305,12 @@ def test_easy_and_herded_images_can_be_the_start():
 def test_matched_images_can_be_the_start(matching, packing):
     c = config("mtt", matched_start=matching, learning_rate=1e-9, num_networks=2)
     made, heard = distil(c, packing=packing)
-    generator = torch.Generator().manual_seed(0)
-    expected = make_distiller(c.replace(distiller=matching)).distill(
-        blobs(0, 2, 5), SPEC, images_per_class=2, packing=packing, generator=generator, device=CPU
-    )
+    as_start = c.replace(distiller=matching, settings=c.own(TrajectorySettings).start)
+    expected = distilling.distil(as_start, blobs(0, 2, 5), SPEC, packing=packing)
     assert torch.equal(made.quantised().images, expected.quantised().images)
     assert made.labels.tolist() == [0, 0, 2, 2, 5, 5]
     assert [u.phase for u in heard if u.phase != "experts"] == ["start"] * 10 + ["distil"] * 6
-    moved, _ = distil(c.replace(trajectory=c.trajectory.replace(learning_rate=100.0)))
+    moved, _ = distil(changed(c, learning_rate=100.0))
     assert not torch.equal(moved.images, made.images)
 
 
@@ -364,14 +341,11 @@ def test_a_normalised_step_is_as_long_as_it_says(images_per_class, packing):
 
 def test_without_a_gradient_nothing_moves_and_nothing_breaks():
     c = config(num_updates=2, normalise_gradient=True, step_size=1e-30, learn_step_size=False)
-    start, made = (distil(c.replace(trajectory=c.trajectory.replace(learning_rate=rate)))[0]
-                   for rate in (1e-9, 1.0))  # fmt: skip
+    start, made = (distil(changed(c, learning_rate=rate))[0] for rate in (1e-9, 1.0))
     assert torch.equal(made.quantised().images, start.quantised().images)
 
 
 def test_the_mask_leaves_out_the_shallow_end(monkeypatch):
-    import clbench.distillation.trajectory_updates as updates
-
     masks = []
 
     def watched(*args, first_parameter: int, **options):

@@ -9,25 +9,29 @@ import pytest
 import torch
 
 from clbench import networks
-from clbench.config import DistillationConfig, NetworkConfig
-from clbench.distillation import make_distiller, matching, selection
-from clbench.distillation.selection import herding_index
+from clbench.config import NetworkConfig
+from clbench.distillation import Job, make_distiller
+from clbench.distillation.matching import statistics as matching
+from clbench.distillation.matching import updates
+from clbench.distillation.selection import choice
+from clbench.distillation.selection.choice import herding_index
 from clbench.seeding import generator
 from clbench.types import ImageSpec, LabelledImages
+from tests.distilling import distillation
 
 CPU = torch.device("cpu")
 
 
 def distilled(images: LabelledImages, spec: ImageSpec, packing: int = 1, **fields: Any) -> Any:
     network = NetworkConfig("convnet", width=4, depth=2, norm=fields.pop("norm", "instance"))
-    config = DistillationConfig(
+    config = distillation(
         network=network, num_networks=3, updates_per_network=3, batch_real=7, precision="float32",
         **fields,
     )  # fmt: skip
     losses: list[float] = []
     made = make_distiller(config).distill(
-        images, spec, images_per_class=3, packing=packing, generator=generator(5, "distillation"),
-        device=CPU, on_update=lambda update: losses.append(update.loss),
+        Job(images, spec, 3, generator(5, "distillation"), packing,
+            on_update=lambda update: losses.append(update.loss))
     )  # fmt: skip
     return made, losses
 
@@ -56,7 +60,8 @@ def test_no_more_than_so_many_are_in_the_network(
         sizes.append(len(images))
         return statistics(network, images, *rest)
 
-    monkeypatch.setattr(matching, "statistics", counted)
+    for module in (matching, updates):
+        monkeypatch.setattr(module, "statistics", counted)
     distilled(tiny_images, tiny_spec, images_per_pass=5)
     assert max(sizes) == 5
     sizes.clear()
@@ -88,5 +93,5 @@ def test_herding_in_parts_picks_the_same(
     tiny_images: LabelledImages, tiny_spec: ImageSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = herding_index(tiny_images, tiny_spec, 4)
-    monkeypatch.setattr(selection, "IMAGES_AT_ONCE", 3)
+    monkeypatch.setattr(choice, "IMAGES_AT_ONCE", 3)
     assert torch.equal(herding_index(tiny_images, tiny_spec, 4), whole)

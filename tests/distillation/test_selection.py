@@ -7,13 +7,12 @@ import torch
 from scipy.stats import chisquare
 
 from clbench.config import DistillationConfig
-from clbench.distillation import make_distiller
-from clbench.distillation.selection import herd, random_index
+from clbench.distillation.selection.choice import herd, random_index
 from clbench.errors import InputError
 from clbench.types import ImageSpec, LabelledImages
+from tests.distilling import distil
 
 SPEC = ImageSpec(1, 8, 8, 2, (0.5,), (0.3,))
-CPU = torch.device("cpu")
 
 
 def some(num: int = 40) -> LabelledImages:
@@ -23,11 +22,8 @@ def some(num: int = 40) -> LabelledImages:
 
 
 def select(name: str, images_per_class: int, packing: int = 1, seed: int = 0) -> LabelledImages:
-    distiller = make_distiller(DistillationConfig(distiller=name))
-    g = torch.Generator().manual_seed(seed)
-    return distiller.distill(
-        some(), SPEC, images_per_class=images_per_class, packing=packing, generator=g, device=CPU
-    )
+    return distil(DistillationConfig(name), some(), SPEC, images_per_class=images_per_class,
+                  packing=packing, seed=seed)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["random", "herding"])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import math
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +15,29 @@ import torch.nn.functional as F
 
 import clbench
 from clbench import networks
-from clbench.config import ExpertConfig, NetworkConfig
-from clbench.distillation import Update, trajectories
+from clbench.config import ExpertSettings, NetworkConfig
+from clbench.distillation import OnUpdate, Update
 from clbench.distillation.augmentation import augment
-from clbench.distillation.difficulty import el2n, selected
-from clbench.distillation.trajectories import SOURCES, Trajectories, fingerprint, make_trajectories
+from clbench.distillation.difficulty.el2n import el2n
+from clbench.distillation.trajectories import experts
+from clbench.distillation.trajectories.experts import (
+    KIND,
+    Experts,
+    Trajectories,
+    make_trajectories,
+)
+from clbench.distillation.trajectories.scheduler import selected
 from clbench.errors import InputError
 from clbench.seeding import derive, generator
-from clbench.store import fingerprint as software
+from clbench.store.sources import sources_of
+from clbench.store.store import Store
+from clbench.store.tensors import pack_tensors
 from clbench.types import ImageSpec, LabelledImages
 
 CPU = torch.device("cpu")
 SPEC = ImageSpec(1, 8, 8, 4, (0.35,), (0.25,), ("a", "b", "c", "d"), "color_crop_scale")
 NETWORK = NetworkConfig("convnet", width=4, depth=1, norm="instance")
-CONFIG = ExpertConfig(
+CONFIG = ExpertSettings(
     num_experts=2,
     epochs=2,
     snapshots_per_epoch=2,
@@ -41,7 +52,7 @@ CONFIG = ExpertConfig(
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What has been trained so far, in order."""
     calls: list[str] = []
-    train, score = trajectories.train, trajectories.el2n
+    train, score = experts.train, experts.el2n
 
     def counted_train(*arguments: Any) -> Any:
         calls.append("expert")
@@ -51,18 +62,40 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         calls.append("difficulty")
         return score(*arguments, **named)
 
-    monkeypatch.setattr(trajectories, "train", counted_train)
-    monkeypatch.setattr(trajectories, "el2n", counted_score)
+    monkeypatch.setattr(experts, "train", counted_train)
+    monkeypatch.setattr(experts, "el2n", counted_score)
     return calls
 
 
+def wanted(real: LabelledImages, **changes: Any) -> Experts:
+    settings: dict[str, Any] = {
+        "spec": SPEC,
+        "network": NETWORK,
+        "settings": CONFIG,
+        "data_scheduler": True,
+        "precision": "float32",
+        "device": CPU,
+    }
+    return Experts(real, **{**settings, **changes})
+
+
 def made(
-    real: LabelledImages, directory: Path | None = None, config: ExpertConfig = CONFIG, **options
+    real: LabelledImages,
+    place: Path | None = None,
+    config: ExpertSettings = CONFIG,
+    on_update: OnUpdate | None = None,
+    **changes: Any,
 ) -> Trajectories:
-    options = {"data_scheduler": True, "precision": "float32", "on_update": None, **options}
-    return make_trajectories(
-        real, SPEC, NETWORK, config, device=CPU, directory=directory, **options
-    )
+    these = wanted(real, settings=config, **changes)
+    store = None if place is None else Store(place)
+    return make_trajectories(these, store=store, on_update=on_update)
+
+
+def kept(place: Path) -> list[str]:
+    """What is kept of the experts of one fingerprint, in alphabetical order."""
+    names = [entry.name.partition(".") for entry in Store(place).entries()]
+    assert len({fingerprint for fingerprint, _, _ in names}) <= 1
+    return sorted(what for _, _, what in names)
 
 
 def plain_trajectory(
@@ -146,7 +179,7 @@ def test_the_scheduler_chooses_anew_at_every_snapshot(
         seen.append((progress, index.tolist()))
         return index
 
-    monkeypatch.setattr(trajectories, "selected", recorded)
+    monkeypatch.setattr(experts, "selected", recorded)
     made(tiny_images, config=CONFIG.replace(num_experts=1, snapshots_per_epoch=5))
     assert [progress for progress, _ in seen] == [s / 10 for s in range(10)]
     # 20 images a class; 0.75 + 0.25 * progress / 0.3 of them up to 0.3, then 1, 0.9, 0.8.
@@ -175,7 +208,7 @@ def test_bfloat16_keeps_float32_weights(tiny_images: LabelledImages) -> None:
 def test_a_diverging_expert_is_refused(tiny_images: LabelledImages, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="lower the experts' learning_rate"):
         made(tiny_images, tmp_path, CONFIG.replace(learning_rate=1e30))
-    assert not list(tmp_path.rglob("expert_*"))
+    assert kept(tmp_path) == ["difficulty"]
 
 
 def test_the_cache_changes_nothing(
@@ -195,8 +228,7 @@ def test_the_cache_changes_nothing(
         (u.number, u.total, u.loss) for u in heard if u.number in (4, 8)
     ]
     assert 0 < found[0].seconds_saved < found[1].seconds_saved == second.seconds_saved
-    names = sorted(file.name for file in tmp_path.glob("*/*"))
-    assert names == ["difficulty.safetensors", "expert_0.safetensors", "expert_1.safetensors"]
+    assert kept(tmp_path) == ["difficulty", "expert_0", "expert_1"]
 
 
 def test_more_experts_only_add(
@@ -222,7 +254,7 @@ def test_an_interrupted_run_goes_on_where_it_was(
 
     with pytest.raises(KeyboardInterrupt):
         made(tiny_images, tmp_path, config, on_update=interrupt)
-    assert sorted(file.stem for file in tmp_path.glob("*/expert*")) == ["expert_0", "expert_1"]
+    assert kept(tmp_path) == ["difficulty", "expert_0", "expert_1"]
     heard: list[Update] = []
     resumed = made(tiny_images, tmp_path, config, on_update=heard.append)
     assert trained == ["difficulty"] + ["expert"] * 3 + ["expert"]
@@ -236,12 +268,13 @@ def test_a_broken_file_is_made_anew(
     tiny_images: LabelledImages, tmp_path: Path, trained: list[str], broken: str, content: str
 ) -> None:
     first = made(tiny_images, tmp_path)
-    (file,) = tmp_path.glob(f"*/{broken}.safetensors")
+    store, fingerprint = Store(tmp_path), wanted(tiny_images).fingerprint
+    file = store.path_of(KIND, f"{fingerprint}.{broken}")
     whole = file.read_bytes()
     other = "expert_0" if broken == "difficulty" else "difficulty"
-    swapped = file.with_name(f"{other}.safetensors").read_bytes()
+    swapped = store.path_of(KIND, f"{fingerprint}.{other}").read_bytes()
     file.write_bytes(whole[: len(whole) // 2] if content == "cut" else swapped)
-    with pytest.warns(UserWarning, match=f"broken file .*{broken}"):
+    with pytest.warns(UserWarning, match=f"{broken}: not to be believed"):
         second = made(tiny_images, tmp_path)
     assert torch.equal(first.weights, second.weights)
     assert trained[3:] == [broken.partition("_")[0]]
@@ -249,14 +282,38 @@ def test_a_broken_file_is_made_anew(
     assert len(trained) == 4
 
 
-def test_a_file_of_other_shape_is_broken(
-    tiny_images: LabelledImages, tmp_path: Path, trained: list[str]
+@pytest.mark.parametrize(
+    ("tensors", "about", "said"),
+    [
+        ({"expert_1": torch.zeros(3, 2)}, {}, r"expected .*5, \d+.*, found \(3, 2\)"),
+        ({"expert_1": None}, {"seconds": -1.0}, "expected finite numbers"),
+        ({"expert_1": None}, {"losses": 3}, "not iterable"),
+        ({"expert_0": None}, {}, "expert_1"),
+        ({"expert_1": torch.nan}, {}, "expected finite numbers"),
+    ],
+)
+def test_whole_entries_of_something_else_are_made_anew(
+    tiny_images: LabelledImages,
+    tmp_path: Path,
+    trained: list[str],
+    tensors: dict[str, Any],
+    about: dict[str, Any],
+    said: str,
 ) -> None:
-    shelf = trajectories._Shelf(tmp_path)
-    shelf.write("expert_0", torch.zeros(3, 2), [0.5], 1.0)
-    with pytest.warns(UserWarning, match=r"expected \(3, 4\), found \(3, 2\)"):
-        assert shelf.read("expert_0", (3, 4)) is None
-    assert shelf.seconds_saved == 0 and shelf.read("expert_0", (3, 2)) is not None
+    """A tensor given as None is the right one, as a number one that is full of it."""
+    first = made(tiny_images, tmp_path)
+    right = first.weights[1]
+    ((name, content),) = tensors.items()
+    if not isinstance(content, torch.Tensor):
+        content = right if content is None else torch.full_like(right, content)
+    described = {"losses": [0.5] * 4, "seconds": 1.0, **about}
+    entry = f"{wanted(tiny_images).fingerprint}.expert_1"
+    Store(tmp_path).write(KIND, entry, pack_tensors({name: content}, described))
+    with pytest.warns(UserWarning, match=rf"expert_1: not to be believed \(.*{said}"):
+        second = made(tiny_images, tmp_path)
+    assert torch.equal(first.weights, second.weights) and trained[3:] == ["expert"]
+    made(tiny_images, tmp_path)
+    assert len(trained) == 4
 
 
 def test_an_unwritable_directory_costs_a_warning(
@@ -264,22 +321,14 @@ def test_an_unwritable_directory_costs_a_warning(
 ) -> None:
     file = tmp_path / "file"
     file.write_text("no directory")
-    with pytest.warns(UserWarning, match="not cached") as caught:
+    with pytest.warns(UserWarning, match="cannot be kept") as caught:
         weights = made(tiny_images, file).weights
-    assert len(caught) == 3 and all("not cached" in str(w.message) for w in caught)
+    assert len(caught) == 3 and all("cannot be kept" in str(w.message) for w in caught)
     assert torch.equal(weights, made(tiny_images).weights)
 
 
 def named(real: LabelledImages, **changes: Any) -> str:
-    settings: dict[str, Any] = {
-        "spec": SPEC,
-        "network": NETWORK,
-        "config": CONFIG,
-        "data_scheduler": True,
-        "precision": "float32",
-        "device": CPU,
-    }
-    return fingerprint(real, **{**settings, **changes})
+    return wanted(real, **changes).fingerprint
 
 
 @pytest.mark.parametrize(
@@ -292,7 +341,7 @@ def named(real: LabelledImages, **changes: Any) -> str:
         {"spec": ImageSpec(1, 8, 8, 4, (0.35,), (0.25,), (), "color_crop")},
         {"spec": ImageSpec(1, 8, 8, 5, (0.35,), (0.25,), (), "color_crop_scale")},
         *(
-            {"config": CONFIG.replace(**{name: value})}
+            {"settings": CONFIG.replace(**{name: value})}
             for name, value in {
                 "epochs": 3,
                 "snapshots_per_epoch": 1,
@@ -316,9 +365,9 @@ def test_what_matters_changes_the_name(tiny_images: LabelledImages, change: dict
 def test_what_does_not_matter_leaves_the_name(tiny_images: LabelledImages) -> None:
     name = named(tiny_images)
     assert len(name) == 64
-    assert name == named(tiny_images, config=CONFIG.replace(num_experts=9))
+    assert name == named(tiny_images, settings=CONFIG.replace(num_experts=9))
     explicit = CONFIG.replace(augmentation=SPEC.augmentation)
-    assert name == named(tiny_images, config=explicit)
+    assert name == named(tiny_images, settings=explicit)
     changes = {
         "num_difficulty_networks": 9,
         "difficulty_epochs": 2,
@@ -326,7 +375,9 @@ def test_what_does_not_matter_leaves_the_name(tiny_images: LabelledImages) -> No
         "addition_end": 0.5,
     }
     unscheduled = named(tiny_images, data_scheduler=False)
-    assert unscheduled == named(tiny_images, config=CONFIG.replace(**changes), data_scheduler=False)
+    assert unscheduled == named(
+        tiny_images, settings=CONFIG.replace(**changes), data_scheduler=False
+    )
 
 
 def test_data_and_software_are_part_of_the_name(
@@ -344,22 +395,24 @@ def test_data_and_software_are_part_of_the_name(
     names.add(named(tiny_images))
     monkeypatch.setattr(torch, "get_num_threads", lambda: 99)
     names.add(named(tiny_images))
-    monkeypatch.setattr(software, "_sources", lambda modules, files: "changed")
+    monkeypatch.setattr(experts, "sources_of", lambda module: (__file__,))
     names.add(named(tiny_images))
     assert len(names) == 6
 
 
 def test_every_module_an_expert_uses_counts() -> None:
-    """What the counted modules import is counted too, or known to change no weights."""
-    harmless = {"config", "errors", "packing", "table", "measuring/cost", "distillation/protocol"}
-    harmless |= {"store/files", "store/fingerprint"}
-    root = Path(clbench.__file__).parent
-    for path in (path for source in SOURCES for path in root.glob(f"{source}.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if not (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("clbench")):
-                continue
-            parent = (node.module or "").removeprefix("clbench").strip(".").replace(".", "/")
-            used = [parent] if parent else [alias.name for alias in node.names]
-            for name in used:
-                counted = name in SOURCES or name.startswith("networks")
-                assert counted or name in harmless, f"{path} imports {name}"
+    """What is loaded by the time that experts can be trained counts, or changes no weights."""
+    harmless = re.compile(
+        r"clbench(\.(config|errors|fields|table|(store|measuring|machine)\b.*))?|clbench\.distillation"
+        r"(\.(settings|table|updates|selection(\.settings)?|difficulty|matching|trajectories))?"
+    )
+    module = "clbench.distillation.trajectories.experts"
+    code = f"import sys, {module}; from clbench.networks import ConvNet; print(*sys.modules)"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    root = Path(clbench.__file__).parent.parent
+    for name in done.stdout.split():
+        if name.partition(".")[0] == "clbench" and not harmless.fullmatch(name):
+            place = root / name.replace(".", "/")
+            files = {str(place.with_suffix(".py")), str(place / "__init__.py")}
+            assert files & set(sources_of(module)), f"{name} is used and does not count"

@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
+import io
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from clbench.config import DistillationConfig
-from clbench.distillation import Update, make_distiller, matching, trajectory_updates, unfinished
+from clbench.config import DifficultySettings, DistillationConfig
+from clbench.distillation import Update, make_distiller, unfinished
+from clbench.distillation.matching import updates as matching
+from clbench.distillation.trajectories import updates as trajectories
 from clbench.distillation.updates import UpdateLog
 from clbench.errors import InputError
+from clbench.store.checkpoints import checkpoint_bytes
+from clbench.store.store import Store
 from clbench.types import LabelledImages
-from tests.distillation.test_pad import SPEC, blobs, config
+from tests import distilling
+from tests.distillation.test_pad import NETWORK, SPEC, blobs, config
+from tests.distilling import distillation
 
-CPU = torch.device("cpu")
+JUDGES = DifficultySettings(num_difficulty_networks=1, difficulty_epochs=1, batch_size=12)
 MATCHING = {"num_networks": 4, "updates_per_network": 2}
+
+
+def matched(distiller: str, **changes: Any) -> DistillationConfig:
+    settings = {"network": NETWORK, "precision": "float32", "learning_rate": 5.0, **MATCHING}
+    return distillation(distiller, **settings, **changes)
+
+
 JOBS = {
-    "datadam": config("datadam", **MATCHING),
-    "course": config("datadam", **MATCHING, resample=True, network_steps=2, initialisation="noise"),
-    "easy": config("dm", **MATCHING, initialisation="easy", matched_layers="deep"),
+    "datadam": matched("datadam"),
+    "course": matched("datadam", resample=True, network_steps=2, initialisation="noise"),
+    "easy": matched("dm", initialisation="easy", matched_layers="deep", difficulty=JUDGES),
     "mtt": config("mtt", num_updates=8),
     "pad": config(
         "pad",
@@ -38,7 +53,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where stopped work is kept, however short it was."""
     monkeypatch.setenv("CLBENCH_CACHE", str(tmp_path))
     monkeypatch.setattr(unfinished, "WORTH_KEEPING_SECONDS", 0.0)
-    return tmp_path / "unfinished"
+    return Store().path_of(unfinished.KIND, "0").parent
 
 
 def kept(place: Path) -> list[Path]:
@@ -55,18 +70,16 @@ def distil(
     log: UpdateLog | None = None,
 ) -> tuple[LabelledImages, UpdateLog, torch.Generator]:
     """Images, what was told and the generator; interrupted at update ``stop`` of a phase."""
-    rng, log = torch.Generator().manual_seed(seed), UpdateLog() if log is None else log
+    of_job = distilling.job(blobs(0, 2, 5), SPEC, seed=seed, keep=keep)
+    log = UpdateLog() if log is None else log
 
     def hear(update: Update) -> None:
         log(update)
         if (update.number, update.phase) == (stop, phase):
             raise KeyboardInterrupt
 
-    made = make_distiller(c, keep=keep).distill(
-        blobs(0, 2, 5), SPEC, images_per_class=2, packing=1, generator=rng, device=CPU,
-        on_update=hear,
-    )  # fmt: skip
-    return made, log, rng
+    made = make_distiller(c).distill(of_job.replace(on_update=hear))
+    return made, log, of_job.generator
 
 
 @pytest.mark.parametrize("stop", [3, 4, 8])
@@ -92,9 +105,12 @@ def test_what_was_done_is_not_done_again(
     with pytest.raises(KeyboardInterrupt):
         distil(JOBS[name], stop=4)
     done = []
-    for kind in (matching._Job, trajectory_updates.TrajectoryUpdates):
-        update = kind._update
-        monkeypatch.setattr(kind, "_update", lambda *a, u=update: done.append(1) or u(*a))
+    # Each is called once in an update.
+    for module, what in ((matching, "statistics"), (trajectories, "matching_gradient")):
+        work = getattr(module, what)
+        monkeypatch.setattr(
+            module, what, lambda *a, w=work, **named: done.append(1) or w(*a, **named)
+        )
     distil(JOBS[name])
     assert len(done) == left
 
@@ -135,10 +151,9 @@ def test_work_under_way_is_there_before_it_is_stopped(
     def hear(update: Update) -> None:
         seen.append(len(kept(place)))
 
-    make_distiller(JOBS["datadam"]).distill(
-        blobs(0, 2), SPEC, images_per_class=1, packing=1, generator=torch.Generator(), device=CPU,
-        on_update=hear,
-    )  # fmt: skip
+    distilling.distil(
+        JOBS["datadam"], blobs(0, 2), SPEC, images_per_class=1, on_update=hear, keep=True
+    )
     assert seen == [0, 0, 1, 1, 1, 1, 1, 1] and not kept(place)
 
 
@@ -159,19 +174,40 @@ def test_nothing_is_kept_unasked(place: Path, monkeypatch: pytest.MonkeyPatch) -
     assert not kept(place)
 
 
-@pytest.mark.parametrize("content", ["nothing of the kind", "a pickle that names code", "half"])
-def test_a_broken_file_is_said_and_begun_again(content: str, place: Path) -> None:
+BROKEN = "broken entry of an unfinished distillation"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("half an entry", "not to be believed"),
+        ("nothing of the kind", BROKEN),
+        ("a pickle that names code", BROKEN),
+        ("half a file", BROKEN),
+        ("updates that are none", BROKEN),
+    ],
+)
+def test_a_broken_entry_is_said_and_begun_again(content: str, said: str, place: Path) -> None:
     whole = distil(JOBS["datadam"], keep=False)[0]
     with pytest.raises(KeyboardInterrupt):
         distil(JOBS["datadam"], stop=5)
     (path,) = kept(place)
-    if content == "nothing of the kind":
-        path.write_bytes(b"nothing of the kind")
-    elif content == "half":
-        path.write_bytes(path.read_bytes()[:300])
+    code = io.BytesIO()
+    torch.save({"state": print, "updates": [], "seconds": 0.0}, code)
+    half = path.read_bytes()[:300]
+    if content == "half an entry":
+        path.write_bytes(half)
     else:
-        torch.save({"state": print, "updates": [], "seconds": 0.0}, path)
-    with pytest.warns(UserWarning, match="broken file of an unfinished distillation"):
+        whole_entries = {
+            "nothing of the kind": b"nothing of the kind",
+            "a pickle that names code": code.getvalue(),
+            "half a file": half,
+            "updates that are none": checkpoint_bytes(
+                {"state": {}, "updates": [{"of": 1}], "seconds": 0.0}
+            ),
+        }
+        Store().write(unfinished.KIND, path.name, whole_entries[content])
+    with pytest.warns(UserWarning, match=said):
         again = distil(JOBS["datadam"])[0]
     assert torch.equal(again.images, whole.images)
 
@@ -182,14 +218,11 @@ def test_a_place_that_cannot_be_written_costs_a_warning(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("CLBENCH_CACHE", str(tmp_path / "file"))
     monkeypatch.setattr(unfinished, "EVERY_SECONDS", 0.0)
-    with pytest.warns(UserWarning, match="not kept"):
+    with pytest.warns(UserWarning, match="cannot be kept"):
         made = distil(JOBS["datadam"])[0]
     assert len(made) == 6
 
 
 def test_an_error_of_the_input_is_still_one() -> None:
     with pytest.raises(InputError, match="at least 100 images"):
-        make_distiller(JOBS["datadam"]).distill(
-            blobs(0, 2), SPEC, images_per_class=100, packing=1, generator=torch.Generator(),
-            device=CPU,
-        )  # fmt: skip
+        distilling.distil(JOBS["datadam"], blobs(0, 2), SPEC, images_per_class=100)

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 import torch
 
 from clbench import networks
-from clbench.config import NetworkConfig, SetTrainingConfig
+from clbench.config import ArchitectureSearchSettings, NetworkConfig, SetTrainingConfig
 from clbench.errors import InputError
-from clbench.evaluation import SPACES, Space, architecture_search, rivals, spaces
+from clbench.evaluation import (
+    EVALUATIONS,
+    SPACES,
+    ArchitectureSearch,
+    Laboratory,
+    Space,
+    rivals,
+    spaces,
+)
+from clbench.sets import DistilledSet
 from clbench.types import ImageSpec, LabelledImages
 
 TRAINING = SetTrainingConfig(epochs=10, batch_size=16, learning_rate=0.05)
@@ -21,6 +31,7 @@ CANDIDATES = [
     NetworkConfig("cnn", width=2, depth=2, hidden=1),
 ]
 SMALL = Space("small", "", "", ("width", "depth", "hidden"), lambda: list(CANDIDATES))
+FULL = 60  # epochs of one step each: the course recipe takes batches of 128
 
 
 @pytest.mark.parametrize(("name", "size"), [("cnn54", 54), ("convnet720", 720)])
@@ -51,14 +62,27 @@ def test_candidates_are_drawn_by_the_seed_and_keep_their_order() -> None:
         spaces.find("moon")
 
 
-def searched(sets, real: LabelledImages, test: LabelledImages, spec: ImageSpec, **more):
-    return architecture_search(sets, real, test, spec, SMALL, training=TRAINING, top_k=1, **more)
+@pytest.fixture
+def searched(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ArchitectureSearch]:
+    """Search the small space."""
+    monkeypatch.setitem(SPACES, "small", SMALL)
+
+    def search(sets, real: LabelledImages, test: LabelledImages, spec: ImageSpec, **more):
+        on_trial = more.pop("on_trial", None)
+        given = {"full_epochs": 0, "training": TRAINING, **more}
+        settings = ArchitectureSearchSettings(space="small", top_k=1, **given)
+        evaluation = EVALUATIONS["architecture_search"].make(settings)
+        evaluation.check(spec, 0)
+        named = {name: DistilledSet(images) for name, images in sets.items()}
+        return evaluation.run(Laboratory(real, test, spec, on_trial=on_trial), named)
+
+    return search
 
 
-def test_the_one_that_can_learn_is_found(tiny_images, tiny_spec) -> None:
+def test_the_one_that_can_learn_is_found(searched, tiny_images, tiny_spec) -> None:
     small = tiny_images.select(torch.arange(16))
     found = searched(
-        {"ours": small}, tiny_images, tiny_images, tiny_spec, full=TRAINING, num_networks=2
+        {"ours": small}, tiny_images, tiny_images, tiny_spec, full_epochs=FULL, num_networks=2
     )
     assert [proxy.name for proxy in found.proxies] == [
         "ours", "random real", "herding real", "full data, stopped at equal images",
@@ -81,13 +105,13 @@ def test_the_one_that_can_learn_is_found(tiny_images, tiny_spec) -> None:
     assert found.measured()["speed_up"]["ours"] == found.truth_seconds / ours.seconds
 
 
-def test_without_full_training_there_is_no_quality(tiny_images, tiny_spec) -> None:
+def test_without_full_training_there_is_no_quality(searched, tiny_images, tiny_spec) -> None:
     found = searched({"ours": tiny_images}, tiny_images, tiny_images, tiny_spec, num_candidates=2)
     assert found.truth == () and len(found.candidates) == 2
     assert all(p.quality is None and found.speed_up(p) is None for p in found.proxies)
 
 
-def test_nothing_is_chosen_by_test_images(tiny_images, tiny_spec) -> None:
+def test_nothing_is_chosen_by_test_images(searched, tiny_images, tiny_spec) -> None:
     """Other test images change what is reported of the choice, never the choice."""
     wrong = LabelledImages(tiny_images.images, tiny_images.labels.roll(1))
     small = {"ours": tiny_images.select(torch.arange(16))}
@@ -98,7 +122,7 @@ def test_nothing_is_chosen_by_test_images(tiny_images, tiny_spec) -> None:
         assert one.chosen_accuracy > other.chosen_accuracy
 
 
-def test_lucky_weights_do_not_make_a_ranking_look_good(tiny_images, tiny_spec) -> None:
+def test_lucky_weights_do_not_make_a_ranking_look_good(searched, tiny_images, tiny_spec) -> None:
     """Ways of ranking share their initial weights; full trainings have others."""
     seeds: dict[str, set[int]] = {}
 
@@ -107,7 +131,7 @@ def test_lucky_weights_do_not_make_a_ranking_look_good(tiny_images, tiny_spec) -
 
     small = {"ours": tiny_images.select(torch.arange(16))}
     found = searched(
-        small, tiny_images, tiny_images, tiny_spec, full=TRAINING, num_networks=2,
+        small, tiny_images, tiny_images, tiny_spec, full_epochs=FULL, num_networks=2,
         num_full_networks=2, on_trial=remember,
     )  # fmt: skip
     assert found.truth_agreement is not None and found.proxies[0].agreement is not None
@@ -128,16 +152,18 @@ def test_the_rival_in_time_sees_as_many_images(tiny_images, tiny_spec) -> None:
     from clbench.evaluation.architecture_search import EARLY, _plans
 
     small = tiny_images.select(torch.arange(4))
-    plan = _plans({"ours": small}, tiny_images, tiny_spec, TRAINING, 1, 0)[EARLY]
+    where = Laboratory(tiny_images, tiny_images, tiny_spec)
+    settings = ArchitectureSearchSettings(training=TRAINING)
+    plan = _plans({"ours": small}, tiny_images, where, settings)[EARLY]
     assert len(plan.sets[0]) * plan.training.epochs == len(small) * TRAINING.epochs == 40
-    many = _plans({"ours": tiny_images}, tiny_images, tiny_spec, TRAINING, 1, 0)[EARLY]
+    many = _plans({"ours": tiny_images}, tiny_images, where, settings)[EARLY]
     assert len(many.sets[0]) * many.training.epochs == 80 * TRAINING.epochs
 
 
-def test_what_makes_no_sense_is_refused(tiny_images, tiny_spec) -> None:
+def test_what_makes_no_sense_is_refused(searched, tiny_images, tiny_spec) -> None:
     with pytest.raises(InputError, match="taken by a rival"):
         searched({"random real": tiny_images}, tiny_images, tiny_images, tiny_spec)
-    with pytest.raises(InputError, match="at least 1 network"):
+    with pytest.raises(InputError, match="num_networks: expected at least 1"):
         searched({"a": tiny_images}, tiny_images, tiny_images, tiny_spec, num_networks=0)
     with pytest.raises(InputError, match="at least one set"):
         searched({}, tiny_images, tiny_images, tiny_spec)

@@ -7,18 +7,16 @@ import json
 import pytest
 import torch
 
-from clbench.config import NetworkConfig, SetTrainingConfig
+from clbench.config import CrossArchitectureSettings, NetworkConfig, SetTrainingConfig
 from clbench.errors import InputError
-from clbench.evaluation import cross_architecture, evaluate_set, rivals
+from clbench.evaluation import EVALUATIONS, Laboratory, evaluate_set, rivals
 from clbench.seeding import derive
+from clbench.sets import DistilledSet
 from clbench.types import ImageSpec, LabelledImages
 
 CPU = torch.device("cpu")
 TRAINING = SetTrainingConfig(epochs=15, batch_size=16, learning_rate=0.05)
-NETWORKS = (
-    NetworkConfig("mlp", width=16, depth=1),
-    NetworkConfig("cnn", width=4, depth=1, hidden=8),
-)
+NETWORKS = ("mlp", "cnn")
 
 
 def shuffled(images: LabelledImages) -> LabelledImages:
@@ -32,16 +30,19 @@ def small(tiny_images: LabelledImages) -> LabelledImages:
 
 
 def crossed(sets, real: LabelledImages, spec: ImageSpec, **more):
-    return cross_architecture(
-        sets, real, real, spec, networks=NETWORKS, training=TRAINING, num_networks=2, **more
-    )
+    given = {"networks": ",".join(NETWORKS), "training": TRAINING, "num_networks": 2, **more}
+    evaluation = EVALUATIONS["cross_architecture"].make(CrossArchitectureSettings(**given))
+    evaluation.check(spec, 0)
+    named = {name: DistilledSet(images) for name, images in sets.items()}
+    return evaluation.run(Laboratory(real, real, spec), named)
 
 
 def test_each_cell_is_the_score_of_fresh_networks(small, tiny_images, tiny_spec) -> None:
     found = crossed({"ours": small}, tiny_images, tiny_spec)
     assert found.sets == ("ours", "random real") and len(found.networks) == 2
     seeds = [derive(0, "evaluation", k) for k in range(2)]
-    for label, network in zip(found.networks, NETWORKS, strict=True):
+    for label, name in zip(found.networks, NETWORKS, strict=True):
+        network = NetworkConfig(name)
         alone = evaluate_set(
             small, tiny_images, tiny_spec, network, TRAINING, seeds=seeds, device=CPU
         )
@@ -59,10 +60,7 @@ def test_a_set_that_teaches_nothing_is_named(small, tiny_images, tiny_spec) -> N
 def test_networks_that_learnt_nothing_are_named(small, tiny_images, tiny_spec) -> None:
     assert crossed({"ours": small}, tiny_images, tiny_spec).learnt_nothing == ()
     still = TRAINING.replace(epochs=1, learning_rate=1e-9)
-    found = cross_architecture(
-        {"ours": small}, tiny_images, tiny_images, tiny_spec, networks=NETWORKS[1:], training=still,
-        num_networks=2,
-    )  # fmt: skip
+    found = crossed({"ours": small}, tiny_images, tiny_spec, networks="cnn", training=still)
     network = found.networks[0]
     assert found.learnt_nothing == (("ours", network, 2), ("random real", network, 2))
     assert found.to_dict()["learnt_nothing"][0] == ["ours", network, 2]
@@ -72,9 +70,8 @@ def test_random_sets_are_drawn_afresh_and_full_data_stand_below(
     small, tiny_images, tiny_spec
 ) -> None:
     found = crossed(
-        {"ours": small}, tiny_images, tiny_spec,
-        full=TRAINING.replace(epochs=2), full_networks=NETWORKS[:1],
-    )  # fmt: skip
+        {"ours": small}, tiny_images, tiny_spec, full_epochs=2, full_networks=NETWORKS[0]
+    )
     first, second = (
         rivals.real_set(
             tiny_images, tiny_spec, method="random", num_bytes=small.num_bytes, packing=1, seed=0,
@@ -111,9 +108,9 @@ def test_what_makes_no_sense_is_refused(small, tiny_images, tiny_spec) -> None:
     with pytest.raises(InputError, match="taken by random images"):
         crossed({"random real": small}, tiny_images, tiny_spec)
     with pytest.raises(InputError, match="none twice"):
-        cross_architecture({"a": small}, small, small, tiny_spec, networks=[NETWORKS[0]] * 2)
+        crossed({"a": small}, tiny_images, tiny_spec, networks="mlp,mlp")
     with pytest.raises(InputError, match="num_networks"):
-        cross_architecture({"a": small}, small, small, tiny_spec, num_networks=0)
+        crossed({"a": small}, tiny_images, tiny_spec, num_networks=0)
 
 
 def test_a_set_cannot_pass_for_the_full_data(small, tiny_images, tiny_spec) -> None:

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from clbench import networks
-from clbench.config import NetworkConfig, SetTrainingConfig
+from clbench.config import NetworkConfig, OfflineSettings, SetTrainingConfig
 from clbench.errors import InputError
-from clbench.evaluation import RECIPES, Epoch, train_offline
+from clbench.evaluation import EVALUATIONS, RECIPES, Laboratory
 from clbench.seeding import generator
-from clbench.training import accuracy, learning_rate, train_on_set
+from clbench.training import Epoch, accuracy, learning_rate, train_on_set
 from clbench.types import LabelledImages
 
 CPU = torch.device("cpu")
@@ -21,10 +21,11 @@ CONFIG = SetTrainingConfig(epochs=4, batch_size=16, learning_rate=0.05, schedule
 
 
 def trained(images: LabelledImages, spec, checkpoint: Path | None = None, on_epoch=None, **more):
-    return train_offline(
-        images, images, spec, NETWORK, CONFIG.replace(**more), seed=3, device=CPU,
-        checkpoint=checkpoint, on_epoch=on_epoch,
-    )  # fmt: skip
+    settings = OfflineSettings(network=NETWORK, training=CONFIG.replace(**more))
+    laboratory = Laboratory(
+        images, images, spec, seed=3, device=CPU, checkpoint=checkpoint, on_epoch=on_epoch
+    )
+    return EVALUATIONS["offline"].make(settings).run(laboratory, {})
 
 
 def test_is_the_one_training_loop_and_one_test(tiny_images, tiny_spec) -> None:
@@ -73,6 +74,7 @@ def test_the_course_recipe_is_the_reports() -> None:
     assert (course.batch_size, course.learning_rate, course.momentum) == (128, 0.01, 0.9)
     assert (course.epochs, course.schedule, course.augmentation) == (20, "cosine", "none")
     assert course.weight_decay == course.label_smoothing == 0
+    assert OfflineSettings().training == course
 
 
 def test_schedules() -> None:

@@ -10,7 +10,7 @@ import torch
 
 from clbench.config import NetworkConfig, SetTrainingConfig
 from clbench.errors import InputError
-from clbench.evaluation.trials import Laboratory, Outcome, Trial
+from clbench.evaluation.trials import Bench, Outcome, Trial
 from clbench.store import fingerprint
 from clbench.store.store import Store
 from clbench.types import ImageSpec, LabelledImages
@@ -27,13 +27,13 @@ TRIALS = [
 def made(monkeypatch: pytest.MonkeyPatch) -> list[Trial]:
     """The trials that were really made in this process."""
     calls: list[Trial] = []
-    make = Laboratory.make
+    make = Bench.make
 
-    def counted(self: Laboratory, trial: Trial) -> Outcome:
+    def counted(self: Bench, trial: Trial) -> Outcome:
         calls.append(trial)
         return make(self, trial)
 
-    monkeypatch.setattr(Laboratory, "make", counted)
+    monkeypatch.setattr(Bench, "make", counted)
     return calls
 
 
@@ -42,12 +42,12 @@ def sets(tiny_images: LabelledImages) -> dict[str, LabelledImages]:
     return {"a": tiny_images, "b": tiny_images.select(torch.arange(0, 80, 2))}
 
 
-def laboratory(sets, tiny_images, tiny_spec, **more) -> Laboratory:
-    return Laboratory(sets, tiny_images, tiny_spec, **more)
+def bench(sets, tiny_images, tiny_spec, **more) -> Bench:
+    return Bench(sets, tiny_images, tiny_spec, **more)
 
 
 def test_outcomes_come_in_the_order_of_the_trials(sets, tiny_images, tiny_spec) -> None:
-    where = laboratory(sets, tiny_images, tiny_spec)
+    where = bench(sets, tiny_images, tiny_spec)
     for trial, outcome in zip(TRIALS, where.run(TRIALS), strict=True):
         alone = where.make(trial)
         assert (alone.accuracy, alone.loss) == (outcome.accuracy, outcome.loss)
@@ -59,9 +59,9 @@ def test_processes_find_what_one_process_finds(
     soft = torch.nn.functional.one_hot(tiny_images.labels, 4).float()
     sets = {**sets, "b": LabelledImages(tiny_images.images, soft)}
     common = {"validation": tiny_images.select(torch.arange(10))}
-    here = laboratory(sets, tiny_images, tiny_spec, **common).run(TRIALS)
+    here = bench(sets, tiny_images, tiny_spec, **common).run(TRIALS)
     heard: list[int] = []
-    there = laboratory(sets, tiny_images, tiny_spec, workers=2, directory=tmp_path, **common).run(
+    there = bench(sets, tiny_images, tiny_spec, workers=2, directory=tmp_path, **common).run(
         TRIALS, lambda done, total, trial, outcome: heard.append(done)
     )
     for one, other in zip(here, there, strict=True):
@@ -78,7 +78,7 @@ def test_processes_find_what_one_process_finds(
 def test_what_is_on_disk_is_not_made_again(
     sets, tiny_images, tiny_spec, tmp_path: Path, made: list[Trial]
 ) -> None:
-    where = laboratory(sets, tiny_images, tiny_spec, directory=tmp_path)
+    where = bench(sets, tiny_images, tiny_spec, directory=tmp_path)
     first = where.run(TRIALS[:3])
     again = where.run([*TRIALS, TRIALS[0]])
     assert made == TRIALS and again[:3] == first and again[-1] == first[0]
@@ -89,9 +89,7 @@ def test_what_is_on_disk_is_not_made_again(
 def test_equal_sets_under_two_names_are_one_piece_of_work_on_disk(
     tiny_images, tiny_spec, tmp_path: Path, made: list[Trial]
 ) -> None:
-    where = laboratory(
-        {"a": tiny_images, "b": tiny_images}, tiny_images, tiny_spec, directory=tmp_path
-    )
+    where = bench({"a": tiny_images, "b": tiny_images}, tiny_images, tiny_spec, directory=tmp_path)
     where.run([TRIALS[0]])
     assert where.run([Trial("b", MLP, TRAINING, 0)])[0].from_cache and len(made) == 1
 
@@ -102,7 +100,7 @@ def test_equal_sets_under_two_names_are_one_piece_of_work_on_disk(
 def test_everything_that_matters_is_part_of_the_name(
     changed: str, sets, tiny_images, tiny_spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    laboratory(sets, tiny_images, tiny_spec, directory=tmp_path).run([TRIALS[0]])
+    bench(sets, tiny_images, tiny_spec, directory=tmp_path).run([TRIALS[0]])
     part = tiny_images.select(torch.arange(40))
     more = {"validation": part} if changed == "validation" else {}
     test = part if changed == "test" else tiny_images
@@ -110,8 +108,8 @@ def test_everything_that_matters_is_part_of_the_name(
     network = CNN if changed == "network" else MLP
     training = TRAINING.replace(momentum=0.5) if changed == "training" else TRAINING
     if changed == "code":
-        monkeypatch.setattr(fingerprint, "_sources", lambda modules, files: "changed")
-    where = laboratory(sets, test, tiny_spec, directory=tmp_path, **more)
+        monkeypatch.setattr(fingerprint, "_content", lambda files: "changed")
+    where = bench(sets, test, tiny_spec, directory=tmp_path, **more)
     (outcome,) = where.run([Trial(name, network, training, int(changed == "seed"))])
     assert not outcome.from_cache and len(Store(tmp_path).entries()) == 2
 
@@ -119,7 +117,7 @@ def test_everything_that_matters_is_part_of_the_name(
 def test_an_interruption_keeps_what_was_done(
     sets, tiny_images, tiny_spec, tmp_path: Path, made: list[Trial]
 ) -> None:
-    where = laboratory(sets, tiny_images, tiny_spec, directory=tmp_path)
+    where = bench(sets, tiny_images, tiny_spec, directory=tmp_path)
 
     def stop(done: int, *rest) -> None:
         if done == 3:
@@ -132,7 +130,7 @@ def test_an_interruption_keeps_what_was_done(
 
 
 def test_a_broken_file_costs_a_warning(sets, tiny_images, tiny_spec, tmp_path: Path) -> None:
-    where = laboratory(sets, tiny_images, tiny_spec, directory=tmp_path)
+    where = bench(sets, tiny_images, tiny_spec, directory=tmp_path)
     (first,) = where.run([TRIALS[0]])
     store = Store(tmp_path)
     (entry,) = store.entries()
@@ -142,13 +140,13 @@ def test_a_broken_file_costs_a_warning(sets, tiny_images, tiny_spec, tmp_path: P
     assert (first.accuracy, first.loss) == (second.accuracy, second.loss)
     (tmp_path / "file").write_text("")
     with pytest.warns(UserWarning, match="cannot be kept"):
-        laboratory(sets, tiny_images, tiny_spec, directory=tmp_path / "file").run([TRIALS[0]])
+        bench(sets, tiny_images, tiny_spec, directory=tmp_path / "file").run([TRIALS[0]])
 
 
 def test_the_outcomes_of_two_trials_are_not_mistaken_for_each_other(
     sets, tiny_images, tiny_spec, tmp_path: Path, made: list[Trial]
 ) -> None:
-    where = laboratory(sets, tiny_images, tiny_spec, directory=tmp_path)
+    where = bench(sets, tiny_images, tiny_spec, directory=tmp_path)
     first = where.run(TRIALS[:2])
     store = Store(tmp_path)
     one, other = (store.path_of(entry.kind, entry.name) for entry in store.entries())
@@ -173,7 +171,7 @@ WRONG = [
 def test_an_outcome_that_cannot_be_is_made_again(
     wrong: dict[str, object], sets, tiny_images, tiny_spec, tmp_path: Path, made: list[Trial]
 ) -> None:
-    where = laboratory(sets, tiny_images, tiny_spec, directory=tmp_path)
+    where = bench(sets, tiny_images, tiny_spec, directory=tmp_path)
     (first,) = where.run([TRIALS[0]])
     store = Store(tmp_path)
     (entry,) = store.entries()
@@ -190,7 +188,7 @@ def test_an_outcome_that_cannot_be_is_made_again(
 def test_what_is_no_outcome_is_made_again(
     content: bytes, sets, tiny_images, tiny_spec, tmp_path: Path
 ) -> None:
-    where = laboratory(sets, tiny_images, tiny_spec, directory=tmp_path)
+    where = bench(sets, tiny_images, tiny_spec, directory=tmp_path)
     where.run([TRIALS[0]])
     store = Store(tmp_path)
     (entry,) = store.entries()
@@ -202,7 +200,7 @@ def test_what_is_no_outcome_is_made_again(
 def test_what_does_not_fit_is_refused_before_any_work(
     sets, tiny_images, tiny_spec, made: list[Trial]
 ) -> None:
-    where = laboratory(sets, tiny_images, tiny_spec)
+    where = bench(sets, tiny_images, tiny_spec)
     deep = Trial("a", NetworkConfig("cnn", depth=4), TRAINING, 0)
     with pytest.raises(InputError, match="cnn: expected images of at least 16x16"):
         where.run([TRIALS[0], deep])
@@ -210,11 +208,11 @@ def test_what_does_not_fit_is_refused_before_any_work(
     with pytest.raises(InputError, match="augmentation"):
         where.run([TRIALS[0], odd])
     with pytest.raises(InputError, match="workers: expected at least 1"):
-        laboratory(sets, tiny_images, tiny_spec, workers=0)
+        bench(sets, tiny_images, tiny_spec, workers=0)
     assert not made
 
 
 def test_threads_are_put_back(sets, tiny_images, tiny_spec) -> None:
     before = torch.get_num_threads()
-    laboratory(sets, tiny_images, tiny_spec, workers=2).run([TRIALS[0]])
+    bench(sets, tiny_images, tiny_spec, workers=2).run([TRIALS[0]])
     assert torch.get_num_threads() == before

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from clbench.config import DistillationConfig
-from clbench.distillation import Workload
+from clbench.distillation import Job, Workload
 from clbench.errors import InputError
 from clbench.memory import DistilledMemory, ImageMemory, ReservoirMemory, slot_bytes
 from clbench.memory.books import Storage
@@ -27,14 +27,13 @@ class Means:
     def __init__(self, soft_labels: bool = False) -> None:
         self.soft_labels = soft_labels
 
-    def distill(
-        self, real: LabelledImages, spec: ImageSpec, *, images_per_class: int, **_: Any
-    ) -> LabelledImages:
+    def distill(self, job: Job) -> LabelledImages:
+        real, num = job.real, job.images_per_class
         rows = [real.of_class(c).images.float().mean(0) / 255 for c in real.classes]
-        images = torch.stack(rows).repeat_interleave(images_per_class, 0)
-        labels = torch.tensor(real.classes).repeat_interleave(images_per_class)
+        images = torch.stack(rows).repeat_interleave(num, 0)
+        labels = torch.tensor(real.classes).repeat_interleave(num)
         if self.soft_labels:
-            return LabelledImages(images, torch.eye(spec.num_classes)[labels])
+            return LabelledImages(images, torch.eye(job.spec.num_classes)[labels])
         return LabelledImages(images, labels)
 
     def flops(self, spec: ImageSpec, workload: Workload) -> float:

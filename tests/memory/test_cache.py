@@ -9,22 +9,35 @@ import pytest
 import torch
 
 from clbench.config import DistillationConfig, NetworkConfig
-from clbench.distillation import Update
+from clbench.distillation import Update, work
 from clbench.memory import DistilledMemory, cache
 from clbench.memory.cache import DistillationRecord
-from clbench.store import fingerprint
+from clbench.store.store import Entry, Store
 from clbench.types import LabelledImages
 from tests import telling, tiny_stream
+from tests.distilling import changed, distillation
 from tests.telling import ALONE, LOSSES, SAVED
 from tests.tiny_stream import SPEC
 
-DM = DistillationConfig(
+DM = distillation(
     "dm",
-    NetworkConfig("convnet", width=4, depth=2),
+    network=NetworkConfig("convnet", width=4, depth=2),
     num_networks=2,
     updates_per_network=2,
     learning_rate=1.0,
 )
+
+
+def kept(place: Path) -> list[Entry]:
+    return [entry for entry in Store(place).entries() if entry.kind == cache.KIND]
+
+
+def metadata(place: Path) -> dict[str, str]:
+    """What is kept beside the one set there."""
+    (entry,) = kept(place)
+    content = Store(place).read(cache.KIND, entry.name)
+    assert content is not None
+    return LabelledImages.from_bytes(content)[1]
 
 
 def distilled(directory: Path | bool, config: DistillationConfig = DM, **options: Any) -> Any:
@@ -50,10 +63,8 @@ def test_a_hit_gives_the_same_set_losses_and_seconds(tmp_path: Path) -> None:
     done, found = first.distillations[0], second.distillations[0]
     assert not done.from_cache and found.from_cache
     assert found.losses == done.losses and found.flops == done.flops > 0
-    (file,) = tmp_path.glob("*.safetensors")
-    _, metadata = LabelledImages.load(file)
     # The seconds of the work, not those of reading it back.
-    assert found.seconds == float(metadata["seconds"]) <= done.seconds
+    assert found.seconds == float(metadata(tmp_path)["seconds"]) <= done.seconds
 
 
 @pytest.mark.parametrize(
@@ -62,15 +73,15 @@ def test_a_hit_gives_the_same_set_losses_and_seconds(tmp_path: Path) -> None:
         {"seed": 5},
         {"images_per_class": 3},
         {"packing": 2},
-        {"config": DM.replace(mmd_weight=0.5)},
-        {"config": DM.replace(distiller="datadam")},
+        {"config": changed(DM, mmd_weight=0.5)},
+        {"config": DM.for_distiller("datadam")},
     ],
 )
 def test_other_work_is_a_miss(tmp_path: Path, change: dict[str, Any]) -> None:
     distilled(tmp_path)
     memory, _ = distilled(tmp_path, **change)
     assert not memory.distillations[0].from_cache
-    assert len(list(tmp_path.glob("*.safetensors"))) == 2
+    assert len(kept(tmp_path)) == 2
 
 
 def test_other_data_or_software_is_a_miss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,30 +91,42 @@ def test_other_data_or_software_is_a_miss(tmp_path: Path, monkeypatch: pytest.Mo
     data.images[0, 0, 0, 0] ^= 1
     memory.observe(data)
     assert not memory.distillations[0].from_cache
-    monkeypatch.setattr(fingerprint, "_sources", lambda modules, files: "changed")
+    monkeypatch.setattr(work, "sources_of", lambda module: (__file__,))
     assert not distilled(tmp_path)[0].distillations[0].from_cache
 
 
-def test_a_broken_file_is_done_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("broken", ["cut", "another thing", "no updates", "updates of others"])
+def test_a_broken_entry_is_done_again(tmp_path: Path, broken: str) -> None:
     first, _ = distilled(tmp_path)
-    (file,) = tmp_path.glob("*.safetensors")
-    file.write_bytes(file.read_bytes()[:50])
-    with pytest.warns(UserWarning, match="broken file"):
+    (entry,) = kept(tmp_path)
+    store, whole = Store(tmp_path), first.contents()
+    contents = {
+        "another thing": b"another thing",
+        "no updates": whole.to_bytes({"seconds": "1.0"}),
+        "updates of others": whole.to_bytes({"seconds": "1.0", "updates": '[{"of": 1}]'}),
+    }
+    if broken == "cut":
+        file = store.path_of(cache.KIND, entry.name)
+        file.write_bytes(file.read_bytes()[:50])
+    else:
+        store.write(cache.KIND, entry.name, contents[broken])
+    with pytest.warns(UserWarning, match="not to be believed"):
         second, _ = distilled(tmp_path)
+    assert not second.distillations[0].from_cache
     assert torch.equal(second.contents().images, first.contents().images)
     assert distilled(tmp_path)[0].distillations[0].from_cache
 
 
 def test_an_unwritable_cache_only_warns(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.warns(UserWarning, match="not cached"):
+    with pytest.warns(UserWarning, match="cannot be kept"):
         memory, _ = distilled(tmp_path / "file")
     assert len(memory.contents()) == 4
 
 
 def test_choosing_real_images_is_not_worth_a_file(tmp_path: Path) -> None:
     distilled(tmp_path, DistillationConfig("random"))
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == []  # not even a lock was there
 
 
 @pytest.fixture
@@ -123,8 +146,7 @@ def test_a_hit_tells_curves_notes_and_all_seconds_again(
     assert (done.from_cache, found.from_cache) == (False, True)
     assert found.losses == done.losses == LOSSES
     assert found.scalars == done.scalars and len(found.scalars["step_size"]) == 3
-    (file,) = tmp_path.glob("*.safetensors")
-    assert SAVED <= found.seconds == float(LabelledImages.load(file)[1]["seconds"])
+    assert SAVED <= found.seconds == float(metadata(tmp_path)["seconds"])
     # Experts are not trained again, and how the images looked on the way is not kept.
     told = [(u.number, u.total, u.loss, dict(u.scalars)) for u in first_heard[2:]]
     assert [(u.number, u.total, u.loss, dict(u.scalars)) for u in second_heard] == told

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 
-from clbench.distillation import Update
-from clbench.distillation.selection import RandomSelection
+from clbench.distillation import Job, Update
+from clbench.distillation.selection.distiller import RandomSelection
 from clbench.memory import DistillationRecord, DistilledMemory
 from clbench.types import LabelledImages
 from tests import tiny_stream
@@ -38,18 +36,18 @@ def test_a_distiller_is_given_what_memory_holds_of_other_classes() -> None:
 
 
 def test_other_distillers_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    given: list[set[str]] = []
+    given: list[Job] = []
     distill = RandomSelection.distill
 
-    def listen(self: RandomSelection, *arguments: Any, **options: Any) -> LabelledImages:
-        given.append(set(options))
-        return distill(self, *arguments, **options)
+    def listen(self: RandomSelection, job: Job) -> LabelledImages:
+        given.append(job)
+        return distill(self, job)
 
     monkeypatch.setattr(RandomSelection, "distill", listen)
     memory = DistilledMemory(RandomSelection(), SPEC, images_per_class=2)
     memory.observe(classes(0, 1))
     memory.observe(classes(2, 3))
-    assert len(given) == 2 and all("known" not in options for options in given)
+    assert len(given) == 2 and all(job.known is None for job in given)
 
 
 def test_the_record_holds_curves_notes_and_the_seconds_of_the_original_work() -> None:

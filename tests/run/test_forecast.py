@@ -12,6 +12,7 @@ from clbench.measuring import cost
 from clbench.run import forecast as module
 from clbench.run import run
 from tests import tiny_stream
+from tests.distilling import changed
 
 CPU = torch.device("cpu")
 
@@ -50,7 +51,7 @@ def test_short_work_is_neither_told_nor_measured(monkeypatch: pytest.MonkeyPatch
 def test_long_work_is_told_with_what_would_shorten_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cost, "forward_rate", lambda *_: 1e8)
     base = tiny_stream.config("dm_replay")
-    wide = base.distillation.replace(num_networks=10**7)
+    wide = changed(base.distillation, num_networks=10**7)
     (line,) = told(base.replace(distillation=wide))
     assert line.startswith("distilling will take about ") and "hours on this CPU" in line
     assert "--num-networks" in line and "a GPU" in line

@@ -11,13 +11,14 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from clbench.comparison import compare
-from clbench.config import BenchmarkConfig, MemoryConfig, NetworkConfig
+from clbench.config import BenchmarkConfig, MemoryConfig, NetworkConfig, TrajectorySettings
 from clbench.errors import InputError
 from clbench.report import RunReport
 from clbench.run import NullProgress, run
 from clbench.tracking import NullTracker, TensorBoardTracker
 from clbench.types import LabelledImages
 from tests import telling, tiny_stream
+from tests.distilling import changed
 from tests.telling import ALONE, LOSSES, SAVED
 
 SOFT_SLOT = 64 + 4 * 6
@@ -165,10 +166,9 @@ def test_a_network_that_is_needed_is_checked_before_the_work(tmp_path: Path) -> 
 
 
 def test_the_augmentation_of_experts_is_checked_before_the_work(tmp_path: Path) -> None:
-    config = tiny_stream.config("telling_replay")
-    experts = config.distillation.trajectory.experts.replace(augmentation="blur")
-    trajectory = config.distillation.trajectory.replace(experts=experts)
-    wrong = config.distillation.replace(trajectory=trajectory)
+    config = tiny_stream.config("pad_replay")
+    experts = config.distillation.own(TrajectorySettings).experts.replace(augmentation="blur")
+    wrong = changed(config.distillation, experts=experts)
     with pytest.raises(InputError, match="blur"):
         run(config.replace(distillation=wrong), output=tmp_path)
     assert not (tmp_path / "partial.json").exists()

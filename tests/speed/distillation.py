@@ -14,14 +14,15 @@ from pathlib import Path
 
 import torch
 
-from clbench.config import DistillationConfig, SetTrainingConfig
+from clbench.config import DistillationConfig, MatchingSettings, SetTrainingConfig
 from clbench.data import load
-from clbench.distillation import make_distiller
+from clbench.distillation import Job, make_distiller
 from clbench.evaluation import evaluate_set
 from clbench.machine.allocator import keep_freed_memory
 from clbench.seeding import generator
 from clbench.types import LabelledImages
 from tests.distillation.reference import plain_distill
+from tests.distilling import changed
 
 CPU = torch.device("cpu")
 
@@ -46,7 +47,7 @@ def plain(
 ) -> tuple[LabelledImages, float]:
     """The paper's loop until the time is up; its set and its updates per second."""
     clock = _Clock(seconds)
-    settings = config.replace(num_networks=10**6, batch_real=256)
+    settings = changed(config, num_networks=10**6, batch_real=256)
     images = plain_distill(
         data.train, data.spec, settings, num, generator(0, "speed"), on_iteration=clock
     )
@@ -61,20 +62,14 @@ def fast(
 
     def distil(num_networks: int) -> tuple[LabelledImages, _Clock]:
         clock = _Clock(seconds)
-        distiller = make_distiller(config.replace(num_networks=num_networks))
-        result = distiller.distill(
-            data.train,
-            data.spec,
-            images_per_class=num,
-            packing=1,
-            generator=generator(0, "speed"),
-            device=CPU,
-            on_update=clock,
-        )
+        settings = changed(config, num_networks=num_networks)
+        job = Job(data.train, data.spec, num, generator(0, "speed"), on_update=clock)
+        result = make_distiller(settings).distill(job)
         return result, clock
 
+    updates_per_network = config.own(MatchingSettings).updates_per_network
     rate = distil(5)[1].rate
-    result, clock = distil(max(1, int(0.95 * seconds * rate / config.updates_per_network)))
+    result, clock = distil(max(1, int(0.95 * seconds * rate / updates_per_network)))
     return result, clock.rate
 
 

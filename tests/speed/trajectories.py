@@ -20,8 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from clbench.config import NetworkConfig
-from clbench.distillation.adjoint import matching_gradient
 from clbench.distillation.flat import FlatNetwork
+from clbench.distillation.trajectories.adjoint import matching_gradient
 from clbench.measuring.cost import peak_memory_bytes
 from clbench.types import ImageSpec
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import metadata
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,14 @@ from typing import Any
 import pytest
 
 from clbench import strategies
-from clbench import table as plugins
+from clbench.config import RunConfig
+from clbench.distillation import DISTILLERS, DistillerInfo
 from clbench.errors import InputError
 from clbench.memory import DistilledMemory, ReservoirMemory
 from clbench.strategies import STRATEGIES, StrategyInfo
 from clbench.strategies.learner import TensorLearner
 from tests import tiny_stream
+from tests.telling import Telling
 from tests.tiny_stream import SPEC
 
 ROOT = Path(__file__).parent.parent.parent
@@ -48,7 +51,7 @@ def test_memory_of_each(name: str) -> None:
 
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(InputError, match="did you mean 'dam_replay'"):
-        strategies.find_strategy("dam_repaly")
+        STRATEGIES.find("dam_repaly")
     with pytest.raises(InputError, match="a memory \\(random\\), found none"):
         strategies.build(tiny_stream.config("random_replay"), SPEC)
     memory = strategies.make_memory(tiny_stream.config("random_replay"), SPEC)
@@ -71,11 +74,48 @@ WRONG = StrategyInfo("wrong", "a third party's", None, "naive", _wrong)
 
 
 def test_third_parties_add_strategies(monkeypatch: pytest.MonkeyPatch) -> None:
-    points = [EntryPoint(n.lower(), f"{__name__}:{n}", strategies.GROUP) for n in ("OWN", "WRONG")]
-    monkeypatch.setattr(plugins, "entry_points", lambda group: points)
+    points = [EntryPoint(n.lower(), f"{__name__}:{n}", STRATEGIES.group) for n in ("OWN", "WRONG")]
+    monkeypatch.setattr(metadata, "entry_points", lambda group: points)
     assert isinstance(strategies.build(tiny_stream.config("own"), SPEC), TensorLearner)
     with pytest.raises(InputError, match="TensorLearner, found object"):
         strategies.build(tiny_stream.config("wrong"), SPEC)
+
+
+FOO = DistillerInfo(Telling, "tells all", "here", prefix="foo", images="what was told")
+PLAIN = DistillerInfo(Telling, "tells all", "here")
+
+
+def test_a_third_partys_distiller_brings_its_strategies(monkeypatch: pytest.MonkeyPatch) -> None:
+    named = {"foo_method": "FOO", "plain": "PLAIN", "broken": "NOT_THERE"}
+    points = [EntryPoint(n, f"{__name__}:{v}", DISTILLERS.group) for n, v in named.items()]
+    monkeypatch.setattr(
+        metadata, "entry_points", lambda group: points if group == DISTILLERS.group else []
+    )
+    assert STRATEGIES.names() == [*STRATEGIES, "foo_replay", "foo_gdumb"]
+    assert STRATEGIES.find("foo_gdumb") == StrategyInfo(
+        "foo_gdumb", "fresh learner (GDumb 2020) on what was told", "foo_method", "gdumb"
+    )
+    assert strategies.distiller_of("foo_replay") == "foo_method"
+    memory = strategies.make_memory(RunConfig("foo_replay"), SPEC)
+    assert isinstance(memory, DistilledMemory) and isinstance(memory.distiller, Telling)
+    read = strategies.read_config({"strategy": "foo_replay"})
+    assert read.distillation.distiller == "foo_method"
+    for name in ("foo_naive", "plain_replay", "_replay", "foo"):
+        with pytest.raises(InputError, match=f"unknown strategy '{name}'"):
+            STRATEGIES.find(name)
+
+
+def test_a_broken_entry_is_told_and_harms_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    named = {"own": "OWN", "broken": "NOT_THERE", "number": "ROOT"}
+    points = [EntryPoint(n, f"{__name__}:{v}", STRATEGIES.group) for n, v in named.items()]
+    monkeypatch.setattr(
+        metadata, "entry_points", lambda group: points if group == STRATEGIES.group else []
+    )
+    entries, faults = STRATEGIES.loaded()
+    assert list(entries) == [*STRATEGIES, "own"] and entries["own"] is OWN
+    first, second = faults
+    assert first.startswith("broken: the entry point ") and "AttributeError" in first
+    assert second.startswith("number: expected the entry point ") and "StrategyInfo" in second
 
 
 def test_no_second_copy_under_the_folder_name() -> None:

@@ -17,8 +17,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
+from clbench import figures
 from clbench.distillation import Update
 from clbench.errors import InputError
+from clbench.evaluation import Shown
 from clbench.measuring import metrics
 from clbench.report import RunReport
 from clbench.tracking import (
@@ -27,6 +29,7 @@ from clbench.tracking import (
     NullTracker,
     TensorBoardTracker,
     Trackers,
+    write_evaluation,
 )
 from clbench.types import LabelledImages
 
@@ -346,6 +349,61 @@ assert "matplotlib.pyplot" not in sys.modules
     assert time.monotonic() - start < 50
 
 
+class Evaluated:
+    """The result of an evaluation of the last memory."""
+
+    def to_dict(self):
+        return {}
+
+    def measured(self):
+        return {}
+
+    def drawings(self, laboratory):
+        return {"bars": bars}
+
+    def scalars(self):
+        return {"mine/accuracy": [0.5, 0.75], "mine/other": [0.25]}
+
+    def shown(self):
+        return Shown("", ("set",), [["memory"]])
+
+
+def bars():
+    return figures.comparison_bars_figure({"memory": [0.5]})
+
+
+def test_an_evaluation_stands_at_the_last_step(tmp_path):
+    tracker = TensorBoardTracker(tmp_path)
+    tracker.on_start(CONFIG, GROUPS)
+    for k in range(3):
+        learn(tracker, k)
+
+    def fails():
+        raise ValueError("no luck")
+
+    with pytest.warns(UserWarning, match="no luck"):
+        tracker.on_evaluation("mine", Evaluated(), {"bars": bars, "bad": fails})
+    tracker.close()
+    events = read(tmp_path)
+    assert scalars(events, "memory/mine/accuracy") == close_to({3: 0.75})
+    assert scalars(events, "memory/mine/other") == close_to({3: 0.25})
+    assert [image.step for image in events.Images("memory/bars")] == [3]
+    assert "memory/bad" not in events.Tags()["images"]
+
+
+@pytest.mark.parametrize("name", ["s", "$x^{$", "caf\udce9"])
+def test_the_events_of_an_evaluation_can_be_read_back_whatever_the_set_is_called(tmp_path, name):
+    columns, rows = ("set", "accuracy"), [[name, "75.0"]]
+    curves = {f"cross/{name}": [0.5, None, 0.75]}
+    write_evaluation(
+        tmp_path, drawn={"bars": bars}, tables={"result": (columns, rows)}, curves=curves
+    )
+    events = read(tmp_path)
+    (tag,) = events.Tags()["scalars"]
+    assert tag.startswith("cross/") and scalars(events, tag) == close_to({1: 0.5, 3: 0.75})
+    assert events.Tags()["images"] == ["bars"] and "result/text_summary" in events.Tags()["tensors"]
+
+
 class Recorder(NullTracker):
     def __init__(self, fails: bool = False) -> None:
         self.heard: list[tuple] = []
@@ -359,6 +417,9 @@ class Recorder(NullTracker):
 
     def on_experience_end(self, k, *rest):
         self.heard.append(("experience", k, len(rest)))
+
+    def on_evaluation(self, name, result, drawings):
+        self.heard.append(("evaluation", name, result, drawings))
 
     def on_end(self, report):
         self.heard.append(("end", report))
@@ -376,10 +437,14 @@ def test_several_trackers_hear_everything_and_are_all_closed():
     trackers.on_start(CONFIG, GROUPS)
     trackers.on_distillation_update(0, Update(1, 1, 0.5))
     learn(trackers, 0)
+    found, drawings = Evaluated(), {"bars": bars}
+    trackers.on_evaluation("mine", found, drawings)
     trackers.on_end(final)
     with pytest.raises(OSError, match="disk full"):
         trackers.close()
     assert first.heard == second.heard
-    assert [event[0] for event in first.heard] == ["start", "update", "experience", "end", "close"]
+    kinds = [event[0] for event in first.heard]
+    assert kinds == ["start", "update", "experience", "evaluation", "end", "close"]
     assert first.heard[2] == ("experience", 0, 6)
+    assert first.heard[3] == ("evaluation", "mine", found, drawings)
     Trackers().close()

@@ -1,0 +1,36 @@
+from .dataset import DatasetInfo, FileCheck, ImageData, Prepared, Reader, normalised
+from .own_names import is_own, short_name
+from .table import (
+    DATASETS,
+    data_root,
+    fetch,
+    info,
+    load,
+    names,
+    prepare,
+    status,
+    verify,
+)
+from .tensor_images import TensorImages, tensors_of
+
+__all__ = [
+    "DATASETS",
+    "DatasetInfo",
+    "FileCheck",
+    "ImageData",
+    "Prepared",
+    "Reader",
+    "TensorImages",
+    "data_root",
+    "fetch",
+    "info",
+    "is_own",
+    "load",
+    "names",
+    "normalised",
+    "prepare",
+    "short_name",
+    "status",
+    "tensors_of",
+    "verify",
+]

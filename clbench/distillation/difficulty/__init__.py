@@ -1,0 +1,1 @@
+"""How hard an image is (EL2N), and which images a network is shown when."""

@@ -1,0 +1,1 @@
+"""Distribution and attention matching: DM and DataDAM."""

@@ -1,0 +1,1 @@
+"""Trajectory matching: MTT, DATM and PAD, three settings of one thing."""

@@ -1,0 +1,152 @@
+"""What a run writes down: its books while it goes on, its report in the end."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from clbench.benchmarks import Benchmark
+from clbench.config import RunConfig
+from clbench.measuring.cost import forward_flops, peak_memory_bytes
+from clbench.memory import DistillationRecord, DistilledMemory, ImageMemory
+from clbench.report import RunReport
+from clbench.strategies import STRATEGIES
+
+if TYPE_CHECKING:
+    from clbench.run.loop import Loop
+
+
+def partial_of(loop: Loop) -> dict[str, Any]:
+    """Return what was measured so far."""
+    found = loop.measuring
+    return {
+        "config": loop.config.to_dict(),
+        "class_groups": [list(group) for group in loop.benchmark.class_groups],
+        "num_test": found.num_test,
+        "untrained_accuracy": found.untrained,
+        "accuracy_matrix": found.matrix,
+        "validation_matrix": found.validation_matrix or None,
+        "confusion_matrix": found.confusion,
+        "memory": _memory_records(loop),
+    }
+
+
+def report_of(loop: Loop, surroundings: dict[str, Any]) -> RunReport:
+    """Return the report of the finished run."""
+    found = loop.measuring
+    return RunReport(
+        config=loop.config.to_dict(),
+        environment=surroundings,
+        data=_describe(loop.benchmark, len(found.validation) > 0),
+        class_groups=[list(group) for group in loop.benchmark.class_groups],
+        num_test=found.num_test,
+        accuracy_matrix=found.matrix,
+        untrained_accuracy=found.untrained,
+        confusion_matrix=found.confusion,
+        metrics=found.metrics(),
+        memory=_memory_records(loop),
+        distillation=[_curves(record) for record in _distillations(loop.memory)],
+        validation_matrix=found.validation_matrix or None,
+        flops=_flops(loop),
+        evaluations=_evaluations(loop),
+        notes=[*loop.benchmark.notes, *_notes(loop.config, loop.memory)],
+        measured=_measured(loop),
+    )
+
+
+def _evaluations(loop: Loop) -> dict[str, Any]:
+    """What a report says of the evaluations, networks that diverged among it."""
+    found = {name: result.to_dict() for name, result in loop.results.items()}
+    for name, lines in loop.diverged.items():
+        if isinstance(found[name], dict):
+            found[name]["diverged_networks"] = lines
+    return found
+
+
+def _memory_records(loop: Loop) -> list[dict[str, Any]]:
+    if loop.memory is None:
+        return []
+    own = loop.benchmark.class_order
+    records = []
+    for record in loop.memory.records:
+        per_class = {str(own[c]): num for c, num in record.per_class.items()}
+        records.append({**dataclasses.asdict(record), "per_class": per_class})
+    return records
+
+
+def _flops(loop: Loop) -> dict[str, float]:
+    forward = forward_flops(loop.strategy.model, loop.benchmark.spec.shape)
+    return {
+        "train": 3 * forward * loop.strategy.num_trained_images,
+        "distil": sum(d.flops for d in _distillations(loop.memory)),
+        "evaluate": forward * loop.measuring.num_evaluated,
+    }
+
+
+def _measured(loop: Loop) -> dict[str, Any]:
+    distillations = _distillations(loop.memory)
+    filling = sum(loop.memory.seconds) if loop.memory is not None else 0.0
+    distil = sum(d.seconds for d in distillations) if distillations else filling
+    wall = loop.clock.total_seconds
+    measured = {name: result.measured() for name, result in loop.results.items()}
+    seconds = {
+        "train": loop.clock.seconds["train"] - filling,
+        "distil": distil,
+        "evaluate": loop.clock.seconds["evaluate"],
+        # What the run would have taken without a cache, and what it took.
+        "total": wall - filling + distil,
+        "wall": wall,
+    }
+    return {
+        "seconds": seconds,
+        "peak_memory_bytes": peak_memory_bytes(loop.device),
+        "from_cache": sum(d.from_cache for d in distillations),
+        **({"evaluations": measured} if measured else {}),
+    }
+
+
+def of_experience(k: int, text: str) -> str:
+    """Return a line with the experience it is about, counted from 1."""
+    return f"experience {k + 1}: {text}"
+
+
+def _curves(record: DistillationRecord) -> dict[str, Any]:
+    values = record.to_dict()
+    return {name: values[name] for name in ("losses", "scalars", "flops")}
+
+
+def _distillations(memory: ImageMemory | None) -> list[DistillationRecord]:
+    return memory.distillations if isinstance(memory, DistilledMemory) else []
+
+
+def _describe(benchmark: Benchmark, validation: bool) -> dict[str, Any]:
+    splits: list[Any] = ["train", "validation", "test"] if validation else ["train", "test"]
+    counts = {
+        f"num_{split}": [len(benchmark.targets(split, k)) for k in range(len(benchmark))]
+        for split in splits
+    }
+    data = benchmark.data
+    title = {"title": data.title} if data.title else {}
+    return {"name": data.name, **title, "fingerprint": data.fingerprint, **counts}
+
+
+def _notes(config: RunConfig, memory: ImageMemory | None) -> list[str]:
+    notes, benchmark = [], config.benchmark
+    if benchmark.train_per_class is not None:
+        notes.append(f"only {benchmark.train_per_class} training images of each class were used")
+    if benchmark.validation_fraction > 0:
+        share = f"{100 * benchmark.validation_fraction:g} %"
+        notes.append(f"{share} of the training images were held out for validation")
+    if memory is None:
+        return notes
+    if config.memory.capacity_bytes is not None:
+        num = memory.images_per_class
+        notes.append(f"{config.memory.capacity_bytes} bytes of memory hold {num} slots per class")
+    if STRATEGIES.find(config.strategy).memory == "reservoir":
+        notes.append(
+            "the reservoir is full from the first experience on, other memories grow with the "
+            "classes; both hold the same bytes at the end"
+        )
+    for k, record in enumerate(_distillations(memory)):
+        notes += [of_experience(k, note) for note in record.notes]
+    return notes

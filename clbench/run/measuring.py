@@ -1,0 +1,136 @@
+"""What is measured of a learner: rows of the accuracy matrix, the confusion matrix, the AUC."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from clbench import strategies
+from clbench.benchmarks import Benchmark
+from clbench.config import RunConfig
+from clbench.errors import Diverged
+from clbench.measuring.cost import Stopwatch
+from clbench.measuring.metrics import all_metrics, roc_auc, two_class_metrics
+from clbench.run.progress import RunProgress
+from clbench.training import predict_logits
+from clbench.types import LabelledImages
+
+
+class Measuring:
+    """Tests a learner on every experience, and keeps what it finds.
+
+    Attributes:
+        test: test images of each experience.
+        validation: validation images of each; empty where none are held out.
+        matrix: R so far, one row per experience learnt, accuracy in 0..1.
+        validation_matrix: the same on the validation stream.
+        untrained: accuracy of the untrained network on each experience.
+        confusion: (K, K) counts of the last test, in the data set's own numbers.
+        num_evaluated: images tested so far.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        benchmark: Benchmark,
+        device: torch.device,
+        clock: Stopwatch,
+        progress: RunProgress,
+    ) -> None:
+        """Load the images that are tested on; nothing is tested yet."""
+        self._config, self._device, self._clock = config, device, clock
+        self._progress, self._spec = progress, benchmark.spec
+        self._class_order = benchmark.class_order
+        experiences = range(len(benchmark))
+        self.test = [benchmark.tensors("test", k) for k in experiences]
+        self.validation: list[LabelledImages] = []
+        if config.benchmark.validation_fraction > 0:
+            self.validation = [benchmark.tensors("validation", k) for k in experiences]
+        self.matrix: list[list[float]] = []
+        self.validation_matrix: list[list[float]] = []
+        self.untrained: list[float] = []
+        self.confusion: list[list[int]] = []
+        self.num_evaluated = 0
+        self._margins: list[tuple[Tensor, Tensor]] = []
+
+    @property
+    def num_test(self) -> list[int]:
+        """Test images of each experience."""
+        return [len(data) for data in self.test]
+
+    def before(self, model: nn.Module) -> None:
+        """Test the untrained network."""
+        self._progress.phase("evaluate", len(self.test))
+        self.untrained, self.confusion = self._evaluate(model, self.test)
+
+    def after_experience(self, model: nn.Module) -> None:
+        """Add a row to the matrices.
+
+        Raises:
+            Diverged: an output is nan or infinite; no row is added.
+        """
+        self._progress.phase("evaluate", len(self.test) + len(self.validation))
+        row, self.confusion = self._evaluate(model, self.test)
+        self.matrix.append(row)
+        if self.validation:
+            self.validation_matrix.append(self._evaluate(model, self.validation)[0])
+
+    def metrics(self) -> dict[str, float | None]:
+        """Return every metric of the matrix, and those of two classes where there are two."""
+        return {
+            **all_metrics(self.matrix, self.untrained, self.num_test),
+            **two_class_metrics(self.confusion),
+            **self._auc(),
+        }
+
+    def _evaluate(
+        self, model: nn.Module, parts: Sequence[LabelledImages]
+    ) -> tuple[list[float], list[list[int]]]:
+        """Accuracy on each part, and the confusion matrix of all in the data set's own numbers."""
+        num_classes = self._spec.num_classes
+        own = torch.tensor(self._class_order)
+        counts = torch.zeros(num_classes**2, dtype=torch.int64)
+        row: list[float] = []
+        with self._clock.phase("evaluate"):
+            for data in parts:
+                logits = predict_logits(model, data, self._spec, self._device)
+                if not logits.isfinite().all():
+                    raise Diverged(self._outputs_diverged())
+                predicted = logits.argmax(1)
+                if parts is self.test:
+                    self._keep_margins(logits, data.labels, first=not row)
+                row.append(float((predicted == data.labels).double().mean()))
+                cells = own[data.labels] * num_classes + own[predicted]
+                counts += torch.bincount(cells, minlength=num_classes**2)
+                self.num_evaluated += len(data)
+                self._progress.advance()
+        return row, counts.view(num_classes, num_classes).tolist()
+
+    def _outputs_diverged(self) -> str:
+        alone = strategies.STRATEGIES.find(self._config.strategy).training == "gdumb"
+        trained = self._config.set_training if alone else self._config.learner
+        option = "--set-learning-rate" if alone else "--learning-rate"
+        return (
+            "testing: expected finite outputs of the learner, found others; lower "
+            f"{option} (it is {trained.learning_rate:g})"
+        )
+
+    def _keep_margins(self, logits: Tensor, labels: Tensor, *, first: bool) -> None:
+        """Keep by how much class 1 of two is preferred, for all test images of this moment."""
+        if self._spec.num_classes != 2:
+            return
+        positive = self._class_order.index(1)
+        margins = logits[:, positive] - logits[:, 1 - positive]
+        before = [] if first else self._margins
+        self._margins = [*before, (margins, (labels == positive).long())]
+
+    def _auc(self) -> dict[str, float]:
+        if not two_class_metrics(self.confusion):
+            return {}
+        scores, labels = (torch.cat(parts) for parts in zip(*self._margins, strict=True))
+        if not scores.isfinite().all():
+            return {"auc": math.nan}
+        return {"auc": roc_auc(scores.double().numpy(), labels.numpy())}

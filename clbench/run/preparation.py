@@ -1,0 +1,69 @@
+"""What is settled and checked before the first experience."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from clbench import benchmarks, data, networks
+from clbench.benchmarks import Benchmark
+from clbench.config import RunConfig
+from clbench.distillation import DISTILLERS
+from clbench.distillation.augmentation import parse
+from clbench.errors import InputError
+from clbench.fields import settings_of
+from clbench.memory import DistilledMemory, ImageMemory
+from clbench.run import evaluations
+from clbench.run.progress import RunProgress
+
+
+def decode(benchmark: Benchmark, data_root: Path | None, progress: RunProgress) -> None:
+    """Decode image files that were never decoded before, where somebody can see it."""
+    name = benchmarks.info(benchmark.config.name).dataset
+    if not data.info(name).scalable:
+        return
+
+    def show(done: int, total: int) -> None:
+        if done == 1:
+            progress.phase("decode", total)
+        progress.advance()
+
+    data.load(name, data_root, image_size=benchmark.config.image_size, on_image=show)
+
+
+def with_own_choices(config: RunConfig, benchmark: Benchmark) -> RunConfig:
+    """The configuration with the benchmark's own choices filled in, as the report keeps it."""
+    config = evaluations.with_training(config.replace(benchmark=benchmark.config))
+    if config.learner.epochs is not None:
+        return config
+    epochs = benchmarks.info(config.benchmark.name).epochs
+    return config.replace(learner=config.learner.replace(epochs=epochs))
+
+
+def check(config: RunConfig, benchmark: Benchmark, memory: ImageMemory | None) -> None:
+    """What can only be known once the data is there, before hours of work depend on it."""
+    spec = benchmark.spec
+    for setting in settings_of(config.distillation.settings):
+        if setting.path.endswith("augmentation"):
+            parse(setting.default, spec)
+    for part in (config.distillation, config.set_training):
+        parse(part.augmentation, spec)
+    evaluations.check(config, spec, memory is not None)
+    if memory is None:
+        return
+    needs_network = DISTILLERS.find(config.distillation.distiller).needs_network
+    if isinstance(memory, DistilledMemory) and needs_network:
+        networks.build(config.distillation.network, spec, seed=0)
+    # Where classes come back, what is there when they first come decides.
+    first = range(1 if benchmark.domain_groups else len(benchmark))
+    labels = torch.cat([benchmark.targets("train", k) for k in first])
+    counts = labels.bincount(minlength=spec.num_classes)
+    wanted = memory.images_per_class * memory.packing**2
+    fewest = int(counts.argmin())
+    if wanted > int(counts[fewest]):
+        raise InputError(
+            f"memory: expected at most {int(counts[fewest])} images per class, the training images "
+            f"of class {benchmark.class_order[fewest]}; found {memory.images_per_class} slots of "
+            f"{memory.packing**2}; lower --images-per-class or --packing"
+        )

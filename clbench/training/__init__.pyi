@@ -1,0 +1,25 @@
+from .loop import (
+    Epoch,
+    Training,
+    accuracy,
+    batches,
+    learning_rate,
+    predict,
+    predict_logits,
+    require_finite_weights,
+    train_on_set,
+)
+from .settings import SetTrainingConfig
+
+__all__ = [
+    "Epoch",
+    "SetTrainingConfig",
+    "Training",
+    "accuracy",
+    "batches",
+    "learning_rate",
+    "predict",
+    "predict_logits",
+    "require_finite_weights",
+    "train_on_set",
+]

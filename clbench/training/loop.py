@@ -1,0 +1,253 @@
+"""The one supervised loop for a network and one set of labelled images, small or whole."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from clbench.distillation.augmentation import augment, parse
+from clbench.errors import Diverged, require_finite
+from clbench.machine.device import autocast
+from clbench.training.settings import SetTrainingConfig
+from clbench.types import ImageSpec, LabelledImages
+
+# Part of a one-cycle training in which the learning rate rises.
+WARM_UP = 0.2
+MOST_BYTES_READY = 2**28
+
+
+def learning_rate(config: SetTrainingConfig, progress: float) -> float:
+    """The learning rate when ``progress`` (0 up to but not 1) of the training is done.
+
+    By steps; only "step" waits for an epoch's end, see `Training`.
+    """
+    if config.schedule == "cosine":
+        return config.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+    if config.schedule == "one_cycle":
+        if progress < WARM_UP:
+            return config.learning_rate * progress / WARM_UP
+        falling = (progress - WARM_UP) / (1 - WARM_UP)
+        return config.learning_rate * 0.5 * (1 + math.cos(math.pi * falling))
+    late = config.schedule == "step" and progress >= 0.5
+    return config.learning_rate * (0.1 if late else 1.0)
+
+
+def batches(order: Tensor, size: int) -> list[Tensor]:
+    """Cut positions, (N,), into batches of ``size``; the last may be smaller, but not of one image.
+
+    One image that is left over joins the batch before it: batch normalisation of hidden units
+    cannot take one image.
+    """
+    pieces = list(order.split(size))
+    if size > 1 and len(pieces) > 1 and len(pieces[-1]) == 1:
+        pieces[-2:] = [torch.cat(pieces[-2:])]
+    return pieces
+
+
+class Epoch(NamedTuple):
+    """One pass over the set, as it was seen while training.
+
+    Attributes:
+        loss: mean cross-entropy.
+        accuracy: share of (augmented) images that were right when they came, 0..1.
+    """
+
+    loss: float
+    accuracy: float
+
+
+class Training:
+    """A training under way; `state_dict` after an epoch is all that is needed to go on.
+
+    SGD, always to the last epoch; bf16 where the device has it.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        data: LabelledImages,
+        spec: ImageSpec,
+        config: SetTrainingConfig,
+        *,
+        generator: torch.Generator,
+        device: torch.device,
+    ) -> None:
+        """Nothing is trained yet.
+
+        Args:
+            network: trained in place; moved to ``device``.
+            data: hard or soft labels; packed slots are decoded.
+            spec: normalisation and the data's own augmentation.
+            config: epochs, optimiser, schedule, augmentation.
+            generator: order of the images and augmentation.
+            device: where to train.
+        """
+        self.network, self.spec, self.config, self.device = network, spec, config, device
+        decoded = data.decoded().to(device)
+        self._labels = decoded.labels
+        # Floats of a small set are kept; those of a large one are made batch by batch.
+        self._ready = 4 * decoded.images.numel() <= MOST_BYTES_READY
+        self._images = spec.normalise(decoded.images) if self._ready else decoded.images
+        self._generator = generator
+        self._operations = parse(config.augmentation, spec)
+        network.to(device).train()
+        self._optimizer = torch.optim.SGD(
+            network.parameters(),
+            lr=config.learning_rate,
+            momentum=config.momentum,
+            weight_decay=config.weight_decay,
+        )
+        self.num_epochs = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether every epoch is over."""
+        return self.num_epochs >= self.config.epochs
+
+    def epoch(self) -> Epoch:
+        """One more pass over all images.
+
+        Raises:
+            Diverged: the loss, or after the last epoch a weight, is nan or infinite.
+        """
+        self.network.train()
+        order = torch.randperm(len(self._images), generator=self._generator).to(self.device)
+        pieces = batches(order, self.config.batch_size)
+        # On the device until the end: reading a number waits for it.
+        totals = torch.zeros(2, dtype=torch.float64, device=self.device)
+        for i, index in enumerate(pieces):
+            self._set_rate(i / len(pieces))
+            totals += self._step(index)
+        self.num_epochs += 1
+        loss, right = (totals / len(order)).tolist()
+        where = f"training on a set, epoch {self.num_epochs} of {self.config.epochs}"
+        require_finite(loss, where, self._remedy)
+        if self.done:
+            require_finite_weights(self.network, where, self._remedy)
+        return Epoch(loss, right)
+
+    @property
+    def _remedy(self) -> str:
+        return f"lower the learning rate (it is {self.config.learning_rate:g})"
+
+    def _set_rate(self, part: float) -> None:
+        # The step falls between epochs: as many whole ones before it as half of them, rounded down.
+        config = self.config
+        if config.schedule == "step":
+            progress = 0.5 if self.num_epochs >= config.epochs // 2 else 0.0
+        else:
+            progress = (self.num_epochs + part) / config.epochs
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate(config, progress)
+
+    def _step(self, index: Tensor) -> Tensor:
+        """Sum of the losses, and how many were right."""
+        labels, images = self._labels[index], self._images[index]
+        if not self._ready:
+            images = self.spec.normalise(images)
+        batch = augment(images, self._operations, self._generator)
+        with autocast("auto", self.device):
+            logits = self.network(batch)
+        logits = logits.float()
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self._optimizer.step()
+        hard = labels if labels.ndim == 1 else labels.argmax(1)
+        right = (logits.detach().argmax(1) == hard).sum()
+        return torch.stack([loss.detach() * len(index), right])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Weights, optimiser, generator and epochs done."""
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "generator": self._generator.get_state(),
+            "num_epochs": self.num_epochs,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where `state_dict` was taken."""
+        self.network.load_state_dict(state["network"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._generator.set_state(state["generator"])
+        self.num_epochs = state["num_epochs"]
+
+
+def require_finite_weights(network: nn.Module, where: str, remedy: str) -> None:
+    """Stop where a weight is no number; arguments as of `clbench.errors.require_finite`.
+
+    Raises:
+        Diverged: a weight or a running statistic is nan or infinite.
+    """
+    values = [v for v in network.state_dict().values() if v.is_floating_point()]
+    if values and not torch.stack([v.isfinite().all() for v in values]).all():
+        raise Diverged(f"{where}: expected finite weights, found others; {remedy}")
+
+
+def train_on_set(
+    network: nn.Module,
+    data: LabelledImages,
+    spec: ImageSpec,
+    config: SetTrainingConfig,
+    *,
+    generator: torch.Generator,
+    device: torch.device,
+    on_epoch: Callable[[int, float], None] | None = None,
+) -> list[float]:
+    """Train ``network`` in place on ``data`` alone; the last epoch counts.
+
+    Arguments as of `Training`, and ``on_epoch``: called with the number of epochs done and the
+    mean loss.
+
+    Returns:
+        Mean loss of each epoch.
+
+    Raises:
+        Diverged: see `Training.epoch`.
+    """
+    training = Training(network, data, spec, config, generator=generator, device=device)
+    losses: list[float] = []
+    while not training.done:
+        losses.append(training.epoch().loss)
+        if on_epoch is not None:
+            on_epoch(len(losses), losses[-1])
+    return losses
+
+
+@torch.no_grad()
+def predict_logits(
+    network: nn.Module,
+    data: LabelledImages,
+    spec: ImageSpec,
+    device: torch.device,
+    batch_size: int = 500,
+) -> Tensor:
+    """Logits of every image, (N, K) float32 on the CPU; the network is left in eval mode."""
+    network.to(device).eval()
+    parts = []
+    for images in data.decoded().images.split(batch_size):
+        with autocast("auto", device):
+            logits = network(spec.normalise(images.to(device)))
+        parts.append(logits.float().cpu())
+    return torch.cat(parts)
+
+
+def predict(
+    network: nn.Module, data: LabelledImages, spec: ImageSpec, device: torch.device
+) -> Tensor:
+    """Predicted class of every image, (N,) int64 on the CPU; the network is left in eval mode."""
+    return predict_logits(network, data, spec, device).argmax(1)
+
+
+def accuracy(
+    network: nn.Module, data: LabelledImages, spec: ImageSpec, device: torch.device
+) -> float:
+    """Share of images whose predicted class is the label's, 0..1."""
+    predicted = predict(network, data, spec, device)
+    return float((predicted == data.decoded().hard_labels.cpu()).double().mean())

@@ -1,0 +1,153 @@
+"""A distiller with settings of its own, added to a copy of the tree."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+SETTINGS = '''
+"""Settings of foo."""
+
+from dataclasses import dataclass
+
+from clbench.fields import Config, at_least, setting
+
+
+@dataclass(frozen=True)
+class FooSettings(Config):
+    """How images are mixed."""
+
+    steps: int = setting(2, "How often images are mixed.")
+    share: float = setting(0.5, "Share of the other image.")
+
+    def _validate(self):
+        at_least(self, 1, "steps")
+'''
+
+DISTILLER = '''
+"""Mixtures of real images."""
+
+from clbench.distillation.protocol import Update
+from clbench.distillation.selection.choice import pack_selection, random_index
+from clbench.types import LabelledImages
+
+
+class Foo:
+    def __init__(self, config):
+        self.settings = config.settings
+
+    def distill(self, job):
+        settings, labels = self.settings, job.real.hard_labels
+        made = pack_selection(job.real, random_index(labels, job.images_wanted, job.generator), 1)
+        pixels = made.as_floats().images
+        for step in range(settings.steps):
+            other = random_index(labels, job.images_wanted, job.generator)
+            mixed = job.real.select(other).as_floats().images
+            pixels = (1 - settings.share) * pixels + settings.share * mixed
+            job.on_update(Update(step + 1, settings.steps, float(pixels.mean())))
+        return LabelledImages(pixels, made.labels)
+
+    def flops(self, spec, workload):
+        return float(workload.num_images)
+'''
+
+ROW = """        "foo": DistillerInfo(
+            Lazy("clbench.distillation.foo.distiller:Foo"), "mixtures", "ours",
+            settings=FooSettings(), prefix="foo",
+        ),
+"""
+TINY = [
+    "--train-per-class",
+    "12",
+    "--images-per-class",
+    "1",
+    "--epochs",
+    "1",
+    "--num-networks",
+    "1",
+    "--distill-width",
+    "4",
+    "--updates-per-network",
+    "1",
+    "--batch-real",
+    "4",
+    "--device",
+    "cpu",
+    "--no-tensorboard",
+    "--quiet",
+]
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A copy of the sources."""
+    for folder in ("clbench", "strategies", "benchmarks"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / folder, tmp_path / folder, symlinks=True, ignore=ignored)
+    return tmp_path
+
+
+def add_foo(tree: Path) -> None:
+    """Its folder and one row of the table."""
+    folder = tree / "clbench" / "distillation" / "foo"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    (folder / "settings.py").write_text(SETTINGS)
+    (folder / "distiller.py").write_text(DISTILLER)
+    table = tree / "clbench" / "distillation" / "table.py"
+    text, end = table.read_text(), '    },\n    group="clbench.distillers"'
+    assert end in text
+    line = "from clbench.distillation.foo.settings import FooSettings\nfrom clbench.fields import"
+    text = text.replace(end, ROW + end).replace("from clbench.fields import", line, 1)
+    table.write_text(text)
+
+
+def clbench(tree: Path, *arguments: str) -> str:
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(tree),
+        "CLBENCH_CACHE": str(tree / "cache"),
+        "OMP_NUM_THREADS": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "clbench", *arguments],
+        cwd=tree, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def report(tree: Path, name: str) -> dict[str, Any]:
+    return json.loads((tree / "runs" / name / "report.json").read_text())
+
+
+def test_a_distiller_added_to_the_tree(tree: Path) -> None:
+    clbench(tree, "run", "--strategy", "dm_replay", *TINY, "-o", "runs/before")
+    add_foo(tree)
+    shown = clbench(tree, "run", "--help-all")
+    assert "--foo-steps N" in shown and "How often images are mixed.  [default: 2]" in shown
+    assert "--foo-share X" in shown
+    foo = ["--strategy", "foo_replay", "--foo-steps", "3", *TINY, "-o", "runs/foo"]
+    clbench(tree, "run", *foo)
+    found = report(tree, "foo")
+    assert found["config"]["distillation"]["settings"] == {"steps": 3, "share": 0.5}
+    assert [len(entry["losses"]) for entry in found["distillation"]] == [3] * 5
+    # Another method's work is found again, and its runs of before and after are one row.
+    clbench(tree, "run", "--strategy", "dm_replay", *TINY, "-o", "runs/again")
+    assert report(tree, "again")["measured"]["from_cache"] == 5
+    assert report(tree, "again")["config"] == report(tree, "before")["config"]
+    clbench(tree, "run", "--strategy", "dm_replay", *TINY, "--seed", "1", "-o", "runs/seed1")
+    groups = json.loads(clbench(tree, "compare", "runs", "--json"))["groups"]
+    assert {group["label"]: group["seeds"] for group in groups} == {
+        "dm_replay": [0, 1],
+        "foo_replay": [0],
+    }
