@@ -80,7 +80,7 @@ def _add(name: str, row: EvaluationInfo) -> None:
 
     @attach(*_what(row), *_settings(row))
     @attach(*run_options("seed", "device", heading="Machine"))
-    @attach(*_where(row), DATA_ROOT, NO_CACHE, QUIET, JSON)
+    @attach(*_where(row), DATA_ROOT, QUIET, JSON)
     def run_one(**values: Any) -> None:
         from clbench.cli.evaluations import evaluate_and_show
 
@@ -116,7 +116,7 @@ def _settings(row: EvaluationInfo) -> list[Option]:
 
 
 def _where(row: EvaluationInfo) -> list[Option]:
-    workers = [WORKERS] if row.of_sets else []
+    workers = [WORKERS, NO_CACHE] if row.of_sets else []
     return [*workers, *([OUTPUT, TENSORBOARD] if row.keeps_report else [])]
 
 

@@ -128,7 +128,7 @@ def laboratory_of(images: Any, values: Mapping[str, Any]) -> Any:
         seed=values["seed"] or 0,
         device=resolve_device(values["device"] or "auto"),
         workers=values.get("workers") or trials.default_workers(),
-        directory=None if values["no_cache"] else trials.default_directory(),
+        directory=None if values.get("no_cache") else trials.default_directory(),
         title=images.shown_as,
     )
 

@@ -195,9 +195,9 @@ class TensorBoardTracker:
         """Its figures, and its scalars, at the last step."""
         step = len(self._class_groups)
         for title, draw in drawings.items():
-            self._image(f"memory/{title}", draw, step)
+            self._image(f"memory/{readable(title)}", draw, step)
         for tag, values in result.scalars().items():
-            self._scalar(f"memory/{tag}", values[-1], step)
+            self._scalar(f"memory/{readable(tag)}", values[-1], step)
 
     def on_end(self, report: RunReport) -> None:
         """Metrics only the report has, and the mark that the run succeeded.
