@@ -18,6 +18,8 @@ from typing import Any, Literal, Self
 from clbench.errors import InputError
 
 _ABOUT = "clbench"  # key of a field's metadata
+_FLOAT32_MAX = 3.4e38  # All is computed in single precision.
+_A_NUMBER = f"a number up to {_FLOAT32_MAX:g}"
 
 
 @dataclass(frozen=True)
@@ -198,7 +200,7 @@ class Config:
             if choices and not (value is None and python_types.NoneType in found):
                 check(value in choices, field.name, "one of " + ", ".join(choices), value)
             elif isinstance(value, float):
-                check(value == value and abs(value) != float("inf"), field.name, "a number", value)
+                check(abs(value) <= _FLOAT32_MAX, field.name, _A_NUMBER, value)
         self._validate()
 
     def _validate(self) -> None:

@@ -93,9 +93,9 @@ class Table(dict[str, T]):
 class Lazy:
     """Calls the object at ``module:name``, which is imported by the first call."""
 
-    def __init__(self, place: str) -> None:
-        """Remember the place."""
-        self.place = place
+    def __init__(self, place: str, *given: Any) -> None:
+        """Remember the place, and the arguments that come before those of a call."""
+        self.place, self.given = place, given
 
     def load(self) -> Any:
         """Import the module and return the object."""
@@ -104,7 +104,7 @@ class Lazy:
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         """Call the object."""
-        return self.load()(*args, **options)
+        return self.load()(*self.given, *args, **options)
 
     def __repr__(self) -> str:
-        return f"Lazy({self.place!r})"
+        return f"Lazy({', '.join(map(repr, (self.place, *self.given)))})"

@@ -102,6 +102,9 @@ _EVALUATIONS = {
 
 
 def _older_evaluations(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    known = [one for name, fields in _EVALUATIONS.items() for one in (name, *fields)]
+    unknown = sorted(set(map(str, values)) - set(known))
+    check(not unknown, "evaluation", "fields " + ", ".join(known), ", ".join(unknown))
     return {
         name: {field: values[field] for field in fields if field in values}
         for name, fields in _EVALUATIONS.items()

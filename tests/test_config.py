@@ -123,6 +123,7 @@ def test_wrong_types_are_refused(kind: Any, values: dict[str, Any]) -> None:
         (LearnerConfig, "memory_batch_size", -1, 1),
         (SetTrainingConfig, "epochs", 0, 1),
         (SetTrainingConfig, "weight_decay", float("inf"), 0.0),
+        (LearnerConfig, "learning_rate", 1e39, 1e38),
         (DistillationConfig, "initialisation", "zeros", "noise"),
         (MatchingSettings, "num_networks", 0, 1),
         (MatchingSettings, "network_steps", -1, 0),

@@ -137,7 +137,10 @@ def command(**values: Any) -> None:
         say(f"picture: {path.with_suffix('.png')}", quiet)
     say(f"result:  {path.with_suffix('.json')}", quiet)
     if events is not None:
+        from clbench.tracking import SCALARS_ADDRESS
+
         say(f"events:  {events}  (tensorboard --logdir {shlex.quote(str(events))})", quiet)
+        say(f"         unsmoothed at {SCALARS_ADDRESS}", quiet)
     for note in notes:
         say(f"note:    {note}", quiet)
     return None

@@ -134,6 +134,7 @@ def command(**values: Any) -> None:
 def _configs(values: dict[str, Any]) -> list[RunConfig]:
     """One configuration for the strategy, one for each baseline."""
     from clbench.cli.build_config import build_config, without_effect
+    from clbench.strategies import distiller_of
 
     own = {name: value for name, value in values.items() if "__" in name}
     own |= {name: values[name] for name in ("strategy", "seed", "device")}
@@ -145,7 +146,7 @@ def _configs(values: dict[str, Any]) -> list[RunConfig]:
         )
         for one in asked
     ]
-    distillations = [config.distillation for config in configs]
+    distillations = [c.distillation for c in configs if distiller_of(c.strategy) is not None]
     for option in () if values["quiet"] else without_effect(distillations, own):
         click.echo(f"note: {option} sets nothing here: no strategy has this setting", err=True)
     return configs

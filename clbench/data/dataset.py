@@ -6,12 +6,15 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
 
 from clbench.errors import InputError
-from clbench.types import ImageSpec, LabelledImages
+from clbench.table import Lazy
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from clbench.types import ImageSpec, LabelledImages
 
 Status = Literal["embedded", "present", "archives only", "missing"]
 Normalisation = Literal["dataset", "imagenet"]
@@ -103,7 +106,7 @@ class DatasetInfo:
         source: where the data come from, to be cited.
         licence: of the data.
         files: names of the files it is read from.
-        reader: reads them.
+        reader: reads them; or a `Lazy` that makes the reader, so that the table is light to import.
         download_bytes: size of what `fetch` downloads; 0 where there is nothing to download.
         embedded: comes with an installed package, needs no files and no network.
         scalable: images are decoded to squares of any size, see `at`.
@@ -123,7 +126,7 @@ class DatasetInfo:
     source: str
     licence: str
     files: tuple[str, ...]
-    reader: Reader = field(repr=False)
+    reader: Reader | Lazy = field(repr=False)
     download_bytes: int = 0
     embedded: bool = False
     scalable: bool = False
@@ -153,6 +156,8 @@ class DatasetInfo:
         """
         if not self.mean:
             raise InputError(f"{self.name}: read it to know its moments, load({self.name!r}).spec")
+        from clbench.types import ImageSpec
+
         channels, height, width = self.shape
         return ImageSpec(
             channels,

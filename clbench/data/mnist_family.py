@@ -25,12 +25,6 @@ from clbench.errors import InputError
 from clbench.machine.compat import prepare
 from clbench.types import LabelledImages
 
-FILES = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
 _CONNECTION_TIMEOUT_SECONDS = 20.0
 
 

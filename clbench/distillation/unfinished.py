@@ -58,7 +58,7 @@ class Unfinished:
 
         All that `tell` hears goes to ``on_update``; what a stopped work told is told again here.
         """
-        self._name, self._store = name, Store()
+        self._name, self._store = name, None if name is None else Store()
         self._start = self._written = time.perf_counter()
         self._latest: tuple[dict[str, Any], int, float] | None = None
         self._seconds_before = 0.0
@@ -107,7 +107,7 @@ class Unfinished:
         traceback: TracebackType | None,
     ) -> None:
         """Write what was reached, or remove what is finished."""
-        if self._name is None:
+        if self._name is None or self._store is None:
             return
         if kind is None:
             self._store.remove(KIND, self._name)
@@ -115,7 +115,7 @@ class Unfinished:
             self._write()
 
     def _write(self) -> None:
-        if self._name is None or self._latest is None:
+        if self._name is None or self._store is None or self._latest is None:
             return
         state, num_told, seconds = self._latest
         updates = [plain(update) for update in self.log.told[:num_told]]
@@ -124,7 +124,9 @@ class Unfinished:
         self._written, self._latest = time.perf_counter(), None
 
     def _read(self) -> dict[str, Any] | None:
-        content = None if self._name is None else self._store.read(KIND, self._name)
+        if self._name is None or self._store is None:
+            return None
+        content = self._store.read(KIND, self._name)
         if content is None:
             return None
         try:

@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import get_args
 
-import torch
-
 from clbench.errors import InputError
 from clbench.networks.settings import Activation, NetworkConfig, Norm, Pooling
-from clbench.seeding import generator
 
 
 @dataclass(frozen=True)
@@ -105,5 +102,9 @@ def draw(space: Space, num: int | None, *, seed: int) -> list[NetworkConfig]:
         raise InputError(
             f"candidates: expected 2 to {len(every)}, the size of {space.name}, found {num}"
         )
+    import torch
+
+    from clbench.seeding import generator
+
     chosen = torch.randperm(len(every), generator=generator(seed, "candidates"))[:num]
     return [every[int(i)] for i in sorted(chosen.tolist())]

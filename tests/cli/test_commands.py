@@ -14,6 +14,7 @@ from clbench.cli import running
 from clbench.cli.options import TABLES
 from clbench.data import DATASETS
 from clbench.distillation import Update
+from clbench.evaluation import EVALUATIONS
 from clbench.report import RunReport
 from clbench.strategies import STRATEGIES
 from clbench.types import LabelledImages
@@ -200,9 +201,11 @@ def test_list_networks_counts_for_any_image(invoke: Invoke):
     assert "does not fit" in invoke("list", "networks", "--image", "1x16x16").stdout
 
 
-@pytest.mark.parametrize("kind", ["strategies", "benchmarks", "distillers", "data"])
+@pytest.mark.parametrize("kind", ["strategies", "benchmarks", "distillers", "evaluations", "data"])
 def test_list_shows_every_name(invoke: Invoke, kind: str):
-    expected = TABLES[kind].load()
+    expected = [name.replace("_", "-") for name in EVALUATIONS]
+    if kind != "evaluations":
+        expected = list(TABLES[kind].load())
     rows = json.loads(invoke("list", kind, "--json").stdout)[kind]
     assert [row["name"] for row in rows] == list(expected)
     assert all(name in invoke("list", kind).stdout for name in expected)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
+import typing
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -13,9 +17,9 @@ from click.shell_completion import CompletionItem
 from click.testing import CliRunner
 
 from clbench.cli import options
-from clbench.cli.build_config import build_config, without_effect
+from clbench.cli.build_config import build_config, with_flags, without_effect
 from clbench.cli.group import COMMANDS, cli
-from clbench.cli.options import TABLES, evaluation_options, method_options, run_options
+from clbench.cli.options import METHOD, TABLES, evaluation_options, method_options, run_options
 from clbench.config import DistillationConfig, MatchingSettings, NetworkConfig, RunConfig
 from clbench.distillation.table import DISTILLERS, DistillerInfo
 from clbench.errors import InputError
@@ -71,6 +75,79 @@ def test_run_has_an_option_with_its_default_for_every_field():
     assert text.count("[default: the method's own]") == 4
 
 
+def leaves(config: object, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Path, type and value of every field that holds no configuration."""
+    hints = typing.get_type_hints(type(config))
+    for field in dataclasses.fields(config):  # type: ignore[arg-type]
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from leaves(value, f"{prefix}{field.name}.")
+        else:
+            yield prefix + field.name, hints[field.name], value
+
+
+def choices_in(hint: Any) -> tuple[str, ...]:
+    parts = (hint, *typing.get_args(hint))
+    found = [typing.get_args(p) for p in parts if typing.get_origin(p) is typing.Literal]
+    return found[0] if found else ()
+
+
+# The strategy names the distiller of a run; its settings and evaluations have names of their own.
+ELSEWHERE = ("distillation.distiller", "distillation.settings.", "evaluations")
+FIELDS = [leaf for leaf in leaves(RunConfig()) if not leaf[0].startswith(ELSEWHERE)]
+
+
+@pytest.mark.parametrize(("path", "hint", "default"), FIELDS, ids=[path for path, *_ in FIELDS])
+def test_an_option_has_choices_and_value_of_its_field(path: str, hint: Any, default: Any):
+    name, choices = path.replace(".", "__"), choices_in(hint)
+    (option,) = [option for option in command("run").params if option.name == name]
+    assert isinstance(option.type, click.Choice) == bool(choices)
+    assert not choices or tuple(option.type.choices) == choices  # type: ignore[attr-defined]
+    if default is not None:
+        assert build_config(RunConfig(), {name: default}) == RunConfig()
+    others = [*choices, *([not default] if isinstance(default, bool) else [])]
+    for value in others:
+        made = build_config(RunConfig(), {name: value})
+        assert {p: v for p, _, v in leaves(made)} == {
+            **{p: v for p, _, v in leaves(RunConfig())}, path: value,
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DISTILLERS)
+def test_every_setting_of_a_method_is_an_option(name: str):
+    row, config = DISTILLERS[name], DistillationConfig(name)
+    found = {one.path: one for one in row.settings_as_options(name)}
+    known = {option.name: option for option in method_options()}
+    assert list(found) == [path for path, *_ in leaves(row.settings)]
+    for path, hint, default in leaves(row.settings):
+        option = known[METHOD + found[path].flag.replace("-", "_")]
+        choices = choices_in(hint)
+        assert isinstance(option.type, click.Choice) == bool(choices)
+        assert not choices or tuple(option.type.choices) == choices
+        if default is not None:
+            assert with_flags(config, {found[path].flag.replace("-", "_"): default}) == config
+
+
+def test_presets_are_those_of_the_distillers(monkeypatch: pytest.MonkeyPatch):
+    preset = {"initialisation": "noise", "settings": {"steps": 100}}
+    theirs = DistillerInfo(
+        lambda config: None, "foo", "ours", settings=FooSettings(), presets={"long": preset},
+        prefix="foo",
+    )  # fmt: skip
+    monkeypatch.setitem(DISTILLERS, "foo", theirs)
+    choice = options.preset_option().type
+    assert isinstance(choice, click.Choice)
+    assert set(choice.choices) == {one for row in DISTILLERS.values() for one in row.presets}
+    for name, row in DISTILLERS.items():
+        for one in row.presets:
+            assert DistillationConfig(name).with_preset(one).distiller == name
+    values = {"strategy": "foo_replay", "method__foo_decay": 0.5}
+    made = build_config(RunConfig(), values, loop="long").distillation
+    assert made.settings == FooSettings(100, 0.5) and made.initialisation == "noise"
+    with pytest.raises(InputError, match="--loop: expected a preset of datadam"):
+        build_config(RunConfig(), {}, loop="long")
+
+
 def test_short_help_shows_the_twenty_options_most_used():
     def flags(text: str) -> set[str]:
         return set(re.findall(r"^ +(?:-\w, )?--([a-z-]+)", text, re.MULTILINE)) - {
@@ -86,7 +163,7 @@ def test_short_help_shows_the_twenty_options_most_used():
 
 
 def test_no_flag_is_there_twice():
-    for names in (["run"], ["distill"], *(["evaluate", n] for n in ("set", "offline"))):
+    for names in (["run"], ["distill"], *(["evaluate", n] for n in EVALUATED)):
         found = [f for p in command(*names).params if isinstance(p, click.Option) for f in p.opts]
         assert len(found) == len(set(found)), names
 

@@ -35,6 +35,8 @@ print("\\n" + json.dumps([code, [name for name in {heavy!r} if name in sys.modul
         ["--help"],
         ["--version"],
         *([name, "-h"] for name in COMMANDS),
+        ["run", "--help-all"],
+        ["evaluate", "offline", "-h"],
         ["data", "list", "-h"],
         ["cache", "list", "-h"],
         ["cache", "path"],
@@ -102,14 +104,25 @@ def test_completion_scripts_name_the_program(shell: str):
     assert result.exit_code == 0 and "_CLBENCH_COMPLETE" in result.output
 
 
-def test_completion_offers_names_without_importing_tables():
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("run --strategy da", ["dam_replay", "dam_gdumb"]),
+        ("run --benchmark split_mnist5", ["split_mnist5k"]),
+        ("run --network convn", ["convnet"]),
+        ("distill --distiller datad", ["datadam"]),
+        ("distill --data-set mnist5", ["mnist5k"]),
+        ("evaluate architecture-search --space conv", ["convnet720"]),
+    ],
+)
+def test_completion_offers_names_without_importing_torch(words: str, offered: list[str]):
     probe = (
         "import os, sys\n"
-        "os.environ.update(_CLBENCH_COMPLETE='bash_complete', COMP_CWORD='3',"
-        " COMP_WORDS='clbench run --strategy da')\n"
+        f"os.environ.update(_CLBENCH_COMPLETE='bash_complete', COMP_CWORD='{len(words.split())}',"
+        f" COMP_WORDS='clbench {words}')\n"
         "from clbench.cli import main\n"
         "try:\n    main()\n"
         "except SystemExit:\n    print('torch' in sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["plain,dam_replay", "plain,dam_gdumb", "False"]
+    assert done.stdout.split() == [*(f"plain,{name}" for name in offered), "False"]

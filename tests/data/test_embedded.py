@@ -86,11 +86,12 @@ def test_unwritable_cache_is_no_obstacle(cache: Path, monkeypatch: pytest.Monkey
 
 
 def test_other_release_of_the_table_is_refused(cache: Path) -> None:
-    entry = dataclasses.replace(data.info("mnist5k"), reader=embedded.Mnist5k("0" * 64))
-    (check,) = entry.reader.verify(entry, cache)
+    reader = embedded.Mnist5k("0" * 64)
+    entry = dataclasses.replace(data.info("mnist5k"), reader=reader)
+    (check,) = reader.verify(entry, cache)
     assert not check.ok and "expected SHA-256 000" in check.message
     with pytest.raises(InputError, match=r"mnist_5k\.csv\.gz: expected SHA-256 000"):
-        entry.reader.read(entry, cache)
+        reader.read(entry, cache)
 
 
 def test_needs_nothing() -> None:

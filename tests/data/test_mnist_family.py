@@ -12,6 +12,7 @@ from clbench import data
 from clbench.data import idx
 from clbench.errors import InputError
 from clbench.machine.compat import prepare
+from clbench.table import Lazy
 from tests.data import fakes
 
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
@@ -194,8 +195,9 @@ def test_idx_rejects_bytes_that_are_no_gzip(tmp_path: Path) -> None:
 def test_each_relative_has_its_folder_and_torchvisions_checksums(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    entry = fakes.tiny(monkeypatch, name)
-    folder = entry.reader.torchvision_class  # type: ignore[attr-defined]
+    reader = fakes.tiny(monkeypatch, name).reader
+    assert isinstance(reader, Lazy)
+    folder = reader().torchvision_class
     raw = fakes.write(tmp_path, packed=True, folder=folder)
     assert len(data.load(name, tmp_path).test) == fakes.NUM_TEST
     (raw / f"{IMAGES}.gz").write_bytes(b"x")

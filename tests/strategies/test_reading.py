@@ -174,6 +174,11 @@ def test_a_strategy_brings_its_distiller_in_either_form() -> None:
     assert read_config(values).distillation == DistillationConfig("pad", network=NARROW)
 
 
+def test_evaluations_of_0_1_have_known_fields_only() -> None:
+    with pytest.raises(InputError, match="evaluation: expected fields .*found 'architekture'"):
+        read_config({"evaluation": {"architekture": True}})
+
+
 def test_evaluations_of_0_1() -> None:
     values = older("dam_replay")
     values["evaluation"] |= {"networks": "mlp,lenet", "num_networks": 2, "num_candidates": 4}
