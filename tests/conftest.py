@@ -27,6 +27,8 @@ def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 settings.register_profile("clbench", deadline=None, derandomize=True)
 settings.load_profile("clbench")
 torch.set_num_threads(1)  # the tests' tensors are too small to share among threads
+if "PYTEST_XDIST_WORKER" in os.environ:  # and the commands that a worker starts leave others room
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(autouse=True)

@@ -337,7 +337,7 @@ def extras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None) ->
 
 def _forget(*names: str) -> None:
     """Let modules be imported anew: a command's options are read off the tables at its import."""
-    for name in [m for m in sys.modules if m.startswith(names)]:
+    for name in [m for m in sys.modules if any(f"{m}.".startswith(f"{n}.") for n in names)]:
         del sys.modules[name]
 
 

@@ -164,7 +164,9 @@ def test_readmes_commands_are_the_ones_that_are_checked() -> None:
     script = (ROOT / ".ci" / "run").read_text()
     patterns = re.findall(r'grep -m1 -E ["\'](.+?)["\'] README\.md', script)
     commands = [next(line for line in readme if re.search(p, line)) for p in patterns]
-    assert commands == ["pip install -c constraints.txt -e '.[test]' && pytest"]
+    assert commands == [
+        "pip install -c constraints.txt -e '.[test]' && pytest -n auto --dist loadfile"
+    ]
 
 
 def test_readme_installs_torch_and_torchvision_from_one_index() -> None:
