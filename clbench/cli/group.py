@@ -23,7 +23,7 @@ COMMANDS = {
     "distill": "Distil a data set into a few images and score them.",
     "evaluate": "Score a distilled set, train on full data, search architectures.",
     "compare": "Compare finished runs: one table, two figures.",
-    "list": "Show strategies, benchmarks, networks, distillers, evaluations and data sets.",
+    "list": "Show strategies, benchmarks, networks, distillers, codecs, evaluations and data sets.",
     "data": "List, fetch, prepare and verify data sets.",
     "cache": "Show and clear what is kept on disk to save work.",
     "completion": "Print the completion script of a shell.",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from clbench.cli.group import in_one_line
-from clbench.cli.options import JSON, Command, Option, attach
+from clbench.cli.options import DATA_ROOT, JSON, Command, Option, attach, completer
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from clbench.table import Table
 
 WIDTH_WITH_SOURCES = 100
-KINDS = ("strategies", "benchmarks", "networks", "distillers", "evaluations", "data")
+NUM_MEASURED = 100  # images of each class
+MEASURED = ("bytes/image", "encode ms", "decode ms")
+KINDS = ("strategies", "benchmarks", "networks", "distillers", "codecs", "evaluations", "data")
 Row = dict[str, Any]
 
 
@@ -30,10 +33,18 @@ Row = dict[str, Any]
         help="Image size that networks are counted for.  [default: 1x28x28]",
     ),
     Option(["--num-classes"], type=int, default=10, metavar="N", help="Classes.  [default: 10]"),
+    Option(
+        ["--data-set"],
+        default=None,
+        metavar="NAME",
+        shell_complete=completer("data"),
+        help="With codecs: measure the bytes of its training images, 100 of each class.",
+    ),
+    DATA_ROOT,
     JSON,
 )
-def command(kind: str | None, image: str, num_classes: int, json: bool) -> None:
-    r"""Show strategies, benchmarks, networks, distillers, evaluations and data sets.
+def command(kind: str | None, json: bool, **values: Any) -> None:
+    r"""Show strategies, benchmarks, networks, distillers, codecs, evaluations and data sets.
 
     Networks come with their parameters and the FLOPs of one image (fvcore; a multiply-add is one).
     Where each comes from is shown in terminals of 100 columns and by --json.
@@ -42,16 +53,28 @@ def command(kind: str | None, image: str, num_classes: int, json: bool) -> None:
     Examples:
       clbench list
       clbench list networks --image 3x32x32
+      clbench list codecs --data-set mnist5k
       clbench list strategies --json
     """
     from clbench.cli.display import print_json, print_table
+    from clbench.errors import InputError
 
+    image, num_classes, data_set = values["image"], values["num_classes"], values["data_set"]
     shape = _shape(image, num_classes)
+    if data_set is not None and kind != "codecs":
+        raise InputError(
+            f"--data-set: expected `clbench list codecs`, found `clbench list {kind or ''}`; it "
+            "measures codecs alone"
+        )
     found = {name: ROWS[name](shape, num_classes) for name in ([kind] if kind else KINDS)}
+    if data_set is not None:
+        _measure(found["codecs"], data_set, values["data_root"])
     if json:
         return print_json(found)
     for name, rows in found.items():
         title = f"networks ({image}, {num_classes} classes)" if name == "networks" else name
+        if data_set is not None:
+            title = f"codecs, {NUM_MEASURED} training images of each class of {data_set}"
         print_table(title, _table(rows))
     return None
 
@@ -70,18 +93,25 @@ def _shape(text: str, num_classes: int) -> tuple[int, int, int]:
 
 def _table(rows: list[Row]) -> RichTable:
     from clbench.cli.display import console, table
-    from clbench.measuring.format import count
 
     # Citations are long; in a narrow terminal they would break the words of every column.
     sources = console().width >= WIDTH_WITH_SOURCES
     columns = [name for name in rows[0] if sources or name != "source"]
-    numbers = ("parameters", "FLOPs", "classes", "train", "test")
+    numbers = ("parameters", "FLOPs", "classes", "train", "test", *MEASURED)
     left = sum(name not in numbers for name in columns)
     made = table(columns, left=left, whole=("name", *numbers))
     for row in rows:
         cells = [row[name] for name in columns]
-        made.add_row(*(count(v) if isinstance(v, int | float) else str(v) for v in cells))
+        made.add_row(*(_cell(v) for v in cells))
     return made
+
+
+def _cell(value: Any) -> str:
+    from clbench.measuring.format import count
+
+    if isinstance(value, float) and value < 1000:
+        return f"{value:.2f}"
+    return count(value) if isinstance(value, int | float) else str(value)
 
 
 def _loaded(table: Table[Any]) -> dict[str, Any]:
@@ -123,6 +153,52 @@ def _distillers(shape: tuple[int, int, int], num_classes: int) -> list[Row]:
     return [
         {"name": name, "what": info.summary, "source": info.source} for name, info in infos.items()
     ]
+
+
+def _codecs(shape: tuple[int, int, int], num_classes: int) -> list[Row]:
+    from clbench.codecs import CODECS
+
+    return [
+        {
+            "name": name,
+            "what": info.summary,
+            "takes": ", ".join(f"{p.name} ({p.low:g} to {p.high:g})" for p in info.parameters),
+            "example": info.example or name,
+            "source": info.source,
+        }
+        for name, info in _loaded(CODECS).items()
+    ]
+
+
+def _measure(rows: list[Row], data_set: str, data_root: Path | None) -> None:
+    """Add bytes and milliseconds of one image, written as each row's example."""
+    import time
+
+    from clbench import data
+    from clbench.codecs import parse
+    from clbench.errors import InputError
+
+    found = data.load(data_set, data_root)
+    train, shape = found.train, found.spec.shape
+    for row in rows:
+        del row["what"], row["takes"], row["source"]
+        try:
+            codec = parse(row["example"])
+            codec.check(shape)
+        except InputError:
+            row |= dict.fromkeys(MEASURED, "does not fit")
+            continue
+        num = size = encoding = decoding = 0.0
+        for c in train.classes:
+            images = train.of_class(c).images[:NUM_MEASURED]
+            start = time.perf_counter()
+            stream = codec.encode(codec.reduced(images))
+            middle = time.perf_counter()
+            codec.decode(stream, shape)
+            encoding, decoding = encoding + middle - start, decoding + time.perf_counter() - middle
+            num, size = num + len(images), size + len(stream)
+        values = (size / num, 1000 * encoding / num, 1000 * decoding / num)
+        row |= {name: round(value, 2) for name, value in zip(MEASURED, values, strict=True)}
 
 
 def _evaluations(shape: tuple[int, int, int], num_classes: int) -> list[Row]:
@@ -169,6 +245,7 @@ ROWS: dict[str, Callable[[tuple[int, int, int], int], list[Row]]] = {
     "benchmarks": _benchmarks,
     "networks": _networks,
     "distillers": _distillers,
+    "codecs": _codecs,
     "evaluations": _evaluations,
     "data": _data,
 }

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from tests.speed import decoding, distillation, learner, offline, trajectories
+from clbench.codecs import CODECS
+from tests.speed import codecs, decoding, distillation, learner, offline, trajectories
 
 
 def test_distillation(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,6 +56,13 @@ def test_offline(
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines] == ["mlp", "cnn"]
     assert all("times the bare loop's seconds" in line for line in lines)
+
+
+def test_codecs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["codecs", "--images", "30"])
+    codecs.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0].partition(":")[0] for line in lines[1:]] == list(CODECS)
 
 
 def test_decoding(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
