@@ -22,18 +22,21 @@ A distiller condenses them. It is a pure function of configuration, images and g
 >>> short = MatchingSettings(num_networks=2, batch_real=16)
 >>> datadam = make_distiller(DistillationConfig("datadam", tiny, settings=short))
 >>> losses = []
->>> job = Job(
-...     digits.train, digits.spec, images_per_class=1, generator=generator(0, "distillation"),
-...     on_update=lambda update: losses.append(update.loss),
-... )
->>> distilled = datadam.distill(job)
+>>> job = Job.equal(digits.train, digits.spec, 1, generator(0, "distillation"))
+>>> distilled = datadam.distill(job.replace(on_update=lambda update: losses.append(update.loss)))
 >>> len(distilled), distilled.classes, len(losses)
 (10, (0, 1, 2, 3, 4, 5, 6, 7, 8, 9), 10)
 
-In memory it is charged what it takes: one byte per pixel, four in float32.
+In memory it is charged what its codec writes: a byte per pixel, or a bit per pixel and less.
 
->>> distilled.quantised().num_bytes, distilled.num_bytes
-(7840, 31360)
+>>> from clbench.coded import CodedImages
+>>> from clbench.codecs import parse
+>>> raw, bits = (
+...     CodedImages.of(distilled, parse(line), digits.spec.shape)
+...     for line in ("raw", "levels:side=14,levels=2")
+... )
+>>> raw.num_bytes, bits.num_bytes < 300
+(7840, True)
 
 How good is it? Fresh networks are trained on it alone (here two, for a few epochs).
 
@@ -63,7 +66,7 @@ A run takes a strategy through a stream; its configuration is frozen and says ev
 
 Every number comes from the report: the accuracy matrix, the metrics made of it, memory and cost.
 
->>> len(report.accuracy_matrix), report.memory[-1]["num_slots"], report.memory[-1]["num_bytes"]
+>>> len(report.accuracy_matrix), report.memory[-1]["num_images"], report.memory[-1]["num_bytes"]
 (5, 50, 39200)
 >>> sorted(report.metrics)[:4]
 ['average_accuracy', 'average_incremental_accuracy', 'bwt', 'forgetting']

@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from clbench import comparison, data, seeding
+from clbench.codecs.table import parse
+from clbench.coded import CodedImages
 from clbench.comparison import Comparison, load_runs
 from clbench.config import DistillationConfig, MemoryConfig
 from clbench.data import ImageData
 from clbench.data.dataset import Normalisation
 from clbench.distillation import Job, OnUpdate, make_distiller
+from clbench.distillation.filling import Share, fill, label_bytes
 from clbench.distillation.updates import UpdateLog
 from clbench.errors import InputError
 from clbench.evaluation import EVALUATIONS, Laboratory, Result, trials
@@ -32,6 +35,7 @@ from clbench.report import RunReport
 from clbench.run.loop import run
 from clbench.sets import DistilledSet, network_of
 from clbench.sets import load_set as read_set
+from clbench.types import ImageSpec
 
 __all__ = ["compare", "distil", "evaluate", "load_set", "load_sets", "provenance", "run"]
 
@@ -52,7 +56,7 @@ def distil(
     Args:
         images: a data set, or its name.
         config: the distiller and its settings; None is the default one.
-        memory: images per class, packing and storage of the set.
+        memory: capacity and codec of the set.
         seed: of all that is drawn.
         device: "auto", "cpu" or "cuda".
         output: file to write (safetensors); None writes none.
@@ -71,21 +75,22 @@ def distil(
         )
     keep_freed_memory()
     log = UpdateLog(on_update)
+    distiller = make_distiller(config)
+    share = share_of(memory, found.spec, label_bytes(distiller, found.spec))
     job = Job(
         found.train,
         found.spec,
-        memory.images_per_class,
+        {},
         seeding.generator(seed, "distillation"),
-        packing=memory.packing,
+        codec=share.codec,
         device=resolve_device(device),
         on_update=log,
         keep=keep,
     )
     start = time.perf_counter()
-    made = make_distiller(config).distill(job)
+    made = fill(distiller, job, share, seeding.generator(seed, "filling"))
     seconds = time.perf_counter() - start + log.seconds_saved
-    made.require_finite()
-    stored = made.quantised() if memory.storage == "uint8" else made.as_floats()
+    stored = CodedImages.of(made, share.codec, found.spec.shape)
     one = DistilledSet(
         stored,
         config.distiller if output is None else output.stem,
@@ -100,6 +105,22 @@ def distil(
         texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in origin.items()}
         stored.save(output, texts)
     return one
+
+
+def share_of(memory: MemoryConfig, spec: ImageSpec, label_bytes: int = 0) -> Share:
+    """Return what each class of a set has room for.
+
+    Args:
+        memory: capacity and codec.
+        spec: of the images.
+        label_bytes: of one image's soft label.
+    """
+    codec = parse(memory.codec)
+    codec.check(spec.shape)
+    num_bytes = memory.images_per_class * (spec.image_bytes + label_bytes)
+    if memory.capacity_bytes is not None:
+        num_bytes = memory.capacity_bytes // spec.num_classes
+    return Share(spec, codec, num_bytes, label_bytes)
 
 
 def provenance(
@@ -149,7 +170,7 @@ def load_sets(
         raise InputError("expected at least one set, found none")
     read = [read_set(path) for path in paths]
     origins = {(one.data, one.fingerprint) for one in read}
-    kinds = {(one.images.images.shape[-1], one.normalisation) for one in read}
+    kinds = {(one.coded.shape[-1], one.normalisation) for one in read}
     if len(origins) > 1 or not all(next(iter(origins))):
         found = ", ".join(sorted(f"{name or 'no data set'} {mark[:8]}" for name, mark in origins))
         raise InputError(

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
+from clbench.codecs.table import canonical
 from clbench.distillation.difficulty.settings import OPERATIONS, DifficultySettings
 from clbench.distillation.matching.settings import MatchingSettings
 from clbench.distillation.selection.settings import SelectionSettings
@@ -134,12 +135,11 @@ class LearnerConfig(Config):
 
 @dataclass(frozen=True)
 class MemoryConfig(Config):
-    """How much is remembered, and how it is stored.
+    """How many bytes are remembered, and how images are written there."""
 
-    With ``capacity_bytes`` the number of slots per class follows from it.
-    """
-
-    images_per_class: int = setting(10, "Slots per class.", common=True)
+    images_per_class: int = setting(
+        10, "Capacity: the bytes of so many uint8 images of each class.", common=True
+    )
     capacity_bytes: int | None = setting(
         None,
         "Capacity at the end of the stream, instead of --images-per-class.",
@@ -148,15 +148,20 @@ class MemoryConfig(Config):
         unit="bytes",
         common=True,
     )
-    packing: int = setting(
-        1, "F: each slot holds F x F down-scaled images, its bytes unchanged.", common=True
-    )
-    storage: Literal["uint8", "float32"] = setting(
-        "uint8", "How pixels are kept; float32 is charged four times the bytes."
+    codec: str = setting(
+        "raw",
+        "How the images of a class become bytes, as levels:side=14,levels=2 (clbench list codecs).",
+        table="codecs",
+        common=True,
     )
 
+    def __post_init__(self) -> None:
+        # One name for all lines that mean the same, so that their runs group together.
+        object.__setattr__(self, "codec", canonical(self.codec))
+        super().__post_init__()
+
     def _validate(self) -> None:
-        at_least(self, 1, "images_per_class", "capacity_bytes", "packing")
+        at_least(self, 1, "images_per_class", "capacity_bytes")
 
 
 @dataclass(frozen=True)

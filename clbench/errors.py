@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import math
 
+NO_PIXELS = (
+    "expected pixels from 0 to 1 and finite labels, found others: a distillation that diverged? "
+    "distil it anew with a smaller step size"
+)
+
 
 class InputError(ValueError):
     """Something the user can put right; says what was expected, what was found, what to do."""

@@ -36,15 +36,16 @@ class RunReport:
         confusion_matrix: K x K counts after the last experience, rows true, columns predicted,
             in the data set's own numbering.
         metrics: name -> value (see `clbench.measuring.metrics`), None where it is no number.
-        memory: one entry per experience: num_slots, num_bytes, per_class {class: slots}.
+        memory: one entry per experience: num_images, num_bytes, per_class {class: images},
+            bytes_per_class, decoded_bytes; reports of before codecs have num_slots.
         distillation: one entry per experience: losses (per update), scalars (name -> curve; absent
             from reports of before there were any), flops; empty without distiller.
         flops: name -> floating-point operations of train, distil, evaluate.
         evaluations: name -> outcome of what else was made of the last memory (see
             `clbench.config.EvaluationConfig`).
         notes: what a reader must know (a fallback taken, a subset used), one sentence each.
-        measured: seconds (train, distil, evaluate, total), peak_memory_bytes, from_cache; the only
-            part that differs between two runs of one command.
+        measured: seconds (train, distil, evaluate, total), memory_seconds, peak_memory_bytes,
+            from_cache; the only part that differs between two runs of one command.
     """
 
     config: dict[str, Any]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from clbench.coded import CodedImages
 from clbench.distillation.table import DISTILLERS
 from clbench.errors import InputError
 from clbench.report import RunReport
@@ -19,7 +21,7 @@ class DistilledSet:
     """A set and its origin.
 
     Attributes:
-        images: the set, in the data set's own class numbers.
+        coded: the set as it is stored, in the data set's own class numbers.
         name: of the file, or of the run directory.
         data: name of the data set; "" where it is not known, like the fingerprint.
         fingerprint: SHA-256 (hex) of the data set.
@@ -28,7 +30,7 @@ class DistilledSet:
         distilled_with: name of the network it was matched in; "" where there was none.
     """
 
-    images: LabelledImages
+    coded: CodedImages
     name: str = ""
     data: str = ""
     fingerprint: str = ""
@@ -36,12 +38,17 @@ class DistilledSet:
     distil_seconds: float = 0.0
     distilled_with: str = ""
 
+    @cached_property
+    def images(self) -> LabelledImages:
+        """Return the images that it decodes to."""
+        return self.coded.images
+
     def about(self) -> dict[str, Any]:
         """Return what a report says of the set."""
         return {
-            "num_slots": len(self.images),
-            "packing": self.images.packing,
-            "num_bytes": self.images.num_bytes,
+            "num_images": len(self.coded),
+            "codec": self.coded.codec.name,
+            "num_bytes": self.coded.num_bytes,
             "distil_seconds": self.distil_seconds,
             "distilled_with": self.distilled_with or None,
         }
@@ -61,7 +68,7 @@ def load_set(path: Path | str) -> DistilledSet:
 
 
 def _of_file(path: Path) -> DistilledSet:
-    images, meta = LabelledImages.load(path)
+    coded, meta = CodedImages.load(path)
     try:
         used = json.loads(meta.get("distillation", "{}"))
         seconds = float(meta.get("distil_seconds", 0.0))
@@ -73,7 +80,7 @@ def _of_file(path: Path) -> DistilledSet:
             "with `clbench distill`"
         ) from None
     normalisation = str(meta.get("normalisation", "dataset"))
-    return DistilledSet(images, path.stem, data, fingerprint, normalisation, seconds, network)
+    return DistilledSet(coded, path.stem, data, fingerprint, normalisation, seconds, network)
 
 
 def _of_run(directory: Path) -> DistilledSet:
@@ -81,10 +88,10 @@ def _of_run(directory: Path) -> DistilledSet:
     last = directory / "memory" / f"exp_{len(report.class_groups) - 1}.safetensors"
     if not last.exists():
         raise InputError(f"{directory}: expected a run with a memory, found one without ({last})")
-    images, _ = LabelledImages.load(last)
+    coded, _ = CodedImages.load(last)
     try:
         return DistilledSet(
-            images,
+            coded,
             directory.name,
             str(report.data["name"]),
             str(report.data["fingerprint"]),

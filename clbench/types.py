@@ -1,19 +1,17 @@
 """The data types every part of clbench shares.
 
-Legend of shape suffixes: N images (or slots), C channels, H height, W width, K classes.
+Legend of shape suffixes: N images, C channels, H height, W width, K classes.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from clbench.errors import Diverged, InputError
-from clbench.packing import unpack
+from clbench.errors import NO_PIXELS, Diverged, InputError
 
 # Images come back from a normalised scale in single precision.
 ROUNDING = 1e-4
@@ -77,10 +75,8 @@ class LabelledImages:
     """Images with labels: the only thing passed between data, distillers, memory and evaluation.
 
     Attributes:
-        images: (N, C, H, W); uint8 in 0..255, or float32 on the 0..1 pixel scale. Each of the N
-            is a *slot*; with ``packing`` F it holds F x F down-scaled images of one class.
+        images: (N, C, H, W); uint8 in 0..255, or float32 on the 0..1 pixel scale.
         labels: (N,) int64 class indices, or (N, K) float32 soft labels (rows sum to 1).
-        packing: F; 1 means that a slot is an image.
 
     Raises:
         InputError: shapes, types or values that do not fit together.
@@ -88,7 +84,6 @@ class LabelledImages:
 
     images: Tensor
     labels: Tensor
-    packing: int = 1
 
     def __post_init__(self) -> None:
         images, labels = self.images, self.labels
@@ -103,10 +98,6 @@ class LabelledImages:
             raise InputError(
                 f"expected {len(images)} int64 labels or rows of float32 soft labels, found "
                 f"{tuple(labels.shape)} in {labels.dtype}"
-            )
-        if self.packing < 1 or self.packing > min(images.shape[2:]):
-            raise InputError(
-                f"expected a packing of 1 to {min(images.shape[2:])}, found {self.packing}"
             )
 
     def __len__(self) -> int:
@@ -141,64 +132,57 @@ class LabelledImages:
 
     @property
     def num_bytes(self) -> int:
-        """Bytes charged to a memory: the images and any soft labels, as stored.
+        """Bytes of the pixels and of any soft labels, as they are here.
 
-        Hard labels are free: every memory holds one per slot, whatever its method.
+        A memory is charged what its codec writes, see `clbench.coded.CodedImages`.
         """
         soft = self.labels.nbytes if self.labels.ndim == 2 else 0
         return self.images.nbytes + soft
 
+    def equals(self, other: LabelledImages) -> bool:
+        """Whether both hold the same images and labels, in the same types."""
+        pairs = ((self.images, other.images), (self.labels, other.labels))
+        return all(a.dtype == b.dtype and torch.equal(a, b) for a, b in pairs)
+
     def select(self, index: Tensor) -> LabelledImages:
-        """The slots at ``index`` (int64 positions or a boolean mask)."""
-        return LabelledImages(self.images[index], self.labels[index], self.packing)
+        """The images at ``index`` (int64 positions or a boolean mask)."""
+        return LabelledImages(self.images[index], self.labels[index])
 
     def of_class(self, *classes: int) -> LabelledImages:
-        """The slots of these classes, in stored order."""
+        """The images of these classes, in stored order."""
         wanted = torch.tensor(classes, device=self.labels.device)
         return self.select(torch.isin(self.hard_labels, wanted))
 
     def to(self, device: torch.device | str) -> LabelledImages:
         """The same on another device."""
-        return LabelledImages(self.images.to(device), self.labels.to(device), self.packing)
-
-    def decoded(self) -> LabelledImages:
-        """One image per entry, packing 1, (N*F*F, C, H, W); itself when nothing is packed."""
-        if self.packing == 1:
-            return self
-        pixels = self.images.float() / 255 if self.images.dtype == torch.uint8 else self.images
-        labels = self.labels.repeat_interleave(self.packing**2, dim=0)
-        return LabelledImages(unpack(pixels, self.packing), labels)
+        return LabelledImages(self.images.to(device), self.labels.to(device))
 
     def quantised(self) -> LabelledImages:
         """The same with uint8 images: clamped to 0..1 and rounded to the nearest of 256 levels."""
         if self.images.dtype == torch.uint8:
             return self
         images = (self.images.clamp(0, 1) * 255).round().to(torch.uint8)
-        return LabelledImages(images, self.labels, self.packing)
+        return LabelledImages(images, self.labels)
 
     def as_floats(self) -> LabelledImages:
         """The same with float32 images on the 0..1 scale."""
         if self.images.dtype == torch.float32:
             return self
-        return LabelledImages(self.images.float() / 255, self.labels, self.packing)
+        return LabelledImages(self.images.float() / 255, self.labels)
 
     @staticmethod
     def concatenate(parts: list[LabelledImages]) -> LabelledImages:
-        """All parts in order; they must agree in shape, type and packing."""
-        if not parts or len({p.packing for p in parts}) != 1:
-            raise InputError("expected at least one part, and one packing in all of them")
-        return LabelledImages(
-            torch.cat([p.images for p in parts]),
-            torch.cat([p.labels for p in parts]),
-            parts[0].packing,
-        )
+        """Return all parts in order; they must agree in shape and type."""
+        if not parts:
+            raise InputError("expected at least one part, found none")
+        images, labels = [p.images for p in parts], [p.labels for p in parts]
+        return LabelledImages(torch.cat(images), torch.cat(labels))
 
     def to_bytes(self, metadata: dict[str, str] | None = None) -> bytes:
         """Return a safetensors file's content; ``metadata`` is kept as strings."""
         from clbench.store.tensors import pack_tensors
 
-        tensors = {"images": self.images, "labels": self.labels}
-        return pack_tensors(tensors, {"packing": str(self.packing), **(metadata or {})})
+        return pack_tensors({"images": self.images, "labels": self.labels}, metadata or {})
 
     @staticmethod
     def from_bytes(content: bytes) -> tuple[LabelledImages, dict[str, str]]:
@@ -211,44 +195,20 @@ class LabelledImages:
 
         tensors, metadata = unpack_tensors(content)
         try:
-            packing = int(metadata["packing"])
-            loaded = LabelledImages(tensors["images"], tensors["labels"], packing)
+            loaded = LabelledImages(tensors["images"], tensors["labels"])
         except (KeyError, TypeError) as error:
             raise ValueError(f"no set ({error})") from None
-        if not loaded.is_finite or not loaded._on_scale:
-            raise Diverged(
-                "expected pixels from 0 to 1 and finite labels, found others: a distillation that "
-                "diverged? distil it anew with a smaller step size"
-            )
+        loaded.require_pixels()
         return loaded, metadata
 
-    def save(self, path: Path, metadata: dict[str, str] | None = None) -> None:
-        """Write a safetensors file atomically; ``metadata`` is kept as strings."""
-        from clbench.store.files import write_bytes
-
-        write_bytes(path, self.to_bytes(metadata))
-
-    @staticmethod
-    def load(path: Path) -> tuple[LabelledImages, dict[str, str]]:
-        """Read what `save` wrote: the images and the metadata.
+    def require_pixels(self) -> None:
+        """Refuse images that are none.
 
         Raises:
-            InputError: no such file, not a file that `save` wrote, or pixels that are none.
+            Diverged: pixels outside 0..1, or values that are nan or infinite.
         """
-        try:
-            # As bytes, since safetensors opens no file whose name is not UTF-8.
-            return LabelledImages.from_bytes(path.read_bytes())
-        except FileNotFoundError:
-            raise InputError(
-                f"no such file: {path}; `clbench distill --output {path}` makes one"
-            ) from None
-        except Diverged as error:
-            raise InputError(f"{path}: {error}") from None
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"expected a set written by clbench in {path}, found something else ({error}); "
-                "make one with `clbench distill`"
-            ) from None
+        if not self.is_finite or not self._on_scale:
+            raise Diverged(NO_PIXELS)
 
     @property
     def _on_scale(self) -> bool:

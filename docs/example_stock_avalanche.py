@@ -26,5 +26,5 @@ strategy = Naive(
 )
 for experience in benchmark.streams.train:
     strategy.train(experience)
-    print(f"memory: {len(memory.contents())} images, {memory.contents().num_bytes} bytes")
+    print(f"memory: {len(memory.contents())} images, {memory.stored().num_bytes} bytes")
 strategy.eval(benchmark.streams.test)

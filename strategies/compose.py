@@ -38,8 +38,7 @@ def make_memory(
     options: dict[str, Any] = {
         "images_per_class": config.memory.images_per_class,
         "capacity_bytes": config.memory.capacity_bytes,
-        "packing": config.memory.packing,
-        "storage": config.memory.storage,
+        "codec": config.memory.codec,
         "seed": config.seed,
     }
     if kind == RESERVOIR:

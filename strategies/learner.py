@@ -228,7 +228,7 @@ class GDumbLearner(TensorLearner):
 
         def on_epoch(epoch: int, loss: float) -> None:
             self.loss = torch.tensor(loss)
-            self.num_trained_images += len(contents) * contents.packing**2
+            self.num_trained_images += len(contents)
             self._after_training_epoch(**kwargs)
             if epoch < self.set_training.epochs:
                 self._before_training_epoch(**kwargs)

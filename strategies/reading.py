@@ -9,6 +9,7 @@ from typing import Any
 from clbench.config import (
     DifficultySettings,
     MatchingSettings,
+    MemoryConfig,
     RunConfig,
     TrajectorySettings,
 )
@@ -37,6 +38,9 @@ def read_config(values: Mapping[str, Any], base: RunConfig | None = None) -> Run
         distiller = distiller_of(strategy) or found.get("distiller", config.distillation.distiller)
         check(isinstance(distiller, str), "distiller", "a name", distiller)
         tree["distillation"] = of_distiller(found, distiller)
+    remembered = tree.get("memory")
+    if isinstance(remembered, Mapping):
+        tree["memory"] = _with_codec(remembered)
     older = tree.pop("evaluation", None)
     if older is not None:
         check(isinstance(older, Mapping), "evaluation", "an object of settings", older)
@@ -92,6 +96,24 @@ def _older(flat: dict[str, Any], trajectory: Mapping[str, Any], kind: type) -> d
         given = {k: v for k, v in trajectory.items() if not (k in own and v is None)}
         return {**given, **({"start": start} if start else {})}
     return {}
+
+
+def _with_codec(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a memory's dictionary with a codec where it has the packing and storage of 0.1.
+
+    There ``images_per_class`` counted slots: of 4 bytes a pixel in float32.
+    """
+    tree = dict(values)
+    packing, storage = tree.pop("packing", 1), tree.pop("storage", "uint8")
+    whole = isinstance(packing, int) and not isinstance(packing, bool) and packing >= 1
+    check(whole, "packing", "a whole number of at least 1", packing)
+    check(storage in ("uint8", "float32"), "storage", "uint8 or float32", storage)
+    if storage == "float32":
+        check(packing == 1, "packing", "1 with float32 storage, which no codec packs", packing)
+        num = tree.get("images_per_class", MemoryConfig().images_per_class)
+        check(isinstance(num, int), "images_per_class", "a whole number", num)
+        return {**tree, "images_per_class": 4 * num, "codec": "float32"}
+    return {**tree, "codec": f"tiles:factor={packing}"} if packing > 1 else tree
 
 
 # Name of an evaluation -> the fields that it had in one configuration for all.

@@ -42,8 +42,10 @@ _EVALUATED = (
 # Name -> command line; {out} is the folder of the results.
 COMMANDS: dict[str, str] = {
     **{f"run-{name}": f"{_RUN} --strategy {name}" for name in STRATEGIES},
-    "run-packed": f"{_RUN} --strategy dam_replay --packing 2 --seed 1",
-    "run-float32": f"{_RUN} --strategy dm_replay --storage float32 --shuffle-classes --seed 2",
+    "run-packed": f"{_RUN} --strategy dam_replay --codec tiles:factor=2 --seed 1",
+    "run-float32": f"{_RUN} --strategy dm_replay --shuffle-classes --seed 2 ".replace(
+        "--images-per-class 2", "--images-per-class 8 --codec float32"
+    ),
     "run-bytes": f"{_RUN} --strategy herding_replay --validation-fraction 0.2".replace(
         "--images-per-class 2", "--memory-bytes 20000"
     ),
@@ -57,8 +59,9 @@ COMMANDS: dict[str, str] = {
         f"-o {{out}}/{name}.safetensors"
         for name in ("random", "herding", "dm", "datadam", "mtt", "datm", "pad")
     },
-    "distill-scored": f"{_DISTILL} --distiller datadam --packing 2 --num-networks-evaluated 2 "
-    "--evaluation-epochs 10 --evaluation-network mlp --workers 1 -o {out}/scored.safetensors",
+    "distill-scored": f"{_DISTILL} --distiller datadam --codec tiles:factor=2 "
+    "--num-networks-evaluated 2 --evaluation-epochs 10 --evaluation-network mlp --workers 1 "
+    "-o {out}/scored.safetensors",
     "evaluate-set": "evaluate set {out}/dm.safetensors --num-networks-evaluated 2 "
     "--evaluation-epochs 10 --evaluation-network lenet --device cpu --workers 1 --no-cache --json",
     "evaluate-cross": "evaluate cross-architecture {out}/dm.safetensors {out}/pad.safetensors "
@@ -131,7 +134,7 @@ def _tensors(file: Path) -> bytes:
     from safetensors import safe_open
 
     with safe_open(file, "pt") as opened:
-        found = [opened.get_tensor(name).numpy().tobytes() for name in ("images", "labels")]
+        found = [opened.get_tensor(name).numpy().tobytes() for name in sorted(opened.keys())]
     return b"".join(found)
 
 

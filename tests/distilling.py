@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from clbench.codecs import parse
+from clbench.codecs.pixels import Pixels
+from clbench.coded import CodedImages
 from clbench.config import DistillationConfig, MatchingSettings, TrajectorySettings
 from clbench.distillation import DISTILLERS, Job, make_distiller
+from clbench.sets import DistilledSet
 from clbench.types import ImageSpec, LabelledImages
 
 
@@ -45,10 +50,32 @@ def changed(config: DistillationConfig, **fields: Any) -> DistillationConfig:
 
 
 def job(
-    real: LabelledImages, spec: ImageSpec, images_per_class: int = 2, *, seed: int = 0, **more: Any
+    real: LabelledImages,
+    spec: ImageSpec,
+    images_per_class: int = 2,
+    *,
+    seed: int = 0,
+    codec: str = "raw",
+    **more: Any,
 ) -> Job:
     """A job with a generator of its own; ``more`` are other fields of `Job`."""
-    return Job(real, spec, images_per_class, torch.Generator().manual_seed(seed), **more)
+    equal = Job.equal(real, spec, images_per_class, torch.Generator().manual_seed(seed))
+    return equal.replace(codec=parse(codec), **more)
+
+
+def as_set(images: LabelledImages | CodedImages, **more: Any) -> DistilledSet:
+    """A set of raw images, or of what is coded already."""
+    if isinstance(images, LabelledImages):
+        floats, shape = images.images.is_floating_point(), tuple(images.images.shape[1:])
+        images = CodedImages.of(images, Pixels(floats=floats), shape)  # type: ignore[arg-type]
+    return DistilledSet(images, **more)
+
+
+def save_set(
+    images: LabelledImages, path: Path | str, about: Mapping[str, str] | None = None
+) -> None:
+    """Write images as they are, as a set of ``clbench distill``."""
+    as_set(images).coded.save(Path(path), about)
 
 
 def distil(

@@ -27,13 +27,15 @@ class Telling:
 
     def __init__(self, config: DistillationConfig | None = None) -> None:
         self.known: list[LabelledImages | None] = []
+        self.counts: list[dict[int, int]] = []
 
     def distill(self, job: Job) -> LabelledImages:
         self.known.append(job.known)
+        self.counts.append(dict(job.counts))
         chosen = RandomSelection().distill(job)
         num_classes = job.spec.num_classes
         certain = torch.nn.functional.one_hot(chosen.labels, num_classes).float()
-        made = LabelledImages(chosen.images, 0.9 * certain + 0.1 / num_classes, job.packing)
+        made = LabelledImages(chosen.images, 0.9 * certain + 0.1 / num_classes)
         if job.on_update is not None:
             for update in self._updates(made, len(job.real.classes) == 1 and job.known is None):
                 job.on_update(update)

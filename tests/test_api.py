@@ -19,6 +19,7 @@ from clbench.networks import NetworkConfig
 from clbench.sets import DistilledSet
 from clbench.types import LabelledImages
 from tests import tiny_stream
+from tests.distilling import save_set
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +62,7 @@ def test_a_set_of_other_data_is_refused(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_set_without_origin_is_refused(tiny_images: LabelledImages):
-    tiny_images.save(Path("bare.safetensors"))
+    save_set(tiny_images, "bare.safetensors")
     with pytest.raises(InputError, match="made of one data set, found no data set"):
         clbench.load_set("bare.safetensors")
 

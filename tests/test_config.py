@@ -38,7 +38,7 @@ CHANGED = RunConfig(
     device="cpu",
     benchmark=BenchmarkConfig("split_kmnist", 3, True, 0.1, 100),
     learner=LearnerConfig(NetworkConfig("convnet", 32, 2, "batch", "sigmoid", "max"), "adam"),
-    memory=MemoryConfig(3, 10_000, 2, "float32"),
+    memory=MemoryConfig(3, 10_000, "tiles:factor=2"),
     distillation=distillation(
         "pad",
         network=NetworkConfig(norm="none"),
@@ -148,8 +148,6 @@ def test_wrong_types_are_refused(kind: Any, values: dict[str, Any]) -> None:
         (TrajectorySettings, "matched_start", "real", "dm"),
         (MemoryConfig, "images_per_class", 0, 1),
         (MemoryConfig, "capacity_bytes", -5, 1),
-        (MemoryConfig, "packing", 0, 2),
-        (MemoryConfig, "storage", "int8", "float32"),
         (RunConfig, "seed", -1, 0),
         (RunConfig, "seed", 2**63, 2**63 - 1),
         (RunConfig, "device", "tpu", "cuda"),
@@ -225,11 +223,12 @@ def test_a_preset_is_laid_over_the_defaults() -> None:
 
 
 def test_replacing_checks_anew() -> None:
-    assert MemoryConfig().replace(packing=2).packing == 2
-    with pytest.raises(InputError, match="packing"):
-        MemoryConfig().replace(packing=0)
+    assert MemoryConfig().replace(images_per_class=2).images_per_class == 2
+    assert MemoryConfig(codec="levels:levels=2, side=4").codec == "levels:side=4,levels=2"
+    with pytest.raises(InputError, match="images_per_class"):
+        MemoryConfig().replace(images_per_class=0)
     with pytest.raises(dataclasses.FrozenInstanceError):
-        MemoryConfig().packing = 2  # type: ignore[misc]
+        MemoryConfig().codec = "png"  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("images_per_class", [1, 10, 50])

@@ -176,9 +176,8 @@ def test_the_blocks_on_avalanche_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
     names: dict[str, Any] = {}
     for code in blocks(DOCS / "avalanche.md", "python")[1:]:
         exec(code, names)
-    assert names["distilled"].max_size == names["packed"].max_size == 100
-    # 300,000 bytes hold 9 whole slots of 3 x 32 x 32 bytes for each of 10 classes.
-    assert names["reservoir"].max_size == 90
+    assert names["distilled"].max_size == names["tiles"].max_size == 100 * 3 * 32 * 32
+    assert names["reservoir"].max_size == 300_000
 
 
 MISFIT = """
@@ -351,6 +350,7 @@ def test_every_group_of_entry_points_is_shown(extras: Path) -> None:
             "datasets",
             "benchmarks",
             "networks",
+            "codecs",
             "strategies",
             "evaluations",
         )
@@ -375,7 +375,13 @@ def test_the_extensions_work(extras: Path) -> None:
         path.parent.name: json.loads(path.read_text()) for path in Path("runs").rglob("report.json")
     }
     accuracy = {name: report["metrics"]["average_accuracy"] for name, report in reports.items()}
-    assert set(reports) == {"means_replay", "random_replay", "ewc", "dam_replay-seed0"}
+    assert set(reports) == {
+        "means_replay",
+        "random_replay",
+        "ewc",
+        "dam_replay-seed0",
+        "random_replay-seed0",
+    }
     assert min(accuracy["means_replay"], accuracy["random_replay"]) > accuracy["ewc"] > 0.1
     assert reports["means_replay"]["memory"] == reports["random_replay"]["memory"]
     (means,) = Path("runs").glob("*/*/means_replay/memory/exp_4.safetensors")
@@ -407,12 +413,11 @@ def test_the_shown_strategy_holds_weights_back(extras: Path) -> None:
     assert moved["ewc"] < moved["naive"]
 
 
-@pytest.mark.parametrize("packing", [1, 2])
-def test_the_shown_distiller_averages_its_groups(extras: Path, packing: int) -> None:
+def test_the_shown_distiller_averages_its_groups(extras: Path) -> None:
     digits = data.load("digits8x8")
     rng = torch.Generator().manual_seed(0)
     made = make_distiller(DistillationConfig("group_means")).distill(
-        Job(digits.train, digits.spec, 1, rng, packing=packing)
+        Job.equal(digits.train, digits.spec, 1, rng)
     )
     assert made.classes == tuple(range(10)) and made.images.shape == (10, 1, 8, 8)
     zeros = digits.train.of_class(0).images.float() / 255

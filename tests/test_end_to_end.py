@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from clbench.coded import CodedImages
 from clbench.report import RunReport
-from clbench.types import LabelledImages
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +41,6 @@ def test_everything_a_user_looks_at_is_there(folder: Path) -> None:
         assert (run / name).stat().st_size > 0
     assert len(list((run / "figures").glob("*.png"))) == 5
     assert len(list(run.rglob("events.*"))) == 1
-    memory, _ = LabelledImages.load(run / "memory" / "exp_4.safetensors")
+    memory, _ = CodedImages.load(run / "memory" / "exp_4.safetensors")
     assert len(memory) == 100 and memory.classes == tuple(range(10))
     assert list((folder / "comparison").glob("*.png"))

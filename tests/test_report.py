@@ -21,7 +21,7 @@ def report() -> RunReport:
         untrained_accuracy=[0.0, 0.25],
         confusion_matrix=[[5, 0, 0], [0, 5, 0], [1, 0, 4]],
         metrics={"average_accuracy": 0.5},
-        memory=[{"num_slots": 4, "num_bytes": 3136, "per_class": {"0": 2, "1": 2}}],
+        memory=[{"num_images": 4, "num_bytes": 3136, "per_class": {"0": 2, "1": 2}}],
         distillation=[{"losses": [1.5, 1.25], "scalars": {"b": [0.1, 0.3]}, "flops": 1e9}],
         flops={"train": 1e12},
         notes=["naïve – a subset was used"],

@@ -11,7 +11,7 @@ from clbench import networks
 from clbench.config import NetworkConfig, SetTrainingConfig
 from clbench.evaluation import evaluate_set
 from clbench.seeding import generator
-from clbench.training import accuracy, batches, predict, train_on_set
+from clbench.training import accuracy, batches, train_on_set
 from clbench.types import ImageSpec, LabelledImages
 
 CPU = torch.device("cpu")
@@ -84,15 +84,6 @@ def test_augmentation_changes_the_course(tiny_images: LabelledImages, tiny_spec:
     _, plain = trained(tiny_images, tiny_spec)
     _, augmented = trained(tiny_images, tiny_spec, CONFIG.replace(augmentation="auto"))
     assert plain != augmented
-
-
-def test_packed_slots_train_as_their_images(tiny_spec: ImageSpec) -> None:
-    slots = torch.zeros(4, 1, 8, 8, dtype=torch.uint8)
-    for k in range(4):
-        slots[k, :, 4 * (k // 2) : 4 * (k // 2) + 4] = 40 + 50 * k
-    data = LabelledImages(slots, torch.arange(4), packing=2)
-    network, _ = trained(data, tiny_spec)
-    assert len(predict(network, data, tiny_spec, CPU)) == 16
 
 
 def test_evaluation_is_reproducible_and_one_network_per_seed(

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import pytest
 import torch
@@ -10,13 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clbench.errors import InputError
-from clbench.packing import pack, unpack
 from clbench.types import ImageSpec, LabelledImages, Scores
 
 
 @st.composite
 def sets(draw: st.DrawFn) -> LabelledImages:
-    """Any set: either dtype, either kind of label, any packing that fits."""
+    """Any images: either dtype, either kind of label."""
     count, channels = draw(st.integers(1, 5)), draw(st.integers(1, 3))
     height, width = draw(st.integers(2, 9)), draw(st.integers(2, 9))
     noise = torch.Generator().manual_seed(draw(st.integers(0, 99)))
@@ -26,65 +24,15 @@ def sets(draw: st.DrawFn) -> LabelledImages:
     labels = torch.randint(0, 4, (count,), generator=noise)
     if draw(st.booleans()):
         labels = torch.softmax(torch.rand(count, 4, generator=noise), 1)
-    return LabelledImages(images, labels, draw(st.integers(1, min(height, width))))
+    return LabelledImages(images, labels)
 
 
 @settings(max_examples=40)
 @given(original=sets())
-def test_save_and_load_give_the_same_back(
-    original: LabelledImages, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    path = tmp_path_factory.mktemp("set") / "x.safetensors"
-    original.save(path, {"seed": "3"})
-    found, metadata = LabelledImages.load(path)
+def test_bytes_give_the_same_back(original: LabelledImages) -> None:
+    found, metadata = LabelledImages.from_bytes(original.to_bytes({"seed": "3"}))
     assert torch.equal(found.images, original.images) and torch.equal(found.labels, original.labels)
-    assert found.images.dtype == original.images.dtype and found.packing == original.packing
-    assert metadata["seed"] == "3"
-    assert [p.name for p in path.parent.iterdir()] == ["x.safetensors"]
-
-
-@settings(max_examples=60)
-@given(slots=sets())
-def test_decoding_gives_one_image_per_tile_with_its_slots_label(slots: LabelledImages) -> None:
-    decoded, factor = slots.decoded(), slots.packing
-    assert decoded.packing == 1 and len(decoded) == len(slots) * factor**2
-    assert decoded.images.shape[1:] == slots.images.shape[1:]
-    assert torch.equal(decoded.labels[:: factor**2], slots.labels)
-    if factor == 1:
-        assert decoded is slots
-        return
-    # The plain loop: cut tile by tile, scale each up on its own.
-    pixels = slots.images.float() / (255 if slots.images.dtype == torch.uint8 else 1)
-    height, width = (size // factor for size in slots.images.shape[2:])
-    for n in range(len(slots)):
-        for tile in range(factor**2):
-            y, x = height * (tile // factor), width * (tile % factor)
-            cut = pixels[n : n + 1, :, y : y + height, x : x + width]
-            whole = F.interpolate(cut, size=slots.images.shape[2:], mode="bilinear")
-            torch.testing.assert_close(decoded.images[n * factor**2 + tile], whole[0])
-
-
-@given(factor=st.integers(1, 4), size=st.integers(4, 11), count=st.integers(1, 3))
-def test_packing_keeps_order_and_flat_images(factor: int, size: int, count: int) -> None:
-    values = torch.arange(count * factor**2, dtype=torch.float32)
-    images = values.view(-1, 1, 1, 1).expand(-1, 2, size, size)
-    slots = pack(images, factor)
-    assert slots.shape == (count, 2, size, size)
-    torch.testing.assert_close(unpack(slots, factor), images)
-
-
-def test_packing_averages() -> None:
-    images = torch.rand(4, 1, 8, 8)
-    slots = pack(images, 2)
-    torch.testing.assert_close(slots[0, :, :4, :4], F.avg_pool2d(images[0], 2))
-    torch.testing.assert_close(slots[0, :, 4:, 4:], F.avg_pool2d(images[3], 2))
-
-
-def test_decoding_passes_gradients_to_every_used_pixel() -> None:
-    slots = torch.rand(1, 1, 7, 7, requires_grad=True)
-    unpack(slots, 2).sum().backward()
-    assert slots.grad is not None
-    assert (slots.grad[..., :6, :6] > 0).all() and (slots.grad[..., 6, :] == 0).all()
+    assert found.images.dtype == original.images.dtype and metadata["seed"] == "3"
 
 
 @given(values=st.lists(st.floats(-2, 2, width=32), min_size=4, max_size=4))
@@ -118,42 +66,24 @@ def test_selecting(tiny_images: LabelledImages) -> None:
 
 
 @pytest.mark.parametrize(
-    ("images", "labels", "packing", "message"),
+    ("images", "labels", "message"),
     [
-        (torch.zeros(2, 4, 4), torch.zeros(2).long(), 1, r"expected images of shape"),
-        (torch.zeros(2, 1, 4, 4).double(), torch.zeros(2).long(), 1, "torch.float64"),
-        (torch.zeros(2, 1, 4, 4), torch.zeros(3).long(), 1, "expected 2 int64 labels"),
-        (torch.zeros(2, 1, 4, 4), torch.zeros(2), 1, "expected 2 int64 labels"),
-        (torch.zeros(2, 1, 4, 5), torch.zeros(2).long(), 5, "packing of 1 to 4, found 5"),
-        (torch.zeros(2, 1, 4, 5), torch.zeros(2).long(), 0, "packing of 1 to 4, found 0"),
+        (torch.zeros(2, 4, 4), torch.zeros(2).long(), r"expected images of shape"),
+        (torch.zeros(2, 1, 4, 4).double(), torch.zeros(2).long(), "torch.float64"),
+        (torch.zeros(2, 1, 4, 4), torch.zeros(3).long(), "expected 2 int64 labels"),
+        (torch.zeros(2, 1, 4, 4), torch.zeros(2), "expected 2 int64 labels"),
     ],
 )
 def test_refuses_what_does_not_fit(
-    images: torch.Tensor, labels: torch.Tensor, packing: int, message: str
+    images: torch.Tensor, labels: torch.Tensor, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        LabelledImages(images, labels, packing)
+        LabelledImages(images, labels)
 
 
-def test_concatenating_needs_one_packing() -> None:
-    one = LabelledImages(torch.zeros(1, 1, 4, 4), torch.zeros(1).long())
-    two = LabelledImages(torch.zeros(1, 1, 4, 4), torch.zeros(1).long(), 2)
-    for parts in ([], [one, two]):
-        with pytest.raises(InputError, match="one packing"):
-            LabelledImages.concatenate(parts)
-
-
-def test_loading_what_is_no_set(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such file"):
-        LabelledImages.load(tmp_path / "none.safetensors")
-    (tmp_path / "text").write_text("hello")
-    with pytest.raises(InputError, match="expected a set written by clbench"):
-        LabelledImages.load(tmp_path / "text")
-    from safetensors.torch import save_file
-
-    save_file({"images": torch.zeros(1, 1, 2, 2)}, tmp_path / "other")
-    with pytest.raises(InputError, match="expected a set written by clbench"):
-        LabelledImages.load(tmp_path / "other")
+def test_concatenating_needs_a_part() -> None:
+    with pytest.raises(InputError, match="at least one part"):
+        LabelledImages.concatenate([])
 
 
 def test_normalising_by_hand_and_back(tiny_spec: ImageSpec) -> None:
@@ -179,9 +109,8 @@ def test_scores() -> None:
     assert math.isnan(Scores((0.5,)).std)
 
 
-def test_strided_views_are_saved(tmp_path: Path) -> None:
+def test_strided_views_become_bytes() -> None:
     images = torch.arange(4 * 16).to(torch.uint8).view(4, 1, 4, 4)[::2]
     every_other = LabelledImages(images, torch.tensor([0, 0, 1, 1])[::2])
-    every_other.save(tmp_path / "set.safetensors")
-    found, _ = LabelledImages.load(tmp_path / "set.safetensors")
+    found, _ = LabelledImages.from_bytes(every_other.to_bytes())
     assert torch.equal(found.images, images) and found.labels.tolist() == [0, 1]

@@ -29,6 +29,8 @@ from clbench.evaluation.settings import SetSettings
 from clbench.fields import settings_of
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from clbench.cli.display import ProgressLine
     from clbench.data import ImageData
     from clbench.distillation import Update
@@ -77,8 +79,8 @@ TENSORBOARD = Option(
         "benchmark.normalisation",
         "distillation.distiller",
         "memory.images_per_class",
-        "memory.packing",
-        "memory.storage",
+        "memory.capacity_bytes",
+        "memory.codec",
         "seed",
         "device",
         heading="Set",
@@ -97,7 +99,7 @@ def command(**values: Any) -> None:
 
     \b
     Examples:
-      clbench distill --images-per-class 10 --packing 2
+      clbench distill --images-per-class 10 --codec tiles:factor=2
       clbench distill --data-set mnist --distiller dm -o dm.safetensors
       clbench distill --loop paper --num-networks 500 --distill-width 64
       clbench distill --initialisation noise --no-evaluate --seed 1
@@ -131,8 +133,8 @@ def command(**values: Any) -> None:
         from clbench.cli.display import print_json
 
         return print_json(result)
-    num, size = result["num_slots"], result["num_bytes"]
-    say(f"set:     {path}  ({num} slots, {size:,} bytes, {result['distil_seconds']:.1f} s)", quiet)
+    num, size = result["num_images"], result["num_bytes"]
+    say(f"set:     {path}  ({num} images, {size:,} bytes, {result['distil_seconds']:.1f} s)", quiet)
     if path.with_suffix(".png").exists():
         say(f"picture: {path.with_suffix('.png')}", quiet)
     say(f"result:  {path.with_suffix('.json')}", quiet)
@@ -194,8 +196,8 @@ def _made(
     notes = [*images.notes, *log.notes, *failed]
     result = {
         **api.provenance(made, config.distillation, config.memory, config.seed),
-        "num_slots": len(made.images),
-        "num_bytes": made.images.num_bytes,
+        "num_images": len(made.coded),
+        "num_bytes": made.coded.num_bytes,
         "scores": [] if table is None else table.to_dict(),
         "losses": log.losses,
         "scalars": log.scalars,
@@ -255,7 +257,7 @@ def _distil(
 
 
 def _say_if_long(images: ImageData, config: RunConfig, line: ProgressLine) -> None:
-    from clbench import distillation, networks
+    from clbench import api, distillation, networks
     from clbench.machine.device import resolve_device
     from clbench.measuring.cost import long_work
 
@@ -263,7 +265,9 @@ def _say_if_long(images: ImageData, config: RunConfig, line: ProgressLine) -> No
     needs_network = distillation.DISTILLERS.find(wanted.distiller).needs_network
     if resolve_device(config.device).type == "cuda" or not needs_network:
         return
-    num = spec.num_classes * config.memory.images_per_class * config.memory.packing**2
+    share = api.share_of(config.memory, spec)
+    each = share.codec.image_bytes(spec.shape) or max(1, spec.image_bytes // 8)
+    num = spec.num_classes * min(share.num_bytes // each, len(images.train) // spec.num_classes)
     work = distillation.Workload(len(images.train), spec.num_classes, num)
     flops = distillation.make_distiller(wanted).flops(spec, work)
     network = networks.build(wanted.network, spec, seed=0)
@@ -287,6 +291,9 @@ def _picture(made: DistilledSet, path: Path, images: ImageData, config: RunConfi
     from clbench.figures import memory_figure, save_figures
 
     title = f"{config.distillation.distiller} of {images.shown_as}"
-    names = images.spec.class_names
-    picture = {path.stem: lambda: memory_figure(made.images, class_names=names, title=title)}
-    return save_figures(picture, path.parent)
+    names, num_bytes = images.spec.class_names, made.coded.num_bytes
+
+    def draw() -> Figure:
+        return memory_figure(made.images, class_names=names, title=title, num_bytes=num_bytes)
+
+    return save_figures({path.stem: draw}, path.parent)

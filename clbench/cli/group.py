@@ -60,6 +60,16 @@ def _failure(error: BaseException) -> Failure | None:
     return None
 
 
+# Options of before, and what says the same today.
+_GONE = {"--packing": "--codec tiles:factor=2", "--storage": "--codec float32"}
+
+
+def _instead(error: click.ClickException) -> str:
+    if isinstance(error, click.NoSuchOption) and error.option_name in _GONE:
+        return f" Use {_GONE[error.option_name]} instead."
+    return ""
+
+
 def _complain(text: str) -> None:
     click.echo(f"clbench: error: {in_one_line(text)}", err=True)
 
@@ -121,7 +131,7 @@ class CommandGroup(Group):
             error.show()
             code = BAD_INPUT
         except click.ClickException as error:
-            _complain(error.format_message() + _where_help_is(error))
+            _complain(error.format_message() + _instead(error) + _where_help_is(error))
             code = error.exit_code
         except click.Abort:
             _complain("interrupted")

@@ -30,6 +30,7 @@ METHOD = "method__"
 _EVERYTHING = "clbench.help_all"
 # Table named by a field -> where it is; loaded when somebody presses Tab.
 TABLES = {
+    "codecs": Lazy("clbench.codecs.table:CODECS"),
     "benchmarks": Lazy("clbench.benchmarks.table:BENCHMARKS"),
     "data": Lazy("clbench.data.table:DATASETS"),
     "distillers": Lazy("clbench.distillation.table:DISTILLERS"),

@@ -91,7 +91,7 @@ def command(**values: Any) -> None:
       clbench run --strategy dam_replay --baseline random_replay
       clbench run --benchmark split_mnist --data-root ~/data --seed 1
       clbench run --strategy dm_gdumb --network convnet --set-epochs 300
-      clbench run --memory-bytes 15680 --packing 2 --baseline random_replay
+      clbench run --memory-bytes 1960 --codec levels:side=14,levels=2
       clbench run --strategy pad_replay --memory-bytes 78400 --num-updates 100
       clbench run --evaluate cross-architecture --set-epochs 100
       clbench run --config runs/split_mnist5k/dam_replay-seed0/config.json

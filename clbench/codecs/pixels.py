@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from clbench.codecs.protocol import Shape, torn
 from clbench.codecs.scaling import as_floats, as_uint8, grown, shrunk
-from clbench.errors import InputError
+from clbench.errors import NO_PIXELS, Diverged, InputError
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,9 @@ class Pixels:
         """See `Codec`."""
         return shape[0], shape[1] // self.factor, shape[2] // self.factor
 
-    def image_bytes(self, shape: Shape) -> int:
+    def image_bytes(self, shape: Shape) -> int | None:
         """See `Codec`."""
-        c, h, w = self.grid(shape)
-        return c * h * w * (4 if self.floats else 1)
+        return self._num_bytes(shape)
 
     def reduced(self, images_NCHW: Tensor) -> Tensor:
         """See `Codec`; averages in floats, as IDC does."""
@@ -72,18 +72,21 @@ class Pixels:
 
     def decode(self, stream: bytes, shape: Shape) -> Tensor:
         """See `Codec`."""
-        each = self.image_bytes(shape)
+        each = self._num_bytes(shape)
         if len(stream) % each:
             raise torn(self, f"{len(stream)} bytes are no multiple of {each}")
         values = numpy.frombuffer(stream, self._type).reshape(-1, *self.grid(shape))
         pixels = torch.from_numpy(values.astype(values.dtype.newbyteorder("=")))
         if self.floats and not (pixels.isfinite().all() and _on_scale(pixels)):
-            raise torn(self, "pixels that are not from 0 to 1")
+            raise Diverged(NO_PIXELS)
         return pixels
 
     def enlarged(self, grid_NChw: Tensor, shape: Shape) -> Tensor:
         """See `Codec`."""
         return grown(grid_NChw, shape[1], shape[2])
+
+    def _num_bytes(self, shape: Shape) -> int:
+        return math.prod(self.grid(shape)) * (4 if self.floats else 1)
 
     @property
     def _type(self) -> Any:

@@ -27,6 +27,7 @@ class Parameter:
         help: what it is, in a few words.
         default: None where the parameter must be given.
         whole: whether it is a whole number.
+        always: told in a codec's name even where it is the default.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Parameter:
     help: str
     default: float | None = None
     whole: bool = True
+    always: bool = False
 
     def read(self, text: str, codec: str) -> float:
         """Return the number in ``text``.
@@ -84,7 +86,7 @@ def _pillow(kind: str) -> Lazy:
 
 
 def _quality(default: int) -> Parameter:
-    return Parameter("quality", 1, 95, "of the library, higher is better", default)
+    return Parameter("quality", 1, 95, "of the library, higher is better", default, always=True)
 
 
 CODECS: Table[CodecInfo] = Table(
@@ -103,7 +105,7 @@ CODECS: Table[CodecInfo] = Table(
         "tiles": CodecInfo(
             Lazy("clbench.codecs.pixels:tiles"),
             "uint8 pixels of down-scaled images, F x F of them in the bytes of one",
-            (Parameter("factor", 1, 4096, "F, by which height and width are divided"),),
+            (Parameter("factor", 2, 4096, "F, by which height and width are divided"),),
             example="tiles:factor=2",
             source="IDC (Kim et al. 2022)",
         ),
@@ -122,7 +124,7 @@ CODECS: Table[CodecInfo] = Table(
         "webp": CodecInfo(
             _pillow("webp"),
             "WebP; quality 100 is lossless",
-            (Parameter("quality", 1, 100, "100 is lossless", 100), _MOSAIC, _OWN_SIDE),
+            (Parameter("quality", 1, 100, "100 is lossless", 100, always=True), _MOSAIC, _OWN_SIDE),
             "webp:quality=30",
         ),
         "jpeg": CodecInfo(
@@ -143,8 +145,28 @@ def parse(line: str) -> Codec:
 
     Raises:
         InputError: no such codec or parameter (with the nearest name), one that is missing or
-            given twice, or a number out of range.
+            given twice, or a number out of range; a library that was built without it.
     """
+    name, values = _read(line)
+    return CODECS.find(name).make(**values)
+
+
+def canonical(line: str) -> str:
+    """Return the one line that stands for all that name the same codec; makes none.
+
+    Raises:
+        InputError: see `parse`.
+    """
+    name, values = _read(line)
+    told = [
+        f"{p.name}={values[p.name]:g}"
+        for p in CODECS.find(name).parameters
+        if p.always or values[p.name] != p.default
+    ]
+    return ":".join(filter(None, [name, ",".join(told)]))
+
+
+def _read(line: str) -> tuple[str, dict[str, float]]:
     name, _, rest = line.strip().partition(":")
     row = CODECS.find(name)
     known = {parameter.name: parameter for parameter in row.parameters}
@@ -162,17 +184,8 @@ def parse(line: str) -> Codec:
             f"codec {line!r}: expected {' and '.join(missing)} to be given, as in "
             f"{row.example or name!r}"
         )
-    numbers = {key: int(v) if known[key].whole else v for key, v in values.items() if v is not None}
-    return row.make(**numbers)
-
-
-def canonical(line: str) -> str:
-    """Return the one line that stands for all that name the same codec.
-
-    Raises:
-        InputError: see `parse`.
-    """
-    return parse(line).name
+    read = {key: value for key, value in values.items() if value is not None}
+    return name, {key: int(v) if known[key].whole else v for key, v in read.items()}
 
 
 def _unexpected(line: str, part: str, key: str, known: dict[str, Parameter], *, twice: bool) -> str:

@@ -129,7 +129,7 @@ def compare(runs: Runs | Sequence[RunReport], *, baseline: str | None = None) ->
     Args:
         runs: what `load_runs` returns, or reports.
         baseline: label of the group that all others are tested against, or name of a strategy:
-            then each group meets that strategy's group of the same stream, learner and packing.
+            then each group meets that strategy's group of the same stream, learner and codec.
             Default: the random memory of the same kind (``random_replay`` for ``*_replay``,
             ``random_gdumb`` for ``*_gdumb``), else ``random_replay``, matched likewise; without
             one the group is not tested and a note says so. Strategies without memory (naive,
@@ -196,7 +196,7 @@ def _baseline(cell: Cell, cells: list[Cell], wanted: str | None) -> Cell | None:
     exact = [other for other in cells if other.label == wanted]
     if exact:
         return exact[0] if _same(exact[0], cell, *STREAM) else None
-    if wanted is None and _packing(cell) is None:
+    if wanted is None and _codec(cell) is None:
         return cell  # no memory at all: a bound to look at, not a method to test
     names = [wanted] if wanted else [f"random_{cell.strategy.rpartition('_')[2]}", "random_replay"]
     if cell.strategy in names:
@@ -206,20 +206,20 @@ def _baseline(cell: Cell, cells: list[Cell], wanted: str | None) -> Cell | None:
             other
             for other in cells
             if other.strategy == name and _same(other, cell, *STREAM, "learner.")
-            # A strategy without memory has no packing to agree in.
-            if _packing(cell) in (None, _packing(other))
+            # A strategy without memory has no codec to agree in.
+            if _codec(cell) in (None, _codec(other))
         ]
         if matched:
             mine = set(_setting(cell, "memory."))
             shared = [len(mine & set(_setting(other, "memory."))) for other in matched]
             best = [other for other, n in zip(matched, shared, strict=True) if n == max(shared)]
-            return min(best, key=lambda other: _packing(other) or 1)
+            return min(best, key=lambda other: (_codec(other) != "raw", _codec(other) or ""))
     return None
 
 
-def _packing(cell: Cell) -> int | None:
-    packing = cell.fields.get("memory.packing")
-    return None if packing is None else int(packing)
+def _codec(cell: Cell) -> str | None:
+    codec = cell.fields.get("memory.codec")
+    return None if codec is None else str(codec)
 
 
 def _same(one: Cell, other: Cell, *prefixes: str) -> bool:

@@ -148,7 +148,7 @@ def _labels(groups: Sequence[tuple[str, Fields]]) -> list[str]:
 
 
 def _short_names(names: Iterable[str]) -> dict[str, str]:
-    """``memory.packing`` becomes packing, ``learner.network.name`` network, unless two collide."""
+    """``memory.codec`` becomes codec, ``learner.network.name`` network, unless two collide."""
     short = {name: name.removesuffix(".name").rpartition(".")[2] for name in sorted(names)}
     taken = list(short.values())
     return {name: s if taken.count(s) == 1 else name for name, s in short.items()}

@@ -97,7 +97,7 @@ def without_baseline(labels: Sequence[str]) -> Iterator[str]:
     """Groups that no baseline matches."""
     if labels:
         yield (
-            "not tested, for want of a baseline of the same stream, learner, packing and seeds: "
+            "not tested, for want of a baseline of the same stream, learner, codec and seeds: "
             + _listed(labels)
         )
 

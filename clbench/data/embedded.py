@@ -16,7 +16,7 @@ import torch
 from clbench.data.dataset import DatasetInfo, FileCheck, Status
 from clbench.errors import InputError
 from clbench.seeding import generator
-from clbench.store.files import cache_dir
+from clbench.store.files import cache_dir, write_bytes
 from clbench.types import LabelledImages
 
 
@@ -66,14 +66,14 @@ def _source(info: DatasetInfo) -> Traversable:
 
 def _cached(info: DatasetInfo, path: Path) -> LabelledImages:
     # Where it is not there, or broken, parsing again is all it takes.
-    with contextlib.suppress(InputError):
-        digits, metadata = LabelledImages.load(path)
+    with contextlib.suppress(OSError, ValueError):
+        digits, metadata = LabelledImages.from_bytes(path.read_bytes())
         if metadata.get("sha256") == _digest(digits):
             return digits
     digits = _parse(info)
     # An unwritable cache only means parsing again.
     with contextlib.suppress(OSError):
-        digits.save(path, {"sha256": _digest(digits)})
+        write_bytes(path, digits.to_bytes({"sha256": _digest(digits)}))
     return digits
 
 

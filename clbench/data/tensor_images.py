@@ -25,7 +25,7 @@ class TensorImages(Dataset[tuple[Tensor, int]]):
     """
 
     def __init__(self, data: LabelledImages, spec: ImageSpec) -> None:
-        self.data = data.decoded()
+        self.data = data
         self.spec = spec
         self.targets: list[int] = self.data.hard_labels.tolist()
 

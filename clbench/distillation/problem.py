@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +19,7 @@ class Problem:
         images: what experts train on: all real images, and negatives repeated until a class of them
             has as many as a real one.
         real: the part of it that is to be distilled.
-        negatives: decoded images of other classes that students learn beside the synthetic ones.
+        negatives: images of other classes that students learn beside the synthetic ones.
         spec: with the number of classes at hand.
         classes: class of the outside world at each label.
         outside: number of classes of the outside world.
@@ -41,11 +42,15 @@ class Problem:
         here = _relabelled(real, classes).to(device)
         if known is None:
             return Problem(here, here, None, own, classes, spec.num_classes)
-        negatives = _relabelled(known.decoded().quantised(), classes).to(device)
+        negatives = _relabelled(known.quantised(), classes).to(device)
         per_class = len(here) / len(here.classes)
         times = repeats(per_class, len(negatives), len(negatives.classes))
         images = LabelledImages.concatenate([here.quantised(), *[negatives] * times])
         return Problem(images, here, negatives, own, classes, spec.num_classes)
+
+    def own_counts(self, counts: Mapping[int, int]) -> dict[int, int]:
+        """Return counts of the outside world's classes by their labels here."""
+        return {self.classes.index(c): num for c, num in counts.items()}
 
 
 def repeats(per_class: float, num_known: int, num_known_classes: int) -> int:

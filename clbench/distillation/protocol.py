@@ -9,6 +9,8 @@ from typing import Any, Literal, Protocol
 
 import torch
 
+from clbench.codecs.pixels import RAW
+from clbench.codecs.protocol import Codec
 from clbench.errors import InputError
 from clbench.types import ImageSpec, LabelledImages
 
@@ -51,8 +53,8 @@ class Workload:
     Attributes:
         num_real: real images given.
         num_classes: classes among them.
-        num_images: decoded synthetic images, all classes together.
-        num_known: decoded images of other classes given as ``known``.
+        num_images: synthetic images, all classes together.
+        num_known: images of other classes given as ``known``.
         num_known_classes: classes among these.
     """
 
@@ -68,14 +70,15 @@ class Job:
     """What a distiller is given.
 
     Attributes:
-        real: unpacked images of an experience with hard labels.
+        real: images of an experience with hard labels.
         spec: their shape and normalisation.
-        images_per_class: slots wanted of each class; each holds ``packing**2`` images.
-        packing: F, see `clbench.packing`.
+        counts: class -> images wanted of it; every class of ``real``, and no other.
         generator: the only source of randomness.
+        codec: what the images are stored by. What is learnt is its grid; a learner sees what is
+            read back, see `clbench.distillation.decoding`.
         device: where to compute; the result comes back on the CPU.
-        known: what memory holds of other classes, packed or not; None where it holds none. Given
-            to distillers that say ``uses_known = True``.
+        known: the images that memory holds of other classes; None where it holds none. Given to
+            distillers that say ``uses_known = True``.
         on_update: progress of an iterative distiller.
         keep: work that is stopped, and what it learns from (experts), stays in the user's cache;
             the same job goes on there.
@@ -83,18 +86,18 @@ class Job:
 
     real: LabelledImages
     spec: ImageSpec
-    images_per_class: int
+    counts: Mapping[int, int]
     generator: torch.Generator
-    packing: int = 1
+    codec: Codec = RAW
     device: torch.device = torch.device("cpu")
     known: LabelledImages | None = None
     on_update: OnUpdate | None = None
     keep: bool = False
 
-    @property
-    def images_wanted(self) -> int:
-        """Decoded images of each class."""
-        return self.images_per_class * self.packing**2
+    @staticmethod
+    def equal(real: LabelledImages, spec: ImageSpec, num: int, generator: torch.Generator) -> Job:
+        """Return the job of ``num`` images of each class."""
+        return Job(real, spec, dict.fromkeys(real.classes, num), generator)
 
     def replace(self, **changes: Any) -> Job:
         """Return a copy with some fields changed."""
@@ -104,16 +107,20 @@ class Job:
         """Refuse to keep more images than there are.
 
         Raises:
-            InputError: naming the first class that is too small.
+            InputError: naming the first class that is too small or was not counted.
         """
         labels = self.real.hard_labels
-        for c in self.real.classes:
+        if set(self.counts) != set(self.real.classes):
+            raise InputError(
+                f"counts: expected the classes {', '.join(map(str, self.real.classes))}, found "
+                f"{', '.join(map(str, sorted(self.counts)))}"
+            )
+        for c, wanted in self.counts.items():
             found = int((labels == c).sum())
-            if found < self.images_wanted:
+            if not 1 <= wanted <= found:
                 raise InputError(
-                    f"expected at least {self.images_wanted} images of class {c} "
-                    f"(images_per_class {self.images_per_class} x packing {self.packing} squared), "
-                    f"found {found}; lower --images-per-class or --packing"
+                    f"class {c}: expected 1 to {found} images to be wanted of its {found}, found "
+                    f"{wanted}; change --images-per-class"
                 )
 
 
@@ -121,14 +128,17 @@ class Distiller(Protocol):
     """A pure function of configuration and job; knows no stream and no memory.
 
     A distiller that gives soft labels says so by an attribute ``soft_labels = True``. One that can
-    use what is already known of other classes says ``uses_known = True``.
+    use what is already known of other classes says ``uses_known = True``. One whose first n images
+    are those that it would give if n were wanted, as a choice of real images, says ``ordered =
+    True``; it can be asked for more than fit.
     """
 
     def distill(self, job: Job) -> LabelledImages:
-        """Condense ``job.real`` to ``job.images_per_class`` slots of each class present in it.
+        """Condense ``job.real`` to ``job.counts`` images of each class.
 
         Returns:
-            Slots in ascending order of class, uint8 or float32 on the 0..1 scale.
+            Images in ascending order of class, of the spec's shape or of the codec's grid, in uint8
+            or float32 on the 0..1 scale.
 
         Raises:
             InputError: a class has fewer images than are to be kept of it.

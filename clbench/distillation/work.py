@@ -17,17 +17,19 @@ def work_name(config: DistillationConfig, kind: type, job: Job) -> str:
 
     Args:
         config: the whole configuration of the distiller.
-        kind: the distiller's class; its module and all that it imports count.
+        kind: the distiller's class; its module and all that it imports count, and those of the
+            job's codec.
         job: before anything was drawn from its generator.
     """
+    sources = {*sources_of(kind.__module__), *sources_of(type(job.codec).__module__)}
     work = {
         "distiller": config.to_dict(),
         "spec": asdict(job.spec),
-        "images_per_class": job.images_per_class,
-        "packing": job.packing,
+        "counts": sorted(job.counts.items()),
+        "codec": job.codec.name,
         "generator": digest(job.generator.get_state()),
         "real": identity(job.real),
         "known": identity(job.known),
-        "software": software(job.device, sources_of(kind.__module__)),
+        "software": software(job.device, tuple(sorted(sources))),
     }
     return name_of(work)

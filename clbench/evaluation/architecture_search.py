@@ -172,15 +172,14 @@ class ArchitectureSearches:
         space = find(settings.space)
         candidates = draw(space, settings.num_candidates, seed=seed)
         validation, rest = rivals.split(laboratory.real, VALIDATION_SHARE, seed=seed)
-        images = {name: one.images for name, one in sets.items()}
-        plans = _plans(images, rest, laboratory, settings)
+        plans = _plans(sets, rest, laboratory, settings)
         if settings.full_epochs:
             full = COURSE.replace(epochs=settings.full_epochs)
             plans[rivals.FULL] = _Plan([rest] * settings.num_full_networks, full, "evaluation")
         results = _results(plans, candidates, laboratory, validation)
         truth = results.pop(rivals.FULL, [])
         means = tuple(_test_accuracy(cell) for cell in truth)
-        random = rivals.title("random", next(iter(images.values())).packing)
+        random = rivals.title("random", next(iter(sets.values())).coded.codec)
         rival = _scores(results[random])
         judge = _Judge(means, settings.top_k, seed)
         proxies = [
@@ -239,6 +238,7 @@ class _Plan:
     sets: Sequence[LabelledImages]
     training: SetTrainingConfig
     stream: str = "proxy"
+    num_bytes: int | None = None  # None: those of the pixels
 
     def place(self, k: int) -> int:
         """The first network that learns the same set."""
@@ -249,30 +249,38 @@ class _Plan:
 
 
 def _plans(
-    sets: Mapping[str, LabelledImages],
+    sets: Mapping[str, DistilledSet],
     real: LabelledImages,
     laboratory: Laboratory,
     settings: ArchitectureSearchSettings,
 ) -> dict[str, _Plan]:
     training, num_networks = settings.training, settings.num_networks
     spec, seed = laboratory.spec, laboratory.seed
-    plans = {name: _Plan([data] * num_networks, training) for name, data in sets.items()}
-    size, packing = rivals.sizes(list(sets.values()))[0][0], next(iter(sets.values())).packing
+    coded = {name: one.coded for name, one in sets.items()}
+    num_bytes = {name: one.num_bytes for name, one in coded.items()}
+    plans = {
+        name: _Plan([one.images] * num_networks, training, num_bytes=num_bytes[name])
+        for name, one in sets.items()
+    }
+    size = rivals.sizes(list(coded.values()), len(real.classes))[0][0]
+    codec = next(iter(coded.values())).codec
     for method in ("random", "herding"):
         drawn = [
             rivals.real_set(
-                real, spec, method=method, num_bytes=size, packing=packing, seed=seed, draw=k
+                real, spec, method=method, num_bytes=size, codec=codec, seed=seed, draw=k
             )
             for k in range(num_networks)
         ]
-        name = rivals.title(method, packing)
+        name = rivals.title(method, codec)
         if name in plans:
             raise InputError(f"sets: the name {name!r} is taken by a rival; rename the set")
         # Herding draws nothing: its sets are equal, and so is the work.
-        plans[name] = _Plan(drawn if method == "random" else drawn[:1] * num_networks, training)
+        images = [one.images for one in drawn]
+        images = images if method == "random" else images[:1] * num_networks
+        plans[name] = _Plan(images, training, num_bytes=drawn[0].num_bytes)
     first = next(iter(sets.values()))
     # One pass over as many images as a training on the set sees.
-    seen = len(first.decoded()) * training.epochs
+    seen = len(first.images) * training.epochs
     part = rivals.subset(real, seen, seed=seed)
     epochs = max(1, round(seen / len(part)))
     once = training.replace(
@@ -305,7 +313,8 @@ class _Judge:
             quality = ranking_quality(scores, self.truth, rng=rng, top_k=self.top_k)
             if random is not None:
                 lead = spearman_lead(scores, random, self.truth, rng=rng)
-        accuracy, num_bytes = _test_accuracy(cells[chosen]), plan.sets[0].num_bytes
+        accuracy = _test_accuracy(cells[chosen])
+        num_bytes = plan.num_bytes or plan.sets[0].num_bytes
         return Proxy(
             name, scores, _seconds(cells), quality, lead, _agreement(cells, _validated), chosen,
             accuracy, num_bytes,

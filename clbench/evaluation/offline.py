@@ -149,7 +149,7 @@ class OfflineTraining:
             raise Diverged(
                 "testing: expected finite outputs, found others; lower the learning rate"
             )
-        labels = laboratory.test.decoded().hard_labels.cpu()
+        labels = laboratory.test.hard_labels.cpu()
         forward = forward_flops(fresh, spec.shape)
         return Offline(
             float((logits.argmax(1) == labels).double().mean()),
@@ -158,7 +158,7 @@ class OfflineTraining:
             networks.num_parameters(fresh),
             forward,
             forward_flops(fresh, spec.shape, report_counting=True),
-            3 * forward * len(data.decoded()) * config.epochs,
+            3 * forward * len(data) * config.epochs,
             spent,
             network.name,
         )

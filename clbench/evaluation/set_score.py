@@ -25,8 +25,8 @@ class SetScore:
     Attributes:
         name: of the set.
         scores: accuracy on the test images, one per network that did not diverge.
-        slots_per_class: slots of each class (of the first one, should they differ).
-        packing: F; a slot holds F x F images.
+        images_per_class: of the class that has fewest.
+        codec: what the set is stored by.
         num_bytes: what the set is charged.
         distil_seconds: what making it took; 0 of real images.
         num_diverged: networks whose loss or weights became nan or infinite.
@@ -34,8 +34,8 @@ class SetScore:
 
     name: str
     scores: Scores
-    slots_per_class: int
-    packing: int
+    images_per_class: int
+    codec: str
     num_bytes: int
     distil_seconds: float
     num_diverged: int = 0
@@ -50,8 +50,8 @@ class SetScore:
             "accuracy_std": self.scores.std if self.scores.num > 1 else None,
             "num_networks": self.scores.num,
             "accuracies": list(self.scores.values),
-            "slots_per_class": self.slots_per_class,
-            "packing": self.packing,
+            "images_per_class": self.images_per_class,
+            "codec": self.codec,
             "num_bytes": self.num_bytes,
             "distil_seconds": self.distil_seconds,
         }
@@ -87,14 +87,14 @@ class SetTable:
 
     def shown(self) -> Shown:
         """Return one row per set."""
-        columns = ("set", "accuracy %", "std", "networks", "slots/class", "bytes", "distil s")
+        columns = ("set", "accuracy %", "std", "networks", "images/class", "bytes", "distil s")
         rows = [
             [
                 row.name,
                 cell(per_cent(row.scores.mean), row.scores.num, row.num_diverged),
                 per_cent(row.scores.std),
                 str(row.scores.num),
-                str(row.slots_per_class),
+                str(row.images_per_class),
                 count(row.num_bytes),
                 seconds(row.distil_seconds),
             ]
@@ -105,9 +105,9 @@ class SetTable:
 
 @dataclass(frozen=True)
 class SetScores:
-    """Train fresh networks on every set, and on random real images of its bytes and packing.
+    """Train fresh networks on every set, and on random real images of its bytes and codec.
 
-    Random images are in uint8 and drawn afresh for every network, so that their spread holds the
+    Random images are drawn afresh for every network, so that their spread holds the
     luck of the draw, not only that of the weights. Where the data set has fewer images than fit,
     all are taken.
     """
@@ -131,11 +131,11 @@ class SetScores:
         outcomes = iter(laboratory.bench(inputs.sets).run(trials, laboratory.on_trial))
         rows = []
         for row, names in inputs.rows.items():
-            first = inputs.sets[names[0]]
-            slots = int((first.hard_labels == first.classes[0]).sum())
+            first = inputs.coded[names[0]]
+            fewest = min(first.per_class.values())
             found = [next(outcomes) for _ in names]
             scores = Scores(tuple(outcome.accuracy for outcome in found if not outcome.diverged))
             spent = sets[row].distil_seconds if row in sets else 0.0
             lost, num_bytes = len(found) - scores.num, inputs.num_bytes[row]
-            rows.append(SetScore(row, scores, slots, first.packing, num_bytes, spent, lost))
+            rows.append(SetScore(row, scores, fewest, first.codec.name, num_bytes, spent, lost))
         return SetTable(tuple(rows), settings.network.name)

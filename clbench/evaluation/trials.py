@@ -247,7 +247,7 @@ class Bench:
             seconds = time.perf_counter() - start
             none = None if self.validation is None else 0.0
             return Outcome(0.0, math.nan, math.nan, seconds, none, diverged=str(error))
-        labels = self.test.decoded().hard_labels.cpu()
+        labels = self.test.hard_labels.cpu()
         right = float((logits.argmax(1) == labels).double().mean())
         loss = float(F.cross_entropy(logits, labels))
         if self.validation is not None:
@@ -365,15 +365,15 @@ def _threads(num: int) -> Iterator[None]:
 class _Packed:
     """A bench as it travels to a worker: arrays, which need no shared memory."""
 
-    sets: dict[str, tuple[Any, Any, int]]
-    test: tuple[Any, Any, int]
-    validation: tuple[Any, Any, int] | None
+    sets: dict[str, tuple[Any, Any]]
+    test: tuple[Any, Any]
+    validation: tuple[Any, Any] | None
     spec: ImageSpec
 
     @staticmethod
     def of(bench: Bench) -> _Packed:
-        def arrays(data: LabelledImages) -> tuple[Any, Any, int]:
-            return data.images.cpu().numpy(), data.labels.cpu().numpy(), data.packing
+        def arrays(data: LabelledImages) -> tuple[Any, Any]:
+            return data.images.cpu().numpy(), data.labels.cpu().numpy()
 
         sets = {name: arrays(data) for name, data in bench.sets.items()}
         validation = bench.validation
@@ -381,8 +381,8 @@ class _Packed:
         return _Packed(sets, arrays(bench.test), held_out, bench.spec)
 
     def unpacked(self) -> Bench:
-        def images(values: tuple[Any, Any, int]) -> LabelledImages:
-            return LabelledImages(torch.tensor(values[0]), torch.tensor(values[1]), values[2])
+        def images(values: tuple[Any, Any]) -> LabelledImages:
+            return LabelledImages(torch.tensor(values[0]), torch.tensor(values[1]))
 
         sets = {name: images(values) for name, values in self.sets.items()}
         validation = None if self.validation is None else images(self.validation)

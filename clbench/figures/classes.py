@@ -15,27 +15,32 @@ from clbench.types import LabelledImages
 
 
 def memory_figure(
-    memory: LabelledImages, *, class_names: Sequence[str] = (), title: str = "Memory"
+    memory: LabelledImages,
+    *,
+    class_names: Sequence[str] = (),
+    title: str = "Memory",
+    num_bytes: int | None = None,
 ) -> Figure:
-    """The slots of a memory as they are stored, one row per class.
+    """Draw the images of a memory as they are replayed, one row per class.
 
     Args:
         memory: uint8, or float32 on the 0..1 scale; 1 channel (grey), 3 (RGB), otherwise the mean
-            over channels. Packed slots are shown packed.
+            over channels.
         class_names: name of label i at position i; labels themselves where it is too short.
-        title: heading; number of slots and bytes are added to it.
+        title: heading; number of images and bytes are added to it.
+        num_bytes: what the memory is charged; None is that of its pixels.
 
     Raises:
         InputError: an empty memory.
     """
     if not len(memory):
-        raise InputError("expected a memory with at least one slot, found an empty one")
+        raise InputError("expected a memory with at least one image, found an empty one")
     labels = memory.hard_labels.cpu().numpy()
     canvas, rows = _mosaic(_pixels(memory), labels)
     height, width = canvas.shape[:2]
     scale = min(0.38 / (height / len(rows)), 8.0 / width)
-    packed = f" of {memory.packing} x {memory.packing} images" if memory.packing > 1 else ""
-    caption = f"{title}\n{len(memory)} slots{packed}, {memory.num_bytes:,} bytes"
+    charged = memory.num_bytes if num_bytes is None else num_bytes
+    caption = f"{title}\n{len(memory)} images, {charged:,} bytes"
     text_width = 0.09 * max(map(len, caption.splitlines()))
     with drawing(max(width * scale + 1.1, text_width), height * scale + 0.95) as (figure, (axes,)):
         axes.imshow(canvas, cmap="gray", vmin=0, vmax=1)

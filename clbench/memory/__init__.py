@@ -1,6 +1,6 @@
 """Memories: what is kept of every experience, usable in anybody's Avalanche ``ReplayPlugin``."""
 
-from clbench.memory.books import ImageMemory, MemoryRecord, slot_bytes, slots_per_class
+from clbench.memory.books import ImageMemory, MemoryRecord
 from clbench.memory.cache import CachedDistiller, DistillationRecord
 from clbench.memory.datasets import dataset_images
 from clbench.memory.distilled import DistilledMemory
@@ -14,6 +14,4 @@ __all__ = [
     "MemoryRecord",
     "ReservoirMemory",
     "dataset_images",
-    "slot_bytes",
-    "slots_per_class",
 ]

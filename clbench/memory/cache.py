@@ -112,6 +112,7 @@ class CachedDistiller:
         self.distiller, self.config, self.store = distiller, config, store
         self.soft_labels = bool(getattr(distiller, "soft_labels", False))
         self.uses_known = bool(getattr(distiller, "uses_known", False))
+        self.ordered = bool(getattr(distiller, "ordered", False))
         self._hit: float | None = None
 
     def distill(self, job: Job) -> LabelledImages:
@@ -125,21 +126,21 @@ class CachedDistiller:
     def _found_or_made(self, name: str, job: Job) -> LabelledImages:
         found = self._read(name)
         if found is not None:
-            slots, updates, self._hit = found
+            images, updates, self._hit = found
             for update in updates:
                 if job.on_update is not None:
                     job.on_update(update)
-            return slots
+            return images
         log = UpdateLog(job.on_update)
         start = time.perf_counter()
-        slots = self.distiller.distill(job.replace(on_update=log))
+        images = self.distiller.distill(job.replace(on_update=log))
         seconds = time.perf_counter() - start + log.seconds_saved
         self._hit = None
-        if slots.is_finite and (log.losses or seconds > _WORTH_KEEPING_SECONDS):
+        if images.is_finite and (log.losses or seconds > _WORTH_KEEPING_SECONDS):
             updates_told = json.dumps([plain(update) for update in log.told])
             about = {"updates": updates_told, "seconds": repr(seconds)}
-            self.store.write(KIND, name, slots.to_bytes(about))
-        return slots
+            self.store.write(KIND, name, images.to_bytes(about))
+        return images
 
     def flops(self, spec: ImageSpec, workload: Workload) -> float:
         """See `Distiller.flops`: those of the work, whenever it was done."""
@@ -156,9 +157,9 @@ class CachedDistiller:
         if content is None:
             return None
         try:
-            slots, about = LabelledImages.from_bytes(content)
+            images, about = LabelledImages.from_bytes(content)
             updates = [Update(**values) for values in json.loads(about["updates"])]
-            return slots, updates, float(about["seconds"])
+            return images, updates, float(about["seconds"])
         except (KeyError, TypeError, ValueError) as error:
             place = self.store.path_of(KIND, name)
             warnings.warn(f"{place}: not to be believed ({error}); made again", stacklevel=4)

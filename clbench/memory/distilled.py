@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
 import torch
 
 from clbench.distillation import Distiller, Job, OnUpdate, Workload, make_distiller
+from clbench.distillation.filling import Share, fill
 from clbench.distillation.settings import DistillationConfig
 from clbench.distillation.updates import UpdateLog
 from clbench.errors import InputError
@@ -20,12 +22,13 @@ from clbench.types import ImageSpec, LabelledImages
 
 
 class DistilledMemory(ImageMemory):
-    """images_per_class slots of every class seen, condensed from the experience that brought it.
+    """An equal share of bytes for every class, condensed from the experience that brought it.
 
-    It grows with the classes and is at full capacity when all have been seen. A class that comes
-    back in a later experience keeps its number of slots; they are shared between old and new in
-    proportion to the images they stand for: of n slots, round(n * old / (old + new)) of the old
-    ones stay, chosen at random, and the rest is condensed from the new data.
+    It grows with the classes and is at full capacity when all have been seen. A class that has
+    fewer images than its share holds keeps all of them, and the rest of its share stays unused. Of
+    a class that comes back in a later experience, old and new share the bytes in proportion to the
+    images they stand for: of n images that a full share holds, round(n * old / (old + new)) of the
+    old ones stay, chosen at random, and the rest is condensed from the new data.
     """
 
     def __init__(
@@ -49,7 +52,7 @@ class DistilledMemory(ImageMemory):
             cache: keep distilled sets on disk and take them from there when the same work was done
                 before: True for the user's cache directory, or a directory. Needs a configuration.
             on_update: called with every `Update` while distilling.
-            capacity: images_per_class, capacity_bytes, packing, storage, seed: see `ImageMemory`.
+            capacity: images_per_class, capacity_bytes, codec, seed: see `ImageMemory`.
 
         Raises:
             InputError: as `ImageMemory`; an unknown distiller; a cache without a configuration.
@@ -71,64 +74,67 @@ class DistilledMemory(ImageMemory):
         self.distillations: list[DistillationRecord] = []
 
     def _condense(self, data: LabelledImages) -> LabelledImages:
-        staying = self._staying(data)
-        fresh = {
-            c: self.images_per_class - int((staying.hard_labels == c).sum()) for c in data.classes
-        }
-        parts = [staying] if len(staying) else []
-        records = []
-        # Classes that need equally many slots are condensed together: normally all of them.
-        for num in sorted(set(fresh.values()) - {0}):
-            classes = [c for c, wanted in fresh.items() if wanted == num]
-            slots, record = self._distil(data.of_class(*classes), num)
-            parts.append(self.stored(slots))
-            records.append(record)
-        self.distillations.append(DistillationRecord.total(records))
-        return LabelledImages.concatenate(parts)
+        share = Share(self.spec, self.codec, self.share_bytes, self.label_bytes)
+        staying = self._staying(data, share)
+        before = {c: staying.of_class(c).images for c in data.classes if c in staying.classes}
+        share = replace(share, before=before)
+        made, record = self._distil(data, share)
+        self.distillations.append(record)
+        if len(made) and self._held.grid.images.is_floating_point():
+            made = made.as_floats()
+        elif len(made) and len(staying):
+            made = made.quantised()
+        return LabelledImages.concatenate([part for part in (staying, made) if len(part)])
 
-    def _staying(self, data: LabelledImages) -> LabelledImages:
-        """All slots but those of returning classes that the new data is to replace."""
-        held = self._held
+    def _staying(self, data: LabelledImages, share: Share) -> LabelledImages:
+        """All images but those of returning classes that the new data is to replace."""
+        held = self._held.grid
         keep = torch.ones(len(held), dtype=torch.bool)
         rng = generator(self.seed, "memory", self.num_experiences)
         for c in data.classes:
-            slots = (held.hard_labels == c).nonzero().flatten()
+            mine = (held.hard_labels == c).nonzero().flatten()
             old, new = self.num_seen.get(c, 0), int((data.labels == c).sum())
-            share = min(len(slots), round(self.images_per_class * old / (old + new)))
-            keep[slots[torch.randperm(len(slots), generator=rng)[share:]]] = False
+            full = self.images_per_share or len(mine)
+            num = min(len(mine), round(full * old / (old + new)))
+            order = mine[torch.randperm(len(mine), generator=rng)]
+            keep[order[num:]] = False
+            # What a lossy codec has read may take more bytes when it is written again.
+            while num and share.fitting(held.images[keep & (held.hard_labels == c)], c) < num:
+                num -= 1
+                keep[order[num]] = False
         return held.select(keep)
 
     def _distil(
-        self, real: LabelledImages, images_per_class: int
+        self, real: LabelledImages, share: Share
     ) -> tuple[LabelledImages, DistillationRecord]:
         log = UpdateLog(self.on_update)
         job = Job(
             real,
             self.spec,
-            images_per_class,
+            {},
             generator(self.seed, "distillation", self.num_experiences),
-            packing=self.packing,
+            codec=self.codec,
             device=self.device,
             known=self._known(real) if self.tells_known else None,
             on_update=log,
             keep=self.keep,
         )
+        look = generator(self.seed, "filling", self.num_experiences)
         start = time.perf_counter()
-        slots = self.distiller.distill(job)
+        made = fill(self.distiller, job, share, look)
         seconds = time.perf_counter() - start
-        slots.require_finite()
         work = Workload(
             num_real=len(real),
             num_classes=len(real.classes),
-            num_images=len(slots) * self.packing**2,
-            num_known=0 if job.known is None else len(job.known.decoded()),
+            num_images=len(made),
+            num_known=0 if job.known is None else len(job.known),
             num_known_classes=0 if job.known is None else len(job.known.classes),
         )
         flops = self.distiller.flops(self.spec, work)
         record = DistillationRecord.of(log, flops=flops, seconds=seconds)
         if isinstance(self.distiller, CachedDistiller):
             record = self.distiller.corrected(record)
-        return slots, record
+        return made, record
 
     @property
     def tells_known(self) -> bool:
@@ -136,19 +142,25 @@ class DistilledMemory(ImageMemory):
         return bool(getattr(self.distiller, "uses_known", False))
 
     def _known(self, real: LabelledImages) -> LabelledImages | None:
-        """The slots held of classes that ``real`` has not; None where there are none."""
+        """The images held of classes that ``real`` has not; None where there are none."""
         others = [c for c in self._held.classes if c not in real.classes]
-        return self._held.of_class(*others) if others else None
+        return self.contents().of_class(*others) if others else None
 
     def _shrunk(self) -> LabelledImages:
-        held = self._held
+        held = self._held.grid
         rng = generator(self.seed, "resize", self.num_experiences)
+        share = Share(self.spec, self.codec, self.share_bytes, self.label_bytes)
         parts = []
-        for c in held.classes:
-            slots = (held.hard_labels == c).nonzero().flatten()
-            order = torch.randperm(len(slots), generator=rng)[: self.images_per_class]
-            parts.append(slots[order.sort().values])
-        return held.select(torch.cat(parts)) if parts else held
+        for c in self._held.classes:
+            mine = held.of_class(c)
+            order = torch.randperm(len(mine), generator=rng)
+            num = share.fitting(mine.images[order], c)
+            # In their old order a stream of the same images may be longer.
+            index = order[:num].sort().values
+            while share.fitting(mine.images[index], c) < len(index):
+                index = index[:-1]
+            parts.append(mine.select(index))
+        return LabelledImages.concatenate(parts) if parts else held
 
     def state_dict(self) -> dict[str, Any]:
         """See `ImageMemory.state_dict`; also what distilling cost."""

@@ -69,8 +69,10 @@ def _memory_records(loop: Loop) -> list[dict[str, Any]]:
     own = loop.benchmark.class_order
     records = []
     for record in loop.memory.records:
-        per_class = {str(own[c]): num for c, num in record.per_class.items()}
-        records.append({**dataclasses.asdict(record), "per_class": per_class})
+        values = dataclasses.asdict(record)
+        for name in ("per_class", "bytes_per_class"):
+            values[name] = {str(own[c]): num for c, num in values[name].items()}
+        records.append(values)
     return records
 
 
@@ -97,8 +99,13 @@ def _measured(loop: Loop) -> dict[str, Any]:
         "total": wall - filling + distil,
         "wall": wall,
     }
+    coding = {}
+    if loop.memory is not None:
+        spent = {"encode": loop.memory.encode_seconds, "decode": loop.memory.decode_seconds}
+        coding = {"memory_seconds": spent}
     return {
         "seconds": seconds,
+        **coding,
         "peak_memory_bytes": peak_memory_bytes(loop.device),
         "from_cache": sum(d.from_cache for d in distillations),
         **({"evaluations": measured} if measured else {}),
@@ -130,6 +137,21 @@ def _describe(benchmark: Benchmark, validation: bool) -> dict[str, Any]:
     return {"name": data.name, **title, "fingerprint": data.fingerprint, **counts}
 
 
+def _small_classes(memory: ImageMemory) -> list[str]:
+    """Say which classes have fewer images than their share holds."""
+    num = memory.images_per_share
+    if num is None or not isinstance(memory, DistilledMemory) or not memory.records:
+        return []
+    held = memory.records[-1].per_class
+    small = sum(memory.num_seen.get(c, 0) < num and n < num for c, n in held.items())
+    if not small:
+        return []
+    return [
+        f"{small} of {len(held)} classes have fewer images than the {num} that their share of the "
+        "memory holds; the rest of it stays unused"
+    ]
+
+
 def _notes(config: RunConfig, memory: ImageMemory | None) -> list[str]:
     notes, benchmark = [], config.benchmark
     if benchmark.train_per_class is not None:
@@ -140,8 +162,11 @@ def _notes(config: RunConfig, memory: ImageMemory | None) -> list[str]:
     if memory is None:
         return notes
     if config.memory.capacity_bytes is not None:
-        num = memory.images_per_class
-        notes.append(f"{config.memory.capacity_bytes} bytes of memory hold {num} slots per class")
+        num = memory.images_per_share
+        if num is not None:
+            held = f"{config.memory.capacity_bytes} bytes of memory hold {num} images per class"
+            notes.append(held)
+    notes += _small_classes(memory)
     if STRATEGIES.find(config.strategy).memory == "reservoir":
         notes.append(
             "the reservoir is full from the first experience on, other memories grow with the "

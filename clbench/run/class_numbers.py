@@ -19,5 +19,5 @@ def in_own_numbers(held: LabelledImages, class_order: Sequence[int]) -> Labelled
     """
     own = torch.tensor(class_order)
     labels: Tensor = own[held.labels] if held.labels.ndim == 1 else held.labels[:, own.argsort()]
-    renamed = LabelledImages(held.images, labels, held.packing)
+    renamed = LabelledImages(held.images, labels)
     return renamed.select(renamed.hard_labels.argsort(stable=True))

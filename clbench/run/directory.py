@@ -7,10 +7,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clbench.coded import CodedImages
 from clbench.errors import Diverged, InputError
 from clbench.report import RunReport
 from clbench.store.files import write_bytes, write_json
-from clbench.types import LabelledImages
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -75,7 +75,7 @@ class RunDirectory:
         """Keep what was measured so far."""
         self._json("partial.json", measured)
 
-    def memory(self, k: int, contents: LabelledImages) -> None:
+    def memory(self, k: int, contents: CodedImages) -> None:
         """Keep the memory as it is after experience ``k``."""
         if self.path is not None:
             path = self.path / "memory" / f"exp_{k}.safetensors"
@@ -84,7 +84,7 @@ class RunDirectory:
     def report(
         self,
         report: RunReport,
-        memory: LabelledImages | None,
+        memory: CodedImages | None,
         class_names: Sequence[str],
         more: Mapping[str, Callable[[], Figure]],
     ) -> list[str]:
@@ -104,7 +104,7 @@ class RunDirectory:
     def _figures(
         folder: Path,
         report: RunReport,
-        memory: LabelledImages | None,
+        memory: CodedImages | None,
         class_names: Sequence[str],
         more: Mapping[str, Callable[[], Figure]],
     ) -> list[str]:
@@ -117,7 +117,9 @@ class RunDirectory:
             "confusion": lambda: figures.confusion_figure(confusion, class_names=class_names),
         }
         if memory is not None and len(memory):
-            drawings["memory"] = lambda: figures.memory_figure(memory, class_names=class_names)
+            drawings["memory"] = lambda: figures.memory_figure(
+                memory.images, class_names=class_names, num_bytes=memory.num_bytes
+            )
         losses = [entry["losses"] for entry in report.distillation]
         if any(losses):
             drawings["distillation"] = lambda: figures.distillation_figure(losses)

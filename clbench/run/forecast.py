@@ -17,7 +17,7 @@ def distilling_flops(benchmark: Benchmark, memory: ImageMemory | None) -> float:
     if not isinstance(memory, DistilledMemory):
         return 0.0
     total, before = 0.0, set[int]()
-    per_class = memory.images_per_class * memory.packing**2
+    per_class = images_per_class(memory)
     for k, group in enumerate(benchmark.class_groups):
         known = len(before.difference(group)) if memory.tells_known else 0
         work = Workload(
@@ -32,15 +32,24 @@ def distilling_flops(benchmark: Benchmark, memory: ImageMemory | None) -> float:
     return total
 
 
-def learning_flops(config: RunConfig, benchmark: Benchmark) -> float:
+def images_per_class(memory: ImageMemory | None) -> int:
+    """Return the images of each class of a full memory; roughly, where it depends on pixels."""
+    if memory is None:
+        return 0
+    exact = memory.images_per_share
+    # Eight times as many as raw pixels: between a photograph's file and a digit's levels.
+    return exact or max(1, 8 * memory.share_bytes // memory.spec.image_bytes)
+
+
+def learning_flops(config: RunConfig, benchmark: Benchmark, memory: ImageMemory | None) -> float:
     """Floating-point operations of the learner; replay shows it as much memory as news."""
     learner = networks.build(config.learner.network, benchmark.spec, seed=0)
     one = forward_flops(learner, benchmark.spec.shape)
     training = strategies.STRATEGIES.find(config.strategy).training
     sizes = [len(benchmark.targets("train", k)) for k in range(len(benchmark))]
     if training == "gdumb":
-        per_class = config.memory.images_per_class * config.memory.packing**2
-        seen = sum(range(1, len(benchmark) + 1)) * len(benchmark.class_groups[0]) * per_class
+        seen = sum(range(1, len(benchmark) + 1)) * len(benchmark.class_groups[0])
+        seen *= images_per_class(memory)
         return 3 * one * seen * config.set_training.epochs
     images = {
         "naive": sum(sizes),
@@ -57,10 +66,11 @@ def forecast(
     if device.type == "cuda":
         return []
     spec, lines = benchmark.spec, []
+    learning = learning_flops(config, benchmark, memory)
     parts = (
         ("distilling", distilling_flops(benchmark, memory), config.distillation.network,
          "--image-size, --distill-width, --num-networks or --num-updates"),
-        ("learning", learning_flops(config, benchmark), config.learner.network,
+        ("learning", learning, config.learner.network,
          "--image-size, --width, --epochs or --set-epochs"),
     )  # fmt: skip
     for what, flops, network, shorter in parts:

@@ -11,6 +11,7 @@ import torch
 
 from clbench import seeding, strategies
 from clbench.benchmarks import Benchmark, make_benchmark
+from clbench.coded import CodedImages
 from clbench.config import RunConfig
 from clbench.errors import Diverged
 from clbench.evaluation import Laboratory, Result
@@ -213,9 +214,11 @@ class Loop:
             )
         self.drawn = {name: result.drawings(laboratory) for name, result in self.results.items()}
 
-    def remembered(self) -> LabelledImages | None:
+    def remembered(self) -> CodedImages | None:
         """Return the memory in the data set's own class numbers; None without memory."""
-        return None if self.memory is None else self._in_own_numbers(self.memory.contents())
+        if self.memory is None:
+            return None
+        return self.memory.stored().relabelled(torch.tensor(self.benchmark.class_order))
 
     def _in_own_numbers(self, held: LabelledImages) -> LabelledImages:
         return in_own_numbers(held, self.benchmark.class_order)

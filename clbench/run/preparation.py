@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from clbench import benchmarks, data, networks
 from clbench.benchmarks import Benchmark
 from clbench.config import RunConfig
 from clbench.distillation import DISTILLERS
 from clbench.distillation.augmentation import parse
-from clbench.errors import InputError
 from clbench.fields import settings_of
 from clbench.memory import DistilledMemory, ImageMemory
 from clbench.run import evaluations
@@ -55,15 +52,3 @@ def check(config: RunConfig, benchmark: Benchmark, memory: ImageMemory | None) -
     needs_network = DISTILLERS.find(config.distillation.distiller).needs_network
     if isinstance(memory, DistilledMemory) and needs_network:
         networks.build(config.distillation.network, spec, seed=0)
-    # Where classes come back, what is there when they first come decides.
-    first = range(1 if benchmark.domain_groups else len(benchmark))
-    labels = torch.cat([benchmark.targets("train", k) for k in first])
-    counts = labels.bincount(minlength=spec.num_classes)
-    wanted = memory.images_per_class * memory.packing**2
-    fewest = int(counts.argmin())
-    if wanted > int(counts[fewest]):
-        raise InputError(
-            f"memory: expected at most {int(counts[fewest])} images per class, the training images "
-            f"of class {benchmark.class_order[fewest]}; found {memory.images_per_class} slots of "
-            f"{memory.packing**2}; lower --images-per-class or --packing"
-        )

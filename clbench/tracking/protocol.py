@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, Protocol
 
+from clbench.coded import CodedImages
 from clbench.distillation import Update
 from clbench.evaluation.protocol import Draw, Result
 from clbench.measuring.metrics import Matrix, Vector
 from clbench.report import RunReport
-from clbench.types import LabelledImages
 
 Drawings = Mapping[str, Draw]
 
@@ -39,7 +39,7 @@ class Tracker(Protocol):
         untrained: Vector,
         num_test: Vector,
         confusion: Matrix | None,
-        memory: LabelledImages | None,
+        memory: CodedImages | None,
         class_names: Sequence[str],
     ) -> None:
         """After experience ``k`` (from 0) was learnt and everything was tested.
@@ -86,7 +86,7 @@ class NullTracker:
         untrained: Vector,
         num_test: Vector,
         confusion: Matrix | None,
-        memory: LabelledImages | None,
+        memory: CodedImages | None,
         class_names: Sequence[str],
     ) -> None:
         """Nothing."""
@@ -125,7 +125,7 @@ class Trackers:
         untrained: Vector,
         num_test: Vector,
         confusion: Matrix | None,
-        memory: LabelledImages | None,
+        memory: CodedImages | None,
         class_names: Sequence[str],
     ) -> None:
         """To all."""

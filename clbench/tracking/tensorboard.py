@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clbench import figures
+from clbench.coded import CodedImages
 from clbench.distillation import Update
 from clbench.errors import InputError
 from clbench.evaluation.protocol import Result
@@ -33,7 +34,6 @@ from clbench.measuring.metrics import Matrix, Vector
 from clbench.report import RunReport
 from clbench.store.plain import readable
 from clbench.tracking.protocol import Drawings
-from clbench.types import LabelledImages
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,7 +48,7 @@ _SHOWN_FIRST = {
     "strategy",
     "seed",
     "memory.images_per_class",
-    "memory.packing",
+    "memory.codec",
     "learner.network.name",
 }
 
@@ -162,7 +162,7 @@ class TensorBoardTracker:
         untrained: Vector,
         num_test: Vector,
         confusion: Matrix | None,
-        memory: LabelledImages | None,
+        memory: CodedImages | None,
         class_names: Sequence[str],
     ) -> None:
         """Scalars and images of the stream so far, at step ``k + 1``; then a flush."""
@@ -187,7 +187,11 @@ class TensorBoardTracker:
         if memory is not None and len(memory):
             self._scalar("memory_bytes", memory.num_bytes, k + 1)
             self._image(
-                "memory", lambda: figures.memory_figure(memory, class_names=class_names), k + 1
+                "memory",
+                lambda: figures.memory_figure(
+                    memory.images, class_names=class_names, num_bytes=memory.num_bytes
+                ),
+                k + 1,
             )
         self._open_writer.flush()
 

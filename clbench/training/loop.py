@@ -81,14 +81,14 @@ class Training:
 
         Args:
             network: trained in place; moved to ``device``.
-            data: hard or soft labels; packed slots are decoded.
+            data: hard or soft labels.
             spec: normalisation and the data's own augmentation.
             config: epochs, optimiser, schedule, augmentation.
             generator: order of the images and augmentation.
             device: where to train.
         """
         self.network, self.spec, self.config, self.device = network, spec, config, device
-        decoded = data.decoded().to(device)
+        decoded = data.to(device)
         self._labels = decoded.labels
         # Floats of a small set are kept; those of a large one are made batch by batch.
         self._ready = 4 * decoded.images.numel() <= MOST_BYTES_READY
@@ -231,7 +231,7 @@ def predict_logits(
     """Logits of every image, (N, K) float32 on the CPU; the network is left in eval mode."""
     network.to(device).eval()
     parts = []
-    for images in data.decoded().images.split(batch_size):
+    for images in data.images.split(batch_size):
         with autocast("auto", device):
             logits = network(spec.normalise(images.to(device)))
         parts.append(logits.float().cpu())
@@ -250,4 +250,4 @@ def accuracy(
 ) -> float:
     """Share of images whose predicted class is the label's, 0..1."""
     predicted = predict(network, data, spec, device)
-    return float((predicted == data.decoded().hard_labels.cpu()).double().mean())
+    return float((predicted == data.hard_labels.cpu()).double().mean())

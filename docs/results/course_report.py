@@ -169,7 +169,7 @@ class Work:
 
 
 def grey_levels_from_real(made: LabelledImages, real: LabelledImages) -> list[float]:
-    """Of each image (packing 1) to the nearest real one: root mean square over pixels, 0 to 255."""
+    """Of each image to the nearest real one: root mean square over pixels, 0 to 255."""
     ours, theirs = (data.images.flatten(1).float() for data in (made, real))
     # Without the shortcut through products, which is off by a tenth of a grey level.
     nearest = torch.cdist(ours, theirs, compute_mode="donot_use_mm_for_euclid_dist")

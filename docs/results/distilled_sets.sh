@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The sets behind the tables of distilled sets in docs/results/README.md: MNIST, 10, 1 and 50 slots per class.
+# The sets behind the tables of distilled sets in docs/results/README.md: MNIST, 10, 1 and 50 raw images per class.
 #   bash docs/results/distilled_sets.sh DATA_ROOT OUTPUT
 # A set that is there already is not made again. Scored by five fresh ConvNet-3 of width 128 each; the
-# packed set by two, those of 50 slots by three.
+# set of tiles by two, those of 50 images by three.
 set -euo pipefail
 data=$1 output=$2
 make() {
@@ -18,14 +18,14 @@ make herded --initialisation herding --num-networks 320
 make noise --initialisation noise --num-networks 240
 make dm --distiller dm
 make batch --distill-norm batch
-make packed --packing 2
+make tiles --codec tiles:factor=2
 make pad --distiller pad --num-networks 320
 make datadam1 --images-per-class 1 --num-networks 320
 make pad1 --distiller pad --images-per-class 1 --num-networks 320
 make datadam50 --images-per-class 50
 make pad50 --distiller pad --images-per-class 50
 clbench evaluate "$output"/{pad,datadam,longer,longest,herded,noise,dm,batch}.safetensors --data-root "$data"
-clbench evaluate "$output/packed.safetensors" --data-root "$data" --num-networks-evaluated 2
+clbench evaluate "$output/tiles.safetensors" --data-root "$data" --num-networks-evaluated 2
 clbench evaluate "$output"/{pad1,datadam1}.safetensors --data-root "$data"
 clbench evaluate "$output"/{pad50,datadam50}.safetensors --data-root "$data" --evaluation-epochs 150 \
     --num-networks-evaluated 3

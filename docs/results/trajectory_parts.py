@@ -18,6 +18,8 @@ from typing import Any
 import torch
 
 from clbench import data
+from clbench.codecs.pixels import RAW
+from clbench.coded import CodedImages
 from clbench.config import DistillationConfig, SetTrainingConfig
 from clbench.distillation import Job, make_distiller
 from clbench.distillation.updates import UpdateLog
@@ -70,17 +72,12 @@ def main() -> None:
             distiller, changes = ROWS[row]
             config = DistillationConfig.from_dict({"distiller": distiller, "settings": changes})
             log, clock = UpdateLog(), time.perf_counter()
-            job = Job(
-                train,
-                images.spec,
-                arguments.images_per_class,
-                generator(seed, "distillation"),
-                on_update=log,
-                keep=True,
-            )
+            rng = generator(seed, "distillation")
+            equal = Job.equal(train, images.spec, arguments.images_per_class, rng)
+            job = equal.replace(on_update=log, keep=True)
             made = make_distiller(config).distill(job).quantised()
             seconds = time.perf_counter() - clock + log.seconds_saved
-            made.save(place.with_suffix(".safetensors"), {})
+            CodedImages.of(made, RAW, images.spec.shape).save(place.with_suffix(".safetensors"))
             scores = evaluate_set(
                 made,
                 test,

@@ -12,28 +12,32 @@ import pytest
 from clbench import networks
 from clbench.cli import running
 from clbench.cli.options import TABLES
+from clbench.coded import CodedImages
 from clbench.data import DATASETS
 from clbench.distillation import Update
 from clbench.evaluation import EVALUATIONS
 from clbench.report import RunReport
 from clbench.strategies import STRATEGIES
-from clbench.types import LabelledImages
 from tests import telling
 from tests.cli.conftest import SMALL_DISTILLATION, SMALL_EVALUATION, SMALL_STREAM, Invoke
 
 RUN = ["run", *SMALL_STREAM, "--images-per-class", "2", "--num-experiences", "2"]
+TILES = ["--codec", "tiles:factor=2"]
 SILENT = ["--quiet", "--no-tensorboard"]
 
 
 def test_run_beside_its_baseline(invoke: Invoke):
-    done = invoke(*RUN, *SMALL_DISTILLATION, "--baseline", "random_replay", "--packing", "2")
+    done = invoke(
+        *RUN, *SMALL_DISTILLATION, "--baseline", "random_replay", "--codec", "tiles:factor=2"
+    )
     assert done.exit_code == 0, done.stderr
     folder = Path("runs/split_mnist5k/dam_replay-vs-random_replay-seed0")
     reports = [RunReport.load(folder / name) for name in ("dam_replay", "random_replay")]
     assert [r.config["strategy"] for r in reports] == ["dam_replay", "random_replay"]
     assert reports[0].memory[-1]["num_bytes"] == reports[1].memory[-1]["num_bytes"] == 20 * 784
     for report in reports:
-        assert report.config["memory"]["packing"] == 2 and report.class_groups[0] == [0, 1, 2, 3, 4]
+        assert report.config["memory"]["codec"] == "tiles:factor=2"
+        assert report.class_groups[0] == [0, 1, 2, 3, 4]
         assert f"{100 * report.metrics['average_accuracy']:.1f}" in done.stdout
     assert "dam_replay - random_replay" in done.stdout and "15,680" in done.stdout
     assert f"tensorboard --logdir {folder}\n" in done.stdout
@@ -103,20 +107,20 @@ def test_compare_two_strategies_over_seeds(invoke: Invoke):
 
 def test_distill_writes_set_picture_and_result(invoke: Invoke):
     arguments = ["distill", *SMALL_DISTILLATION, *SMALL_EVALUATION, "--images-per-class", "1"]
-    done = invoke(*arguments, "--packing", "2", "-o", "out/set.safetensors", "--seed", "7")
+    done = invoke(*arguments, *TILES, "-o", "out/set.safetensors", "--seed", "7")
     assert done.exit_code == 0, done.stderr
-    made, metadata = LabelledImages.load(Path("out/set.safetensors"))
-    assert made.images.shape == (10, 1, 28, 28) and made.packing == 2
+    made, metadata = CodedImages.load(Path("out/set.safetensors"))
+    assert made.images.images.shape == (40, 1, 28, 28) and made.codec.name == "tiles:factor=2"
     assert metadata["data"] == "mnist5k" and metadata["seed"] == "7"
     assert json.loads(metadata["distillation"])["network"]["width"] == 4
     assert json.loads(metadata["environment"])["versions"]["torch"]
     result = json.loads(Path("out/set.json").read_text())
     scores = {row["name"]: row for row in result["scores"]}
-    assert list(scores) == ["datadam", "random real", "random real, 2 x 2 per slot"]
+    assert list(scores) == ["datadam", "random real", "random real, tiles:factor=2"]
     assert {row["num_bytes"] for row in scores.values()} == {7840}
     assert {row["num_networks"] for row in scores.values()} == {2}
     assert Path("out/set.png").read_bytes()[:4] == b"\x89PNG"
-    again = invoke(*arguments, "--packing", "2", "--seed", "7", "--json", "--quiet")
+    again = invoke(*arguments, *TILES, "--seed", "7", "--json", "--quiet")
     repeated = json.loads(again.stdout)
     assert [r["accuracies"] for r in repeated["scores"]] == [
         r["accuracies"] for r in result["scores"]
@@ -137,8 +141,8 @@ def test_distill_shows_and_keeps_the_curves(invoke: Invoke, monkeypatch: pytest.
     assert result["scalars"] == {"step_size": [0.03, 0.015, 0.03 / 3]}
     assert result["distil_seconds"] >= telling.SAVED
     assert result["num_bytes"] == 20 * (784 + 4 * 10)
-    made, metadata = LabelledImages.load(Path("out/set.safetensors"))
-    assert made.labels.shape == (20, 10) and float(metadata["distil_seconds"]) >= telling.SAVED
+    made, metadata = CodedImages.load(Path("out/set.safetensors"))
+    assert made.grid.labels.shape == (20, 10) and float(metadata["distil_seconds"]) >= telling.SAVED
     phases = list(dict.fromkeys(what[0] for what in shown))
     assert phases == ["training experts for mnist5k", "distilling mnist5k"]
     assert [what[1:3] for what in shown] == [(1, 2), (2, 2), (1, 3), (2, 3), (3, 3)]
@@ -172,11 +176,11 @@ def test_json_is_alone_on_standard_output_beside_options_without_effect(
 
 
 def test_float32_sets_are_charged_and_random_gets_the_same_bytes(invoke: Invoke):
-    arguments = ["--distiller", "random", "--storage", "float32", "--images-per-class", "2"]
+    arguments = ["--distiller", "random", "--codec", "float32", "--images-per-class", "8"]
     done = invoke("distill", *arguments, *SMALL_EVALUATION, "--json", "-o", "s.safetensors")
     rows = json.loads(done.stdout)["scores"]
-    assert [row["num_bytes"] for row in rows] == [2 * 10 * 784 * 4] * 2
-    assert [row["slots_per_class"] for row in rows] == [2, 8]
+    assert [row["num_bytes"] for row in rows] == [2 * 10 * 784 * 4] * 3
+    assert [row["images_per_class"] for row in rows] == [2, 8, 2]
 
 
 def test_evaluate_a_set_with_another_network(invoke: Invoke):

@@ -14,6 +14,7 @@ from clbench.distillation import DISTILLERS, DistillerInfo
 from clbench.networks import NETWORKS
 
 OFFERED = {
+    "codecs": ["run --codec", "distill --codec"],
     "strategies": ["run --strategy", "run --baseline"],
     "benchmarks": ["run --benchmark"],
     "networks": [

@@ -12,6 +12,7 @@ import torch
 from clbench.types import LabelledImages
 from tests.cli.conftest import SMALL_DISTILLATION, Invoke
 from tests.cli.test_errors import assert_one_line
+from tests.distilling import save_set
 
 STREAM = ["--train-per-class", "60", "--images-per-class", "2", "--no-tensorboard", "--quiet"]
 RUN = ["run", *STREAM, "--epochs", "1", "--set-epochs", "5", "--no-cache", *SMALL_DISTILLATION]
@@ -81,7 +82,7 @@ def test_networks_that_diverge_do_not_cost_the_others(invoke: Invoke) -> None:
 def test_pixels_that_are_none_are_refused(invoke: Invoke, pixel: float) -> None:
     images = torch.full((2, 1, 28, 28), 0.5)
     images[1, 0, 3, 4] = pixel
-    LabelledImages(images, torch.tensor([0, 1])).save(Path("s.safetensors"), {"data": "mnist5k"})
+    save_set(LabelledImages(images, torch.tensor([0, 1])), "s.safetensors", {"data": "mnist5k"})
     for command in (["evaluate", "set"], ["evaluate", "cross-architecture"]):
         done = invoke(*command, "s.safetensors")
         assert_one_line(done, "s.safetensors", "expected pixels", "0 to 1")
@@ -89,5 +90,5 @@ def test_pixels_that_are_none_are_refused(invoke: Invoke, pixel: float) -> None:
 
 def test_soft_labels_that_are_none_are_refused(invoke: Invoke) -> None:
     labels = torch.full((1, 10), math.nan)
-    LabelledImages(torch.zeros(1, 1, 28, 28), labels).save(Path("s.safetensors"))
+    save_set(LabelledImages(torch.zeros(1, 1, 28, 28), labels), "s.safetensors")
     assert_one_line(invoke("evaluate", "s.safetensors"), "finite labels")

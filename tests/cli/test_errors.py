@@ -14,6 +14,7 @@ import torch
 from click.testing import Result
 
 from clbench.cli import running
+from clbench.coded import CodedImages
 from clbench.types import LabelledImages
 from tests.cli.conftest import SMALL_DISTILLATION, SMALL_EVALUATION, SMALL_STREAM, Invoke
 
@@ -51,7 +52,14 @@ CASES = {
     "zero epochs": ([*RUN, "--epochs", "0"], ["epochs", "at least 1", "0"]),
     "negative batch": ([*RUN, "--batch-size", "-3"], ["batch_size", "at least 1", "-3"]),
     "negative images": ([*RUN, "--images-per-class", "-1"], ["images_per_class", "-1"]),
-    "zero packing": ([*RUN, "--packing", "0"], ["packing", "0"]),
+    "unknown codec": ([*RUN, "--codec", "levls:side=4,levels=2"], ["did you mean 'levels'"]),
+    "unknown parameter": (
+        [*RUN, "--codec", "jpeg:qualty=4"], ["did you mean 'quality'", "qualty=4"],
+    ),
+    "no parameter": ([*RUN, "--codec", "levels:side=4"], ["levels to be given"]),
+    "quality out of range": ([*DISTILL, "--codec", "avif:quality=200"], ["from 1 to 95", "200"]),
+    "a flag of before": ([*RUN, "--packing", "2"], ["--packing", "--codec tiles:factor=2"]),
+    "another of before": ([*DISTILL, "--storage", "float32"], ["--storage", "--codec float32"]),
     "zero width": ([*RUN, "--width", "0"], ["width", "0"]),
     "zero experiences": ([*RUN, "--num-experiences", "0"], ["num_experiences", "0"]),
     "negative seed": ([*RUN, "--seed", "-1"], ["seed", "-1"]),
@@ -64,13 +72,17 @@ CASES = {
     "image size": (["list", "networks", "--image", "28x28"], ["3x32x32", "28x28"]),
     # what does not fit
     "too many experiences": ([*RUN, "--num-experiences", "11"], ["num_experiences", "10", "11"]),
-    "too many images": ([*RUN, "--images-per-class", "21"], ["20", "21", "--images-per-class"]),
-    "too many packed": ([*RUN, "--images-per-class", "6", "--packing", "2"], ["20", "6 slots"]),
-    "packing beyond pixels": (
-        [*DISTILL, "--packing", "29", "--images-per-class", "1"], ["packing"],
+    "side beyond pixels": (
+        [*DISTILL, "--codec", "levels:side=29,levels=2"], ["side of 1 to 28", "29"],
     ),
-    "more than there are": ([*DISTILL, "--images-per-class", "401"], ["401", "400"]),
-    "bytes for nothing": ([*RUN, "--memory-bytes", "100"], ["capacity_bytes", "7840", "100"]),
+    "factor beyond pixels": ([*RUN, "--codec", "tiles:factor=29"], ["factor of 1 to 28", "29"]),
+    "bytes for nothing": ([*RUN, "--memory-bytes", "100"], ["capacity_bytes", "7,840", "100"]),
+    "bytes for no picture": (
+        [*RUN, "--memory-bytes", "500", "--codec", "png"], ["capacity_bytes", "codec png", "500"],
+    ),
+    "bytes for no set": (
+        [*DISTILL, "--memory-bytes", "100", "--codec", "png"], ["capacity_bytes", "codec png"],
+    ),
     "images and bytes": (
         [*RUN, "--images-per-class", "1", "--memory-bytes", "7840"],
         ["--images-per-class", "--memory-bytes"],
@@ -133,7 +145,6 @@ def test_bad_input_is_told_in_one_line(invoke: Invoke, files: None, case: str):
 
 
 def test_cuda_where_there_is_none(invoke: Invoke):
-    import torch
 
     if torch.cuda.is_available():
         pytest.skip("there is a CUDA device")
@@ -142,13 +153,12 @@ def test_cuda_where_there_is_none(invoke: Invoke):
 
 
 def test_a_set_of_other_data_is_refused(invoke: Invoke):
-    import torch
 
-    from clbench.types import LabelledImages
+    from tests.distilling import save_set
 
     images = LabelledImages(torch.zeros(1, 1, 28, 28, dtype=torch.uint8), torch.tensor([0]))
-    images.save(Path("anonymous.safetensors"))
-    images.save(Path("other.safetensors"), {"data": "mnist5k", "fingerprint": "0123456789"})
+    save_set(images, "anonymous.safetensors")
+    save_set(images, "other.safetensors", {"data": "mnist5k", "fingerprint": "0123456789"})
     assert_one_line(invoke("evaluate", "anonymous.safetensors"), "no data set")
     assert_one_line(invoke("evaluate", "other.safetensors"), "01234567", "--data-root")
 
@@ -246,8 +256,8 @@ def test_an_interrupted_distillation_goes_on(
     monkeypatch.setattr(MatchingUpdates, "_update", lambda *v: done.append(1) or update(*v))
     rest = json.loads(invoke(*arguments, "-o", "set.safetensors").stdout)
     assert len(done) == len(whole["losses"]) == 2 and rest["losses"] == whole["losses"]
-    ours, expected = (LabelledImages.load(Path(f"{n}.safetensors"))[0] for n in ("set", "whole"))
-    assert torch.equal(ours.images, expected.images)
+    ours, expected = (CodedImages.load(Path(f"{n}.safetensors"))[0] for n in ("set", "whole"))
+    assert ours.grid.equals(expected.grid)
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_a_score_is_that_of_cross_architecture_and_trains_nothing_again(
     assert [row["name"] for row in rows] == ["set", "random real"]
     for row in rows:
         assert row["accuracies"] == scores[row["name"]]["mlp"]["accuracies"]
-        assert row["slots_per_class"] == 2 and row["num_bytes"] == 20 * 784
+        assert row["images_per_class"] == 2 and row["num_bytes"] == 20 * 784
 
 
 def test_an_interrupted_score_of_a_new_set_says_that_the_set_is_there(
@@ -206,7 +206,7 @@ def test_a_runs_memory_is_a_set(invoke: Invoke):
     )
     assert rows[0]["name"] == "run" and rows[0]["num_bytes"] == 20 * 784
     done = invoke(*CROSS, "run", "--networks", "mlp", *BRIEF, "--json", "--no-tensorboard")
-    assert json.loads(done.stdout)["sets"]["run"]["num_slots"] == 20
+    assert json.loads(done.stdout)["sets"]["run"]["num_images"] == 20
 
 
 def test_a_run_evaluates_its_memory(invoke: Invoke):

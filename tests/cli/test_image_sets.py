@@ -125,7 +125,7 @@ def test_a_table_of_ones_own_and_a_distilled_set(invoke: Invoke):
     assert done.exit_code == 0, done.stderr
     (result,) = Path("sets").glob("folder-list-random-ipc1-seed0.json")
     found = json.loads(result.read_text())
-    assert found["num_slots"] == 3 and found["num_bytes"] == 3 * 3 * 12 * 12
+    assert found["num_images"] == 3 and found["num_bytes"] == 3 * 3 * 12 * 12
     (made,) = map(str, Path("sets").glob("*.safetensors"))
     scored = invoke("evaluate", made, *SMALL_EVALUATION, "--evaluation-depth", "2", "--json")
     assert json.loads(scored.stdout)[0]["num_bytes"] == found["num_bytes"]

@@ -177,7 +177,7 @@ def test_completion_offers_the_names_of_a_table(name: str):
 
 
 def test_nothing_given_is_the_default_configuration():
-    assert build_config(RunConfig(), {"seed": None, "memory__packing": None}) == RunConfig()
+    assert build_config(RunConfig(), {"seed": None, "memory__codec": None}) == RunConfig()
 
 
 def test_options_win_over_preset_over_file(tmp_path: Path):
@@ -306,8 +306,8 @@ def test_evaluations_of_a_run_are_options():
 
 
 def test_fields_of_a_part_can_be_chosen():
-    names = [option.name for option in run_options("memory", but=["memory.storage"])]
-    assert names == [f"memory__{n}" for n in ("images_per_class", "capacity_bytes", "packing")]
+    names = [option.name for option in run_options("memory", but=["memory.codec"])]
+    assert names == [f"memory__{n}" for n in ("images_per_class", "capacity_bytes")]
 
 
 EVALUATED = ("set", "offline", "cross-architecture", "architecture-search")

@@ -74,8 +74,9 @@ def test_bad_input_leaves_no_claim_behind(invoke: Invoke) -> None:
     for command in (
         [*RUN, "-o", "a/run", "--epochs", "0"],
         [*RUN, "-o", "a/run", "--baseline", "random_replay"],
-        [*DISTILL, "-o", "a/set.safetensors", "--packing", "0"],
-        [*DISTILL, "--images-per-class", "401"],
+        [*DISTILL, "-o", "a/set.safetensors", "--codec", "raw:x"],
+        [*DISTILL, "--codec", "tiles:factor=29"],
+        [*DISTILL, "--memory-bytes", "100", "--codec", "png"],
         [*OFFLINE, "-o", "a/offline", "--epochs", "0"],
         ["evaluate", "cross-architecture", "gone.safetensors", "-o", "a/cross"],
     ):

@@ -23,9 +23,12 @@ from clbench.figures import figure_to_array
 from clbench.report import RunReport
 from clbench.strategies import read_config
 
+TILES = "tiles:factor=2"
+CODECS = ("png", "raw", TILES)
+
 
 def make(strategy="dam_replay", seed=0, accuracy=0.8, *, num_bytes=7840, **settings) -> RunReport:
-    """A report of two experiences with this average accuracy; settings like memory__packing=2."""
+    """A report of two experiences with this average accuracy; settings like memory__codec."""
     changes: dict[str, dict] = {}
     for name, value in settings.items():
         *path, last = name.split("__")
@@ -128,52 +131,54 @@ def test_holm_runs_over_all_tests():
 
 
 def test_settings_of_a_memory_that_is_not_there_do_not_count():
-    reports = six_seeds() + six_seeds(memory__packing=2)
-    reports += [make("naive", s, 0.2, num_bytes=s % 2 and None, memory__packing=s) for s in (1, 2)]
+    reports = six_seeds() + six_seeds(memory__codec=TILES)
+    reports += [
+        make("naive", s, 0.2, num_bytes=s % 2 and None, memory__codec=CODECS[s]) for s in (1, 2)
+    ]
     comparison = compare(reports)
     assert group(comparison, "naive").seeds == (1, 2)
     named = compare(reports, baseline="random_replay")
-    assert group(named, "naive").versus.baseline == "random_replay, packing=1"
+    assert group(named, "naive").versus.baseline == "random_replay, codec=raw"
 
 
-def test_each_group_meets_the_random_memory_of_its_own_packing_and_kind():
-    reports = six_seeds() + six_seeds(memory__packing=2)
+def test_each_group_meets_the_random_memory_of_its_own_codec_and_kind():
+    reports = six_seeds() + six_seeds(memory__codec=TILES)
     reports += [make("dam_gdumb", s, 0.9) for s in range(6)]
     comparison = compare(reports)
     against = {g.label: g.versus and g.versus.baseline for g in comparison.groups}
     assert against == {
-        "dam_replay, packing=1": "random_replay, packing=1",
-        "dam_replay, packing=2": "random_replay, packing=2",
-        "random_replay, packing=1": None,
-        "random_replay, packing=2": None,
-        "dam_gdumb, packing=1": "random_replay, packing=1",
+        "dam_replay, codec=raw": "random_replay, codec=raw",
+        "dam_replay, codec=tiles:factor=2": "random_replay, codec=tiles:factor=2",
+        "random_replay, codec=raw": None,
+        "random_replay, codec=tiles:factor=2": None,
+        "dam_gdumb, codec=raw": "random_replay, codec=raw",
     }
     gdumb = compare([*reports, *(make("random_gdumb", s, 0.5) for s in range(6))])
-    assert group(gdumb, "dam_gdumb, packing=1").versus.baseline == "random_gdumb, packing=1"
-    assert group(gdumb, "random_gdumb, packing=1").versus is None
+    assert group(gdumb, "dam_gdumb, codec=raw").versus.baseline == "random_gdumb, codec=raw"
+    assert group(gdumb, "random_gdumb, codec=raw").versus is None
 
 
 def test_baseline_by_label_and_by_strategy():
-    reports = six_seeds() + six_seeds(memory__packing=2)
-    by_label = compare(reports, baseline="random_replay, packing=2")
+    reports = six_seeds() + six_seeds(memory__codec=TILES)
+    by_label = compare(reports, baseline="random_replay, codec=tiles:factor=2")
     against = {g.label: g.versus and g.versus.baseline for g in by_label.groups}
-    assert against.pop("random_replay, packing=2") is None
-    assert set(against.values()) == {"random_replay, packing=2"}
+    assert against.pop("random_replay, codec=tiles:factor=2") is None
+    assert set(against.values()) == {"random_replay, codec=tiles:factor=2"}
     by_strategy = compare(reports, baseline="dam_replay")
-    versus = group(by_strategy, "random_replay, packing=2").versus
-    assert versus.baseline == "dam_replay, packing=2"
+    versus = group(by_strategy, "random_replay, codec=tiles:factor=2").versus
+    assert versus.baseline == "dam_replay, codec=tiles:factor=2"
     assert versus.difference.mean == pytest.approx(-0.11)
-    with pytest.raises(InputError, match="baseline: expected .*random_replay, packing=2.*'herd'"):
+    with pytest.raises(InputError, match="baseline: expected .*, codec=tiles:factor=2.*'herd'"):
         compare(reports, baseline="herd")
 
 
 def test_without_a_matching_baseline_a_note_says_so():
-    reports = [make("dam_replay", s, 0.8, memory__packing=2) for s in range(6)]
+    reports = [make("dam_replay", s, 0.8, memory__codec=TILES) for s in range(6)]
     reports += [make("random_replay", s, 0.7) for s in range(6)]
     comparison = compare(reports)
     assert all(g.versus is None for g in comparison.groups)
     (note,) = [n for n in comparison.notes if n.startswith("not tested")]
-    assert note.endswith("[dam_replay, packing=2]")
+    assert note.endswith("[dam_replay, codec=tiles:factor=2]")
 
 
 def test_labels_show_what_differs_and_nothing_twice():
@@ -350,7 +355,7 @@ def test_without_tests_there_is_no_table_of_tests():
 
 
 def test_a_narrow_terminal_loses_no_label():
-    comparison = compare(six_seeds(memory__packing=2) + six_seeds())
+    comparison = compare(six_seeds(memory__codec=TILES) + six_seeds())
     text = printed(comparison, width=80)
     assert max(map(len, text.splitlines())) <= 80
     assert text.count("dam_replay") >= 2

@@ -76,7 +76,9 @@ def test_broken_cache_is_rebuilt(cache: Path, damage: str) -> None:
     table._load.cache_clear()
     assert data.load("mnist5k").fingerprint == FINGERPRINT
     if damage != "folder":
-        assert len(LabelledImages.load(file)[0]) == 5000, "and the cache is whole again"
+        assert len(LabelledImages.from_bytes(file.read_bytes())[0]) == 5000, (
+            "and the cache is whole again"
+        )
 
 
 def test_unwritable_cache_is_no_obstacle(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,6 @@ import torch
 
 from clbench.data import TensorImages, tensors_of
 from clbench.machine.compat import prepare
-from clbench.packing import pack
 from clbench.types import ImageSpec, LabelledImages
 
 prepare()
@@ -36,13 +35,6 @@ def test_items_are_normalised(tiny_images: LabelledImages, tiny_spec: ImageSpec)
     expected = (tiny_images.images[5].float() / 255 - 0.35) / 0.25
     torch.testing.assert_close(image, expected)
     assert dataset.targets == tiny_images.labels.tolist()
-
-
-def test_packed_slots_are_decoded(tiny_images: LabelledImages, tiny_spec: ImageSpec) -> None:
-    same = tiny_images.of_class(2)
-    slots = LabelledImages(pack(same.images.float() / 255, 2), same.labels[::4], packing=2)
-    dataset = TensorImages(slots, tiny_spec)
-    assert len(dataset) == 20 and set(dataset.targets) == {2}
 
 
 def test_untouched_data_are_not_copied(tiny_images: LabelledImages, tiny_spec: ImageSpec) -> None:

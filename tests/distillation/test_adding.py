@@ -37,7 +37,7 @@ DISTILLER = '''
 """Mixtures of real images."""
 
 from clbench.distillation.protocol import Update
-from clbench.distillation.selection.choice import pack_selection, random_index
+from clbench.distillation.selection.choice import chosen_images, random_index
 from clbench.types import LabelledImages
 
 
@@ -47,10 +47,12 @@ class Foo:
 
     def distill(self, job):
         settings, labels = self.settings, job.real.hard_labels
-        made = pack_selection(job.real, random_index(labels, job.images_wanted, job.generator), 1)
+        made = chosen_images(
+            job.real, random_index(labels, job.counts, job.generator), job.codec
+        )
         pixels = made.as_floats().images
         for step in range(settings.steps):
-            other = random_index(labels, job.images_wanted, job.generator)
+            other = random_index(labels, job.counts, job.generator)
             mixed = job.real.select(other).as_floats().images
             pixels = (1 - settings.share) * pixels + settings.share * mixed
             job.on_update(Update(step + 1, settings.steps, float(pixels.mean())))

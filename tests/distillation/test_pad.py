@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from clbench.codecs import parse
+from clbench.coded import CodedImages
 from clbench.config import DistillationConfig, NetworkConfig, TrajectorySettings
 from clbench.distillation import DISTILLERS, Update, Workload, make_distiller
 from clbench.distillation.augmentation import draw
@@ -146,11 +148,10 @@ def test_same_generator_same_bytes():
     assert not torch.equal(one.images, third.images)
 
 
-def test_packed_slots_learn_through_the_decoding():
-    made, _ = distil(config(), packing=2)
-    start, _ = distil(config(learning_rate=1e-9), packing=2)
-    assert made.packing == 2
-    assert made.images.shape == (6, 1, 12, 12)
+def test_tiles_learn_through_the_decoding():
+    made, _ = distil(config(), codec="tiles:factor=2")
+    start, _ = distil(config(learning_rate=1e-9), codec="tiles:factor=2")
+    assert made.images.shape == (6, 1, 6, 6)
     assert not torch.equal(made.images, start.images)
     assert made.labels.shape == (6, 6)
     assert made.hard_labels.tolist() == [0, 0, 2, 2, 5, 5]
@@ -222,9 +223,10 @@ def test_one_class_and_nothing_known_is_herded_and_said():
     assert torch.equal(soft.labels, torch.eye(6)[[2, 2]])
 
 
-@pytest.mark.parametrize("packing", [1, 2])
-def test_one_class_learns_against_what_is_known(packing):
-    known, _ = distil(config(), real=blobs(0, 5), packing=packing)
+@pytest.mark.parametrize("codec", ["raw", "tiles:factor=2"])
+def test_one_class_learns_against_what_is_known(codec):
+    small, _ = distil(config(), real=blobs(0, 5), codec=codec)
+    known = CodedImages.of(small, parse(codec), SPEC.shape).images
     made, heard = distil(config(), real=blobs(2), known=known)
     assert made.hard_labels.tolist() == [2, 2]
     assert not any(u.note for u in heard)
@@ -282,7 +284,7 @@ def test_images_start_where_the_expert_is_right(monkeypatch):
     learnt.experts = Trajectories(torch.zeros(1, 1, 1), 0.0)
     truth = (real.labels == 2).long()
     monkeypatch.setattr(learnt, "_predict", lambda w, data: torch.eye(2)[truth])
-    chosen = learnt._learnt_first(8)
+    chosen = learnt._learnt_first({0: 8, 1: 8})
     assert not swapped[chosen].any()
     assert problem.real.hard_labels[chosen].tolist() == [0] * 8 + [1] * 8
 
@@ -300,13 +302,13 @@ def test_easy_and_herded_images_can_be_the_start():
     assert not {image.numpy().tobytes() for image in noise.images} & known
 
 
-@pytest.mark.parametrize("packing", [1, 2])
+@pytest.mark.parametrize("codec", ["raw", "tiles:factor=2"])
 @pytest.mark.parametrize("matching", ["dm", "datadam"])
-def test_matched_images_can_be_the_start(matching, packing):
+def test_matched_images_can_be_the_start(matching, codec):
     c = config("mtt", matched_start=matching, learning_rate=1e-9, num_networks=2)
-    made, heard = distil(c, packing=packing)
+    made, heard = distil(c, codec=codec)
     as_start = c.replace(distiller=matching, settings=c.own(TrajectorySettings).start)
-    expected = distilling.distil(as_start, blobs(0, 2, 5), SPEC, packing=packing)
+    expected = distilling.distil(as_start, blobs(0, 2, 5), SPEC, codec=codec)
     assert torch.equal(made.quantised().images, expected.quantised().images)
     assert made.labels.tolist() == [0, 0, 2, 2, 5, 5]
     assert [u.phase for u in heard if u.phase != "experts"] == ["start"] * 10 + ["distil"] * 6
@@ -327,12 +329,12 @@ def test_step_sizes_of_images_labels_and_student_can_fall_to_nothing():
         assert last_move("cosine", what) < 0.5 * last_move("none", what)
 
 
-@pytest.mark.parametrize("packing", [1, 2])
+@pytest.mark.parametrize("codec", ["raw", "tiles:factor=2"])
 @pytest.mark.parametrize("images_per_class", [1, 3])
-def test_a_normalised_step_is_as_long_as_it_says(images_per_class, packing):
+def test_a_normalised_step_is_as_long_as_it_says(images_per_class, codec):
     def images(**changes) -> torch.Tensor:
         c = config(num_updates=1, normalise_gradient=True, **changes)
-        return distil(c, images_per_class=images_per_class, packing=packing)[0].images
+        return distil(c, images_per_class=images_per_class, codec=codec)[0].images
 
     step = (images(learning_rate=1e-3) - images(learning_rate=1e-9)) / SPEC.std[0]
     # Pixels at 0 may not become darker, so the step falls short of it a little.

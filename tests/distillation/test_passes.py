@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from clbench import networks
+from clbench.codecs import parse
 from clbench.config import NetworkConfig
 from clbench.distillation import Job, make_distiller
 from clbench.distillation.matching import statistics as matching
@@ -22,7 +23,7 @@ from tests.distilling import distillation
 CPU = torch.device("cpu")
 
 
-def distilled(images: LabelledImages, spec: ImageSpec, packing: int = 1, **fields: Any) -> Any:
+def distilled(images: LabelledImages, spec: ImageSpec, codec: str = "raw", **fields: Any) -> Any:
     network = NetworkConfig("convnet", width=4, depth=2, norm=fields.pop("norm", "instance"))
     config = distillation(
         network=network, num_networks=3, updates_per_network=3, batch_real=7, precision="float32",
@@ -30,21 +31,21 @@ def distilled(images: LabelledImages, spec: ImageSpec, packing: int = 1, **field
     )  # fmt: skip
     losses: list[float] = []
     made = make_distiller(config).distill(
-        Job(images, spec, 3, generator(5, "distillation"), packing,
-            on_update=lambda update: losses.append(update.loss))
+        Job.equal(images, spec, 3, generator(5, "distillation")).replace(
+            codec=parse(codec), on_update=lambda update: losses.append(update.loss))
     )  # fmt: skip
     return made, losses
 
 
 @pytest.mark.parametrize("distiller", ["dm", "datadam"])
-@pytest.mark.parametrize("packing", [1, 2])
+@pytest.mark.parametrize("codec", ["raw", "tiles:factor=2"])
 @pytest.mark.parametrize("size", [1, 5, 11])
 def test_few_at_a_time_make_the_same_images(
-    distiller: str, packing: int, size: int, tiny_images: LabelledImages, tiny_spec: ImageSpec
+    distiller: str, codec: str, size: int, tiny_images: LabelledImages, tiny_spec: ImageSpec
 ) -> None:
-    whole, losses = distilled(tiny_images, tiny_spec, packing, distiller=distiller)
+    whole, losses = distilled(tiny_images, tiny_spec, codec, distiller=distiller)
     parts, parted = distilled(
-        tiny_images, tiny_spec, packing, distiller=distiller, images_per_pass=size
+        tiny_images, tiny_spec, codec, distiller=distiller, images_per_pass=size
     )
     assert parted == pytest.approx(losses, rel=1e-4)
     assert torch.allclose(parts.images, whole.images, atol=1e-4)
@@ -92,6 +93,6 @@ def test_large_images_are_parted_unasked() -> None:
 def test_herding_in_parts_picks_the_same(
     tiny_images: LabelledImages, tiny_spec: ImageSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = herding_index(tiny_images, tiny_spec, 4)
+    whole = herding_index(tiny_images, tiny_spec, dict.fromkeys(range(4), 4))
     monkeypatch.setattr(choice, "IMAGES_AT_ONCE", 3)
-    assert torch.equal(herding_index(tiny_images, tiny_spec, 4), whole)
+    assert torch.equal(herding_index(tiny_images, tiny_spec, dict.fromkeys(range(4), 4)), whole)

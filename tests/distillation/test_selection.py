@@ -6,11 +6,13 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
+from clbench.codecs import parse
 from clbench.config import DistillationConfig
+from clbench.distillation import make_distiller
 from clbench.distillation.selection.choice import herd, random_index
 from clbench.errors import InputError
 from clbench.types import ImageSpec, LabelledImages
-from tests.distilling import distil
+from tests.distilling import distil, job
 
 SPEC = ImageSpec(1, 8, 8, 2, (0.5,), (0.3,))
 
@@ -21,9 +23,9 @@ def some(num: int = 40) -> LabelledImages:
     return LabelledImages(images, torch.arange(num) % 2)
 
 
-def select(name: str, images_per_class: int, packing: int = 1, seed: int = 0) -> LabelledImages:
+def select(name: str, images_per_class: int, codec: str = "raw", seed: int = 0) -> LabelledImages:
     return distil(DistillationConfig(name), some(), SPEC, images_per_class=images_per_class,
-                  packing=packing, seed=seed)  # fmt: skip
+                  codec=codec, seed=seed)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["random", "herding"])
@@ -39,11 +41,22 @@ def test_selected_images_are_real_distinct_and_of_their_class(name: str) -> None
 
 
 @pytest.mark.parametrize("name", ["random", "herding"])
-def test_packing_keeps_the_bytes_and_holds_four_times_the_images(name: str) -> None:
-    plain, packed = select(name, 3), select(name, 3, packing=2)
-    assert packed.num_bytes == plain.num_bytes == 6 * 64
-    assert len(packed.decoded()) == 4 * len(plain)
-    assert packed.labels.tolist() == plain.labels.tolist()
+def test_tiles_are_the_same_choice_in_a_quarter_of_the_bytes(name: str) -> None:
+    plain, small = select(name, 3), select(name, 3, codec="tiles:factor=2")
+    assert 4 * small.num_bytes == plain.num_bytes == 6 * 64
+    assert torch.equal(small.images, parse("tiles:factor=2").reduced(plain.images))
+    assert small.labels.tolist() == plain.labels.tolist()
+
+
+@pytest.mark.parametrize("name", ["random", "herding"])
+def test_fewer_are_the_first_of_more(name: str) -> None:
+    few, many = select(name, 3), select(name, 7)
+    for c in (0, 1):
+        assert torch.equal(few.of_class(c).images, many.of_class(c).images[:3])
+    of_each = job(some(), SPEC).replace(counts={0: 2, 1: 5})
+    uneven = make_distiller(DistillationConfig(name)).distill(of_each)
+    assert torch.equal(uneven.of_class(1).images, many.of_class(1).images[:5])
+    assert len(uneven.of_class(0)) == 2
 
 
 def test_every_image_is_equally_likely() -> None:
@@ -68,5 +81,5 @@ def test_herding_equals_the_greedy_definition() -> None:
 
 
 def test_more_images_than_there_are() -> None:
-    with pytest.raises(InputError, match="expected at least 24 images of class 0 .* found 20"):
-        select("random", 6, packing=2)
+    with pytest.raises(InputError, match="class 0: expected 1 to 20 images .* found 24"):
+        select("random", 24)

@@ -403,7 +403,7 @@ def test_data_and_software_are_part_of_the_name(
 def test_every_module_an_expert_uses_counts() -> None:
     """What is loaded by the time that experts can be trained counts, or changes no weights."""
     harmless = re.compile(
-        r"clbench(\.(config|errors|fields|table|(store|measuring|machine)\b.*))?|clbench\.distillation"
+        r"clbench(\.(codecs(\.table)?|config|errors|fields|table|(store|measuring|machine)\b.*))?|clbench\.distillation"
         r"(\.(settings|table|updates|selection(\.settings)?|difficulty|matching|trajectories))?"
     )
     module = "clbench.distillation.trajectories.experts"

@@ -225,5 +225,5 @@ def test_a_place_that_cannot_be_written_costs_a_warning(
 
 
 def test_an_error_of_the_input_is_still_one() -> None:
-    with pytest.raises(InputError, match="at least 100 images"):
+    with pytest.raises(InputError, match="expected 1 to 24 images .* found 100"):
         distilling.distil(JOBS["datadam"], blobs(0, 2), SPEC, images_per_class=100)

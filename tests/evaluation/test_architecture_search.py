@@ -20,8 +20,8 @@ from clbench.evaluation import (
     rivals,
     spaces,
 )
-from clbench.sets import DistilledSet
 from clbench.types import ImageSpec, LabelledImages
+from tests.distilling import as_set
 
 TRAINING = SetTrainingConfig(epochs=10, batch_size=16, learning_rate=0.05)
 # One that can learn and two that cannot: a hidden layer of one unit tells no four classes apart.
@@ -73,7 +73,7 @@ def searched(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ArchitectureSearc
         settings = ArchitectureSearchSettings(space="small", top_k=1, **given)
         evaluation = EVALUATIONS["architecture_search"].make(settings)
         evaluation.check(spec, 0)
-        named = {name: DistilledSet(images) for name, images in sets.items()}
+        named = {name: as_set(images) for name, images in sets.items()}
         return evaluation.run(Laboratory(real, test, spec, on_trial=on_trial), named)
 
     return search
@@ -154,9 +154,9 @@ def test_the_rival_in_time_sees_as_many_images(tiny_images, tiny_spec) -> None:
     small = tiny_images.select(torch.arange(4))
     where = Laboratory(tiny_images, tiny_images, tiny_spec)
     settings = ArchitectureSearchSettings(training=TRAINING)
-    plan = _plans({"ours": small}, tiny_images, where, settings)[EARLY]
+    plan = _plans({"ours": as_set(small)}, tiny_images, where, settings)[EARLY]
     assert len(plan.sets[0]) * plan.training.epochs == len(small) * TRAINING.epochs == 40
-    many = _plans({"ours": tiny_images}, tiny_images, where, settings)[EARLY]
+    many = _plans({"ours": as_set(tiny_images)}, tiny_images, where, settings)[EARLY]
     assert len(many.sets[0]) * many.training.epochs == 80 * TRAINING.epochs
 
 

@@ -7,12 +7,15 @@ import json
 import pytest
 import torch
 
+from clbench.codecs import parse
+from clbench.codecs.pixels import RAW
+from clbench.coded import CodedImages
 from clbench.config import CrossArchitectureSettings, NetworkConfig, SetTrainingConfig
 from clbench.errors import InputError
 from clbench.evaluation import EVALUATIONS, Laboratory, evaluate_set, rivals
 from clbench.seeding import derive
-from clbench.sets import DistilledSet
 from clbench.types import ImageSpec, LabelledImages
+from tests.distilling import as_set
 
 CPU = torch.device("cpu")
 TRAINING = SetTrainingConfig(epochs=15, batch_size=16, learning_rate=0.05)
@@ -33,7 +36,7 @@ def crossed(sets, real: LabelledImages, spec: ImageSpec, **more):
     given = {"networks": ",".join(NETWORKS), "training": TRAINING, "num_networks": 2, **more}
     evaluation = EVALUATIONS["cross_architecture"].make(CrossArchitectureSettings(**given))
     evaluation.check(spec, 0)
-    named = {name: DistilledSet(images) for name, images in sets.items()}
+    named = {name: as_set(images) for name, images in sets.items()}
     return evaluation.run(Laboratory(real, real, spec), named)
 
 
@@ -74,12 +77,12 @@ def test_random_sets_are_drawn_afresh_and_full_data_stand_below(
     )
     first, second = (
         rivals.real_set(
-            tiny_images, tiny_spec, method="random", num_bytes=small.num_bytes, packing=1, seed=0,
+            tiny_images, tiny_spec, method="random", num_bytes=small.num_bytes, codec=RAW, seed=0,
             draw=k,
         )
         for k in range(2)
     )  # fmt: skip
-    assert not torch.equal(first.images, second.images) and first.num_bytes == small.num_bytes
+    assert first.streams != second.streams and first.num_bytes == small.num_bytes
     assert found.sets[-1] == rivals.FULL
     assert list(found.scores[rivals.FULL]) == [found.networks[0]]
     assert found.num_bytes[rivals.FULL] == tiny_images.num_bytes
@@ -97,9 +100,21 @@ def test_sets_of_several_sizes_have_each_a_rival_of_its_bytes(tiny_images, tiny_
 
 
 def test_packed_sets_stand_beside_packed_real_ones(tiny_images, tiny_spec) -> None:
-    packed = LabelledImages(tiny_images.images[:4], tiny_images.labels[:4], packing=2)
+    index = torch.cat([torch.arange(4) + 20 * c for c in range(4)])
+    codec = parse("tiles:factor=2")
+    packed = CodedImages.of(tiny_images.select(index), codec, tiny_spec.shape)
     found = crossed({"ours": packed}, tiny_images, tiny_spec)
-    assert found.sets[1:] == ("random real", "random real, 2 x 2 per slot")
+    assert found.sets[1:] == ("random real", "random real, tiles:factor=2")
+    assert set(found.num_bytes.values()) == {4 * 64}
+
+
+def test_where_no_raw_image_fits_there_is_no_raw_rival(tiny_images, tiny_spec) -> None:
+    index = torch.cat([torch.arange(4) + 20 * c for c in range(4)])
+    codec = parse("levels:side=4,levels=2")
+    small = CodedImages.of(tiny_images.select(index), codec, tiny_spec.shape)
+    found = crossed({"ours": small}, tiny_images, tiny_spec)
+    assert found.sets[1:] == ("random real, levels:side=4,levels=2",)
+    assert 0 < found.num_bytes[found.sets[1]] <= small.num_bytes
 
 
 def test_what_makes_no_sense_is_refused(small, tiny_images, tiny_spec) -> None:

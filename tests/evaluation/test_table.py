@@ -27,6 +27,7 @@ from clbench.tracking import NullTracker, TensorBoardTracker
 from clbench.tracking.protocol import Drawings
 from clbench.types import ImageSpec, LabelledImages
 from tests import tiny_stream
+from tests.distilling import as_set
 
 TRAINING = SetTrainingConfig(epochs=2, batch_size=16).to_dict()
 NETWORK = NetworkConfig("cnn", width=4, depth=1, hidden=8).to_dict()
@@ -53,7 +54,7 @@ def made(name: str) -> Evaluation:
 
 
 def sets_of(name: str, images: LabelledImages) -> dict[str, DistilledSet]:
-    small = DistilledSet(images.select(torch.arange(16)), distilled_with="convnet")
+    small = as_set(images.select(torch.arange(16)), distilled_with="convnet")
     return {"ours": small} if EVALUATIONS.find(name).of_sets else {}
 
 

@@ -85,20 +85,20 @@ def parts() -> list[LabelledImages]:
 
 
 @pytest.mark.parametrize("samples", ["tensors", "pictures"])
-@pytest.mark.parametrize("packing", [1, 2])
-def test_stock_naive_replays_a_memory(samples: str, packing: int) -> None:
+@pytest.mark.parametrize(("codec", "times"), [("raw", 1), ("tiles:factor=2", 4)])
+def test_stock_naive_replays_a_memory(samples: str, codec: str, times: int) -> None:
     transform = Compose([ToTensor(), Normalize(SPEC.mean, SPEC.std)])
     make = tensor_dataset if samples == "tensors" else lambda d: picture_dataset(d, transform)
     experiences = benchmark_from_datasets(train=[make(part) for part in parts()]).train_stream
-    memory = DistilledMemory(RANDOM, SPEC, images_per_class=2, packing=packing)
+    memory = DistilledMemory(RANDOM, SPEC, images_per_class=2, codec=codec)
     plugin = Labels(memory)
     train_stock(experiences, plugin)
     first, last = plugin.batches[0], plugin.batches[-1]
     assert set(first) <= {0, 1} and len(first) == 16
     assert {0, 1, 2, 3} & set(last) and {4, 5} & set(last)
-    assert [record.num_slots for record in memory.records] == [4, 8, 12]
-    assert len(memory.buffer) == 12 * packing**2
-    assert list(memory.buffer.targets) == memory.contents().decoded().labels.tolist()
+    assert [record.num_images for record in memory.records] == [4 * times, 8 * times, 12 * times]
+    assert len(memory.buffer) == 12 * times
+    assert list(memory.buffer.targets) == memory.contents().labels.tolist()
 
 
 def test_clbench_streams_in_a_stock_strategy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +107,7 @@ def test_clbench_streams_in_a_stock_strategy(monkeypatch: pytest.MonkeyPatch) ->
     memory = ReservoirMemory(benchmark.spec, images_per_class=2)
     plugin = Labels(memory, batch_size_mem=4)
     train_stock(benchmark.streams.train, plugin)
-    assert memory.num_units == 240
+    assert memory.num_images_seen == 240
     # Samples of these streams end in a task label, so the memory's do.
     assert len(memory.buffer[0]) == 3 and memory.buffer[0][2] == 0
     image, label = memory.buffer[5][:2]

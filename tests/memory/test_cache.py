@@ -72,7 +72,7 @@ def test_a_hit_gives_the_same_set_losses_and_seconds(tmp_path: Path) -> None:
     [
         {"seed": 5},
         {"images_per_class": 3},
-        {"packing": 2},
+        {"codec": "tiles:factor=2"},
         {"config": changed(DM, mmd_weight=0.5)},
         {"config": DM.for_distiller("datadam")},
     ],
@@ -174,7 +174,7 @@ def test_other_knowledge_is_a_miss_where_it_is_used(
         # Put there without distilling, so that nothing but what is held differs.
         held = tiny_stream.prototypes(2, 1).of_class(*before)
         labels = held.labels if config is DM else torch.eye(6)[held.labels]
-        memory._held = LabelledImages(held.images, labels)
+        memory._hold(LabelledImages(held.images, labels))
         memory.observe(data.of_class(0, 1))
         return bool(memory.distillations[0].from_cache)
 

@@ -20,19 +20,18 @@ def classes(*wanted: int) -> LabelledImages:
 
 def test_a_distiller_is_given_what_memory_holds_of_other_classes() -> None:
     distiller = Telling()
-    memory = DistilledMemory(distiller, SPEC, images_per_class=2, packing=2)
+    memory = DistilledMemory(distiller, SPEC, images_per_class=2, codec="tiles:factor=2")
     memory.observe(classes(0, 1))
     held = memory.contents()
     memory.observe(classes(2))
     memory.observe(classes(1, 3))
     first, second, third = distiller.known[0], distiller.known[1], distiller.known[2:]
     assert first is None
-    assert second is not None and second.packing == 2
+    assert second is not None and second.images.shape[1:] == SPEC.shape
     assert torch.equal(second.images, held.images) and torch.equal(second.labels, held.labels)
-    # 1 comes back and needs fewer slots than 3, so the two are distilled apart.
-    assert len(third) == 2
-    known = {tuple(images.classes) for images in third if images is not None}
-    assert known == {(0, 2), (0, 1, 2)}
+    assert len(third) == 1 and third[0] is not None and third[0].classes == (0, 2)
+    # 1 comes back and keeps half of its images; a label takes 24 bytes, an image 16.
+    assert distiller.counts[-1] == {1: 2, 3: 4}
 
 
 def test_other_distillers_are_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ def test_shrinking_leaves_a_uniform_sample() -> None:
     for seed in range(TRIALS // 3):
         memory = ReservoirMemory(SPEC, images_per_class=2, seed=seed)
         memory.observe(numbered(0, 5, 0))
-        memory.resize(None, 2)
+        memory.resize(None, 2 * 4)
         memory.observe(numbered(5, 3, 1))
         counts[memory.contents().images.flatten(1)[:, 0].long()] += 1
     assert counts.sum() == 2 * (TRIALS // 3)
@@ -52,25 +52,47 @@ def test_shrinking_leaves_a_uniform_sample() -> None:
     assert chisquare(counts.numpy()).pvalue > 1e-3
 
 
-def test_packed_images_are_equally_likely_too() -> None:
-    # 5 images of each class make one unit of 4: each image is in it with probability 4/5, and of
-    # the two units one is held.
-    parts = [numbered(0, 5, 0), numbered(5, 5, 1)]
-    spec = ImageSpec(1, 4, 4, 1, (0.0,), (1.0,))
-    counts = torch.zeros(10)
-    for seed in range(TRIALS // 3):
-        memory = ReservoirMemory(
-            ImageSpec(1, 4, 4, 2, (0.0,), (1.0,)), images_per_class=1, packing=2, seed=seed
-        )
-        memory.resize(None, 2)
-        memory.max_size = 1
-        for part in parts:
-            images = part.images[:, :, :1, :1].expand(-1, 1, *spec.shape[1:]).clone()
-            memory.observe(LabelledImages(images, part.labels))
-        slot = memory.contents().images[0, 0]
-        counts[slot[::2, ::2].flatten().long()] += 1
-    assert counts.sum() == 4 * (TRIALS // 3)
+def larger(part: LabelledImages) -> LabelledImages:
+    """4 x 4 pixels whose upper half is one of 15 levels, by the image's number."""
+    images = (part.images[:, :, :1, :1] % 15 * 17).expand(-1, 1, 4, 4).clone()
+    images[:, :, 2:] = 255 - images[:, :, 2:]
+    return LabelledImages(images, part.labels)
+
+
+def coded(seed: int, parts: list[LabelledImages], num_bytes: int) -> ReservoirMemory:
+    """Sixteen grey levels, so that images take different bytes."""
+    spec = ImageSpec(1, 4, 4, 2, (0.0,), (1.0,))
+    memory = ReservoirMemory(
+        spec, capacity_bytes=num_bytes, codec="levels:side=2,levels=16", seed=seed
+    )
+    for part in parts:
+        memory.observe(larger(part))
+    return memory
+
+
+def test_images_in_streams_are_equally_likely_too() -> None:
+    # Whichever experience an image came in; which images fit depends on all of them.
+    parts = [numbered(0, 6, 0), numbered(6, 4, 0), numbered(10, 2, 0)]
+    counts = torch.zeros(12)
+    for seed in range(300):
+        memory = coded(seed, parts, 12)
+        assert memory.stored().num_bytes <= 12
+        counts[memory.stored().grid.images[:, 0, 0, 0].long() // 17] += 1
+    assert 300 < counts.sum() < 300 * 10
     assert chisquare(counts.numpy()).pvalue > 1e-3
+
+
+def test_keys_stay_with_their_images() -> None:
+    parts = [numbered(0, 40, 1), numbered(40, 40, 0), numbered(80, 40, 1)]
+    memory = coded(3, parts, 60)
+    again = coded(3, parts[:2], 60)
+    fresh = ReservoirMemory(again.spec, capacity_bytes=60, codec="levels:side=2,levels=16", seed=3)
+    fresh.load_state_dict(again.state_dict())
+    fresh.observe(larger(parts[2]))
+    assert torch.equal(fresh.contents().images, memory.contents().images)
+    keys = memory.keys
+    assert keys is not None and len(keys) == len(memory.contents())
+    assert keys.max() < memory.highest_key <= 1
 
 
 def test_full_at_once_and_never_beyond() -> None:
@@ -78,14 +100,14 @@ def test_full_at_once_and_never_beyond() -> None:
     sizes = []
     for first in range(0, 30, 5):
         memory.observe(numbered(first, 5, (first // 5) % 2))
-        sizes.append(memory.records[-1].num_slots)
+        sizes.append(memory.records[-1].num_images)
     assert sizes == [5, 8, 8, 8, 8, 8]
-    assert memory.num_units == 30
+    assert memory.num_images_seen == 30
 
 
-@pytest.mark.parametrize("packing", [1, 2])
-def test_same_seed_same_memory(packing: int) -> None:
+@pytest.mark.parametrize("codec", ["raw", "tiles:factor=2", "levels:side=2,levels=16"])
+def test_same_seed_same_memory(codec: str) -> None:
     parts = [numbered(0, 40, 0), numbered(40, 40, 1)]
-    first = held(5, parts, images_per_class=3, packing=packing)
-    assert first == held(5, parts, images_per_class=3, packing=packing)
-    assert first != held(6, parts, images_per_class=3, packing=packing)
+    first = held(5, parts, capacity_bytes=24, codec=codec)
+    assert first == held(5, parts, capacity_bytes=24, codec=codec)
+    assert first != held(6, parts, capacity_bytes=24, codec=codec)

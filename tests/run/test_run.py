@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from clbench import networks
+from clbench.coded import CodedImages
 from clbench.config import BenchmarkConfig, MemoryConfig, NetworkConfig
 from clbench.distillation import Update
 from clbench.errors import InputError
@@ -18,8 +19,8 @@ from clbench.measuring.cost import forward_flops
 from clbench.report import RunReport
 from clbench.run import NullProgress, RunDirectory, run
 from clbench.tracking import NullTracker, TensorBoardTracker
-from clbench.types import LabelledImages
 from tests import tiny_stream
+from tests.distilling import as_set
 from tests.tiny_stream import SPEC
 
 
@@ -159,7 +160,8 @@ def test_directory(tmp_path: Path) -> None:
     assert json.loads((path / "config.json").read_text()) == config.to_dict()
     assert json.loads((path / "env.json").read_text()) == report.environment
     for k in range(3):
-        memory, metadata = LabelledImages.load(path / "memory" / f"exp_{k}.safetensors")
+        coded, metadata = CodedImages.load(path / "memory" / f"exp_{k}.safetensors")
+        memory = coded.images
         assert metadata["experience"] == str(k)
         learnt = sorted(sum(report.class_groups[: k + 1], []))
         assert list(memory.classes) == learnt and len(memory) == 3 * len(learnt)
@@ -238,9 +240,7 @@ def test_random_state_of_the_caller_is_left_alone() -> None:
         ({"strategy": "dam_repaly"}, "did you mean 'dam_replay'"),
         ({"benchmark": BenchmarkConfig("split_tin")}, "did you mean 'split_tiny'"),
         ({"benchmark": BenchmarkConfig("split_tiny", 7)}, "num_experiences: expected 1 to 6"),
-        ({"memory": MemoryConfig(images_per_class=41)}, "at most 40 images per class"),
-        ({"memory": MemoryConfig(11, packing=2)}, "found 11 slots of 4"),
-        ({"memory": MemoryConfig(packing=9)}, "packing: expected 1 to 8"),
+        ({"memory": MemoryConfig(codec="tiles:factor=9")}, "expected a factor of 1 to 8"),
         ({"memory": MemoryConfig(capacity_bytes=100)}, "capacity_bytes: expected at least 384"),
     ],
 )
@@ -276,7 +276,7 @@ def test_no_output_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(tmp_path)
     run(tiny_stream.config("dm_replay"), use_cache=False)
     assert list(tmp_path.iterdir()) == []
-    RunDirectory(None).memory(0, tiny_stream.prototypes(1, 1))
+    RunDirectory(None).memory(0, as_set(tiny_stream.prototypes(1, 1)).coded)
 
 
 def test_devices() -> None:
@@ -289,12 +289,20 @@ def test_devices() -> None:
             resolve_device("cuda")
 
 
+def test_more_images_than_there_are() -> None:
+    memory = MemoryConfig(images_per_class=41)
+    report = run(tiny_stream.config("random_replay", memory=memory))
+    assert set(report.memory[-1]["per_class"].values()) == {40}
+    (note,) = report.notes
+    assert note.startswith("6 of 6 classes have fewer images than the 41 that their share")
+
+
 def test_notes() -> None:
     benchmark = BenchmarkConfig("split_tiny", 3, train_per_class=30)
     memory = MemoryConfig(capacity_bytes=6 * 64 * 2)
     report = run(tiny_stream.config("reservoir_replay", benchmark=benchmark, memory=memory))
     subset, capacity, reservoir = report.notes
     assert subset == "only 30 training images of each class were used"
-    assert capacity == "768 bytes of memory hold 2 slots per class"
+    assert capacity == "768 bytes of memory hold 2 images per class"
     assert "full from the first experience" in reservoir
-    assert [entry["num_slots"] for entry in report.memory] == [12, 12, 12]
+    assert [entry["num_images"] for entry in report.memory] == [12, 12, 12]

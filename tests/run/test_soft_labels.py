@@ -10,6 +10,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from clbench.coded import CodedImages
 from clbench.comparison import compare
 from clbench.config import BenchmarkConfig, MemoryConfig, NetworkConfig, TrajectorySettings
 from clbench.errors import InputError
@@ -75,7 +76,8 @@ def test_soft_labels_teach(training: str, tmp_path: Path) -> None:
     assert report.metrics["average_accuracy"] > (0.9 if training == "replay" else 0.6)
     assert [entry["num_bytes"] for entry in report.memory] == [6 * k * SOFT_SLOT for k in (1, 2, 3)]
     for k in range(3):
-        memory, _ = LabelledImages.load(tmp_path / "memory" / f"exp_{k}.safetensors")
+        coded, _ = CodedImages.load(tmp_path / "memory" / f"exp_{k}.safetensors")
+        memory = coded.images
         assert_right_and_soft(memory)
         assert list(memory.classes) == sorted(sum(report.class_groups[: k + 1], []))
         assert_right_and_soft(watch.images[k])
@@ -94,7 +96,7 @@ def test_certain_soft_labels_teach_as_hard_ones_do(monkeypatch: pytest.MonkeyPat
 
     def certain(*arguments: Any, **options: Any) -> LabelledImages:
         made = distill(*arguments, **options)
-        return LabelledImages(made.images, torch.eye(6)[made.hard_labels], made.packing)
+        return LabelledImages(made.images, torch.eye(6)[made.hard_labels])
 
     monkeypatch.setattr(telling.Telling, "distill", certain)
     soft = run(tiny_stream.config("telling_replay"), use_cache=False)
@@ -103,23 +105,27 @@ def test_certain_soft_labels_teach_as_hard_ones_do(monkeypatch: pytest.MonkeyPat
         assert one == pytest.approx(other, abs=0.05)
 
 
-def test_packed_soft_labels(tmp_path: Path) -> None:
-    config = tiny_stream.config("telling_gdumb", memory=MemoryConfig(3, packing=2))
+def test_soft_labels_of_tiles(tmp_path: Path) -> None:
+    config = tiny_stream.config("telling_gdumb", memory=MemoryConfig(3, codec="tiles:factor=2"))
     report = run(config, output=tmp_path, use_cache=False)
+    # An image takes 16 bytes and its label 24; a share is 3 raw images and their labels.
+    num = 3 * SOFT_SLOT // (16 + 24)
+    each = {str(c): num * (16 + 24) for c in range(6)}
     assert report.memory[-1] == {
-        "num_slots": 18, "num_bytes": 18 * SOFT_SLOT, "per_class": {str(c): 3 for c in range(6)},
+        "num_images": 6 * num, "num_bytes": sum(each.values()), "bytes_per_class": each,
+        "per_class": {str(c): num for c in range(6)}, "decoded_bytes": 6 * num * 64 * 4,
     }  # fmt: skip
-    memory, _ = LabelledImages.load(tmp_path / "memory" / "exp_2.safetensors")
-    assert memory.packing == 2 and memory.decoded().labels.shape == (72, 6)
+    memory, _ = CodedImages.load(tmp_path / "memory" / "exp_2.safetensors")
+    assert memory.images.labels.shape == (6 * num, 6)
 
 
-def test_at_equal_bytes_soft_labels_leave_fewer_slots() -> None:
+def test_at_equal_bytes_soft_labels_leave_fewer_images() -> None:
     memory = MemoryConfig(capacity_bytes=6 * 64 * 4)
     soft = run(tiny_stream.config("telling_replay", memory=memory), use_cache=False)
     hard = run(tiny_stream.config("random_replay", memory=memory), use_cache=False)
-    assert soft.memory[-1]["num_slots"] == 6 * 2 and hard.memory[-1]["num_slots"] == 6 * 4
+    assert soft.memory[-1]["num_images"] == 6 * 2 and hard.memory[-1]["num_images"] == 6 * 4
     assert soft.memory[-1]["num_bytes"] <= hard.memory[-1]["num_bytes"] == 6 * 64 * 4
-    assert soft.notes[0] == "1536 bytes of memory hold 2 slots per class"
+    assert soft.notes[0] == "1536 bytes of memory hold 2 images per class"
     (warning,) = compare([soft, hard]).warnings
     assert "bytes of memory" in warning and "1,056" in warning and "1,536" in warning
 

@@ -63,7 +63,7 @@ def fast(
     def distil(num_networks: int) -> tuple[LabelledImages, _Clock]:
         clock = _Clock(seconds)
         settings = changed(config, num_networks=num_networks)
-        job = Job(data.train, data.spec, num, generator(0, "speed"), on_update=clock)
+        job = Job.equal(data.train, data.spec, num, generator(0, "speed")).replace(on_update=clock)
         result = make_distiller(settings).distill(job)
         return result, clock
 

@@ -31,7 +31,7 @@ def names():
     network, device = DistillationConfig("pad").network, torch.device("cpu")
     for name in DISTILLERS:
         config = DistillationConfig(name)
-        job = Job(real, spec, 1, torch.Generator().manual_seed(0))
+        job = Job.equal(real, spec, 1, torch.Generator().manual_seed(0))
         yield name, work_name(config, type(make_distiller(config)), job)
     yield "experts", Experts(real, spec, network, PAD.experts, True, "auto", device).fingerprint
 
@@ -99,7 +99,8 @@ CHANGES: dict[str, tuple[Callable[[Path], None], set[str], set[str]]] = {
     ),
     "code of selection": (comment("distillation/selection/choice.py"), ALL - EXPERTS, set()),
     "networks": (comment("networks/convnet.py"), ALL - SELECTION, SELECTION),
-    "what all share": (comment("packing.py"), ALL, set()),
+    "what all share": (comment("types.py"), ALL, set()),
+    "code of another codec": (comment("codecs/levels.py", "codecs/pillow.py"), set(), ALL),
     "what changes no number": (
         comment("errors.py", "fields.py", "store/store.py", "measuring/cost.py", "cli/run.py",
                 "distillation/table.py", "distillation/unfinished.py"),
@@ -153,7 +154,7 @@ def test_methods_count_for_those_that_use_them() -> None:
 def test_sources_are_files_sorted_and_each_once() -> None:
     found = sources_of("clbench.distillation.trajectories.distiller")
     assert list(found) == sorted(set(found)) and all(Path(file).is_file() for file in found)
-    for file in ("types.py", "packing.py", "machine/device.py", "networks/convnet.py"):
+    for file in ("types.py", "codecs/pixels.py", "machine/device.py", "networks/convnet.py"):
         assert str(ROOT / file) in found, file
     assert not [file for file in found if {"store", "cli", "measuring"} & set(Path(file).parts)]
 
@@ -166,7 +167,7 @@ def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (package / "__init__.py").write_text("")
     (package / "method.py").write_text(
         "import json\nimport their_methods.parts as parts\nfrom .near import thing\n\n"
-        "def late():\n    from clbench.packing import pack\n    from . import later\n"
+        "def late():\n    from clbench.types import ImageSpec\n    from . import later\n"
     )
     for name in ("parts", "near", "later", "unused"):
         (package / f"{name}.py").write_text("import missing_altogether\n")
@@ -180,7 +181,7 @@ def test_a_third_partys_own_files_count(theirs: Path) -> None:
     assert {Path(file).name for file in found if file.startswith(str(theirs))} >= {
         "method.py", "parts.py", "near.py", "later.py",
     }  # fmt: skip
-    assert str(ROOT / "packing.py") in found
+    assert str(ROOT / "types.py") in found
     assert not [file for file in found if "json" in Path(file).parts]
 
 

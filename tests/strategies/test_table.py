@@ -43,7 +43,7 @@ def test_memory_of_each(name: str) -> None:
     else:
         assert isinstance(memory, DistilledMemory)
     if memory is not None:
-        assert memory.max_size == 18
+        assert memory.share_bytes == 3 * (64 + memory.label_bytes)
     assert isinstance(
         strategies.build(tiny_stream.config(name), SPEC, memory=memory), TensorLearner
     )

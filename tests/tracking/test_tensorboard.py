@@ -32,11 +32,12 @@ from clbench.tracking import (
     write_evaluation,
 )
 from clbench.types import LabelledImages
+from tests.distilling import as_set
 
 CONFIG = {
     "strategy": "dam_replay",
     "seed": 3,
-    "memory": {"packing": 2, "capacity_bytes": None},
+    "memory": {"codec": "raw", "capacity_bytes": None},
     "benchmark": {"shuffle_classes": False},
     "learner": {"learning_rate": 0.01},
 }
@@ -50,7 +51,9 @@ def learn(tracker, k: int) -> None:
         torch.full((k + 1, 1, 4, 4), 40 * k, dtype=torch.uint8), torch.arange(k + 1)
     )
     confusion = np.eye(5, dtype=np.int64)
-    tracker.on_experience_end(k, R[: k + 1], UNTRAINED, NUM_TEST, confusion, memory, ())
+    tracker.on_experience_end(
+        k, R[: k + 1], UNTRAINED, NUM_TEST, confusion, as_set(memory).coded, ()
+    )
 
 
 def report(**changes) -> RunReport:
@@ -205,7 +208,7 @@ def test_configuration_as_a_table(events):
     text = event.tensor_proto.string_val[0].decode()
     assert text.splitlines()[:2] == ["| setting | value |", "| --- | --- |"]
     assert "| strategy | dam_replay |" in text
-    assert "| memory.packing | 2 |" in text
+    assert "| memory.codec | raw |" in text
     assert "| memory.capacity_bytes | default |" in text
     (event,) = events.Tensors("classes/text_summary")
     text = event.tensor_proto.string_val[0].decode()
@@ -263,13 +266,13 @@ def test_hparams_name_settings_and_metrics_in_the_same_run(events):
     found = hparams(events)
     start = found["_hparams_/session_start_info"].session_start_info.hparams
     assert start["strategy"].string_value == "dam_replay"
-    assert start["memory.packing"].number_value == 2
+    assert start["memory.codec"].string_value == "raw"
     assert start["learner.learning_rate"].number_value == 0.01
     assert start["memory.capacity_bytes"].string_value == "default"
     assert start["benchmark.shuffle_classes"].string_value == "False"
     experiment = found["_hparams_/experiment"].experiment
     first = {info.name for info in experiment.hparam_infos if info.differs}
-    assert first == {"strategy", "seed", "memory.packing"}, "TensorBoard's table begins with these"
+    assert first == {"strategy", "seed", "memory.codec"}, "TensorBoard's table begins with these"
     assert {info.name.tag for info in experiment.metric_infos} == set(report().metrics)
     assert found["_hparams_/session_end_info"].session_end_info.status == 1  # STATUS_SUCCESS
     files = list(Path(events.path).iterdir())

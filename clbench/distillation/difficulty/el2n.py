@@ -6,6 +6,8 @@ Training", NeurIPS 2021, definition 2.2.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -38,7 +40,7 @@ def el2n(
     The networks are trained as experts are; the images are scored without augmentation.
 
     Args:
-        real: N unpacked images, hard labels 0 to K - 1.
+        real: N images, hard labels 0 to K - 1.
         spec: K classes.
         network: architecture of the networks.
         config: how many networks, and how they are trained.
@@ -71,7 +73,7 @@ def easiest(
     spec: ImageSpec,
     config: DistillationConfig,
     difficulty: DifficultySettings,
-    num_per_class: int,
+    counts: Mapping[int, int],
 ) -> Tensor:
     """Return positions of each class's images of lowest `el2n`, classes ascending.
 
@@ -88,7 +90,7 @@ def easiest(
     )
     order = scores.argsort(stable=True).to(real.labels.device)
     ordered = real.labels[order]
-    return torch.cat([order[ordered == c][:num_per_class] for c in real.classes])
+    return torch.cat([order[ordered == c][: counts[c]] for c in real.classes])
 
 
 @torch.no_grad()

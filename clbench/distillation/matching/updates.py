@@ -6,7 +6,7 @@ See `clbench.distillation.matching.distiller`, which names the papers and the lo
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from clbench import networks
 from clbench.distillation.augmentation import Draw, draw, parse
+from clbench.distillation.decoding import Decoding
 from clbench.distillation.difficulty.el2n import easiest
 from clbench.distillation.matching.settings import MatchingSettings
 from clbench.distillation.matching.statistics import (
@@ -27,11 +28,10 @@ from clbench.distillation.matching.statistics import (
 )
 from clbench.distillation.problem import Problem
 from clbench.distillation.protocol import Job
-from clbench.distillation.selection.choice import herding_index, pack_selection, random_index
+from clbench.distillation.selection.choice import chosen_images, herding_index, random_index
 from clbench.distillation.settings import DistillationConfig
 from clbench.machine.device import autocast
 from clbench.networks import Network
-from clbench.packing import unpack
 from clbench.types import LabelledImages
 
 
@@ -41,37 +41,40 @@ class MatchingUpdates:
     def __init__(self, config: DistillationConfig, job: Job) -> None:
         """Draw or choose the images to start from."""
         self.config, self.settings = config, config.own(MatchingSettings)
-        self.spec, self.packing, self.generator = job.spec, job.packing, job.generator
+        self.spec, self.codec, self.generator = job.spec, job.codec, job.generator
         self._fitting: int | None = None
         self.real, self.device = job.real.to(job.device), job.device
         self.classes = job.real.classes
         self.operations = parse(config.augmentation, job.spec)
-        start = self._initial(job.images_wanted)
+        start = self._initial(job.counts)
         self.labels = start.labels
-        self.slots = start.images.to(self.device).requires_grad_()
+        self.grid = start.images.to(self.device).requires_grad_()
+        counts = [job.counts[c] for c in self.classes]
+        self.decoding = Decoding(job.codec, job.spec, counts)
         self.group = torch.arange(len(self.classes), device=self.device)
-        self.group = self.group.repeat_interleave(job.images_wanted)
+        self.group = self.group.repeat_interleave(torch.tensor(counts, device=self.device))
         self.optimizer = torch.optim.SGD(
-            [self.slots], lr=self.settings.learning_rate, momentum=self.settings.momentum
+            [self.grid], lr=self.settings.learning_rate, momentum=self.settings.momentum
         )
 
-    def _initial(self, num: int) -> LabelledImages:
+    def _initial(self, counts: Mapping[int, int]) -> LabelledImages:
         real = self.real
         if self.config.initialisation == "herding":
-            index = herding_index(real, self.spec, num)
+            index = herding_index(real, self.spec, counts)
         elif self.config.initialisation == "easy":
             problem = Problem.make(real, self.spec, None, self.device)
+            own = problem.own_counts(counts)
             index = easiest(
-                problem.images, problem.spec, self.config, self.settings.difficulty, num
+                problem.images, problem.spec, self.config, self.settings.difficulty, own
             )
         else:
-            index = random_index(real.hard_labels, num, self.generator).to(self.device)
-        chosen = pack_selection(real, index, self.packing)
+            index = random_index(real.hard_labels, counts, self.generator).to(self.device)
+        chosen = chosen_images(real, index, self.codec)
         if self.config.initialisation == "noise":
             noise = torch.randn(chosen.images.shape, generator=self.generator)
-            return LabelledImages(noise, chosen.hard_labels.cpu(), self.packing)
+            return LabelledImages(noise, chosen.hard_labels.cpu())
         images = self.spec.normalise(chosen.images)
-        return LabelledImages(images.cpu(), chosen.hard_labels.cpu(), self.packing)
+        return LabelledImages(images.cpu(), chosen.hard_labels.cpu())
 
     def _network(self) -> Network:
         seed = int(torch.randint(2**62, (1,), generator=self.generator))
@@ -133,7 +136,7 @@ class MatchingUpdates:
         self, network: Network, augmentation: Draw, index: Tensor | slice
     ) -> list[Tensor]:
         group = self.group[index]
-        images = augmentation(unpack(self.slots, self.packing)[index], group)
+        images = augmentation(self.decoding(self.grid)[index], group)
         with autocast(self.config.precision, self.device):
             return statistics(network, images, group, len(self.classes), self.config)
 
@@ -147,7 +150,7 @@ class MatchingUpdates:
         """
         num = len(self.classes)
         with torch.no_grad(), autocast(self.config.precision, self.device):
-            images = augmentation(unpack(self.slots, self.packing), self.group)
+            images = augmentation(self.decoding(self.grid), self.group)
             means = statistics_in_passes(network, images, self.group, num, self.config, size)
         means = [m.requires_grad_() for m in means]
         loss = matching_loss(real, means, self.settings.mmd_weight)
@@ -164,15 +167,15 @@ class MatchingUpdates:
         """Back onto the 0..1 pixel scale, because memory stores pixels and nothing else."""
         low = self.spec.normalise(torch.zeros(1, self.spec.channels, 1, 1, device=self.device))
         high = self.spec.normalise(torch.ones(1, self.spec.channels, 1, 1, device=self.device))
-        self.slots.clamp_(low, high)
+        self.grid.clamp_(low, high)
 
     def _train(self, network: Network) -> None:
         """SGD steps on the synthetic set (the course report's inner loop)."""
         config, settings = self.config, self.settings
         network.requires_grad_(True)
         optimizer = torch.optim.SGD(network.parameters(), lr=settings.network_learning_rate)
-        targets = self.labels.to(self.device).repeat_interleave(self.packing**2)
-        images = unpack(self.slots.detach(), self.packing)
+        targets = self.labels.to(self.device)
+        images = self.decoding(self.grid.detach())
         for _ in range(settings.network_steps):
             order = torch.randperm(len(images), generator=self.generator)[: settings.batch_real]
             order = order.to(self.device)
@@ -187,7 +190,7 @@ class MatchingUpdates:
     def state_dict(self) -> dict[str, Any]:
         """Between two networks this is all there is."""
         return {
-            "slots": self.slots.detach().clone(),
+            "grid": self.grid.detach().clone(),
             "optimizer": deepcopy(self.optimizer.state_dict()),
             "generator": self.generator.get_state(),
         }
@@ -195,11 +198,11 @@ class MatchingUpdates:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from ``state``."""
         with torch.no_grad():
-            self.slots.copy_(state["slots"])
+            self.grid.copy_(state["grid"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"])
 
     def result(self) -> LabelledImages:
-        """What has been distilled so far, on the CPU."""
-        images = self.spec.denormalise(self.slots.detach()).clamp(0, 1).cpu()
-        return LabelledImages(images, self.labels.clone(), self.packing)
+        """What has been distilled so far, in the codec's grid, on the CPU."""
+        images = self.spec.denormalise(self.grid.detach()).clamp(0, 1).cpu()
+        return LabelledImages(images, self.labels.clone())

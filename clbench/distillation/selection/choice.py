@@ -2,41 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
-from clbench.packing import pack
+from clbench.codecs.protocol import Codec
 from clbench.types import ImageSpec, LabelledImages
 
 IMAGES_AT_ONCE = 256  # whose pixels become floats together
 
 
-def pack_selection(real: LabelledImages, index: Tensor, packing: int) -> LabelledImages:
-    """The images at ``index`` (grouped by class) as slots; uint8 stays uint8."""
+def chosen_images(real: LabelledImages, index: Tensor, codec: Codec) -> LabelledImages:
+    """Return the images at ``index`` in the codec's grid; uint8 stays uint8."""
     chosen = real.select(index)
-    if packing == 1:
-        return chosen
-    pixels = chosen.images.float() / 255 if chosen.images.dtype == torch.uint8 else chosen.images
-    slots = LabelledImages(pack(pixels, packing), chosen.labels[:: packing**2], packing)
-    return slots.quantised()
+    return LabelledImages(codec.reduced(chosen.images), chosen.labels)
 
 
-def random_index(labels: Tensor, num_per_class: int, generator: torch.Generator) -> Tensor:
-    """Positions of ``num_per_class`` random entries of each class, classes ascending."""
+def random_index(
+    labels: Tensor, num: int | Mapping[int, int], generator: torch.Generator
+) -> Tensor:
+    """Return positions of random entries of each class, classes ascending.
+
+    Args:
+        labels: (N,) of all entries.
+        num: of each class, or class -> number.
+        generator: draws as much whatever the numbers, so that fewer are the first of more.
+    """
     parts = []
     for c in labels.unique():
         members = (labels == c).nonzero().flatten().cpu()
         order = torch.randperm(len(members), generator=generator)
-        parts.append(members[order[:num_per_class]])
+        parts.append(members[order[: num if isinstance(num, int) else num[int(c)]]])
     return torch.cat(parts)
 
 
-def herding_index(real: LabelledImages, spec: ImageSpec, num_per_class: int) -> Tensor:
-    """Positions of the first ``num_per_class`` picks of each class, classes ascending."""
+def herding_index(real: LabelledImages, spec: ImageSpec, counts: Mapping[int, int]) -> Tensor:
+    """Return positions of the first picks of each class, classes ascending."""
     parts = []
     for c in real.hard_labels.unique():
         members = (real.hard_labels == c).nonzero().flatten()
-        parts.append(members[herd(_unit_length(real, spec, members), num_per_class)])
+        parts.append(members[herd(_unit_length(real, spec, members), counts[int(c)])])
     return torch.cat(parts)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from clbench.distillation.protocol import Job, Workload
-from clbench.distillation.selection.choice import herding_index, pack_selection, random_index
+from clbench.distillation.selection.choice import chosen_images, herding_index, random_index
 from clbench.distillation.settings import DistillationConfig
 from clbench.types import ImageSpec, LabelledImages
 
@@ -14,11 +14,13 @@ from clbench.types import ImageSpec, LabelledImages
 class RandomSelection:
     """Uniformly random real images of each class, without replacement."""
 
+    ordered = True
+
     def distill(self, job: Job) -> LabelledImages:
         """See `Distiller.distill`."""
         job.check_counts()
-        index = random_index(job.real.hard_labels, job.images_wanted, job.generator)
-        return pack_selection(job.real, index, job.packing)
+        index = random_index(job.real.hard_labels, job.counts, job.generator)
+        return chosen_images(job.real, index, job.codec)
 
     def flops(self, spec: ImageSpec, workload: Workload) -> float:
         """Return 0: nothing is computed."""
@@ -34,11 +36,13 @@ class Herding:
     the normalised pixels, each image scaled to unit length.
     """
 
+    ordered = True
+
     def distill(self, job: Job) -> LabelledImages:
         """See `Distiller.distill`; deterministic, the generator is not used."""
         job.check_counts()
-        index = herding_index(job.real.to(job.device), job.spec, job.images_wanted)
-        return pack_selection(job.real, index.cpu(), job.packing)
+        index = herding_index(job.real.to(job.device), job.spec, job.counts)
+        return chosen_images(job.real, index.cpu(), job.codec)
 
     def flops(self, spec: ImageSpec, workload: Workload) -> float:
         """Count one distance of every candidate to the moving target per pick."""

@@ -59,7 +59,7 @@ class TrajectoryMatching:
 
     @property
     def soft_labels(self) -> bool:
-        """Slots carry soft labels."""
+        """Images carry soft labels."""
         return self.config.own(TrajectorySettings).soft_labels
 
     def distill(self, job: Job) -> LabelledImages:
@@ -96,10 +96,13 @@ class TrajectoryMatching:
         experts = make_trajectories(wanted, store=store, on_update=unfinished.tell)
         matching, start = self._matching(), None
         if unfinished.state is not None:
-            start = start_of(unfinished.state, problem.spec, job.packing)
+            start = start_of(unfinished.state, problem.spec)
         elif matching is not None:
             listener = _as_start(unfinished.tell, experts.seconds_saved)
-            part = job.replace(real=problem.real, spec=problem.spec, known=None, on_update=listener)
+            own = problem.own_counts(job.counts)
+            part = job.replace(
+                real=problem.real, spec=problem.spec, counts=own, known=None, on_update=listener
+            )
             start = matching.distill(part)
         updates = TrajectoryUpdates(config, problem, flat, experts, start, job)
         if unfinished.state is not None:
@@ -119,11 +122,11 @@ class TrajectoryMatching:
         return updates.result()
 
     def _herded(self, job: Job) -> LabelledImages:
-        slots = Herding().distill(job)
+        chosen = Herding().distill(job)
         if not self.soft_labels:
-            return slots
-        soft = F.one_hot(slots.labels, job.spec.num_classes).float()
-        return LabelledImages(slots.images, soft, job.packing)
+            return chosen
+        soft = F.one_hot(chosen.labels, job.spec.num_classes).float()
+        return LabelledImages(chosen.images, soft)
 
     def flops(self, spec: ImageSpec, workload: Workload) -> float:
         """Training of the experts, the matched start, all student steps there and back."""

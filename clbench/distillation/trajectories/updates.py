@@ -6,7 +6,7 @@ See `clbench.distillation.trajectories.distiller`, which names the papers and th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -14,18 +14,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from clbench.coded import enlarged
 from clbench.distillation.augmentation import draw, parse
+from clbench.distillation.decoding import Decoding
 from clbench.distillation.difficulty.el2n import easiest
 from clbench.distillation.flat import FlatNetwork
 from clbench.distillation.problem import Problem
 from clbench.distillation.protocol import Job
-from clbench.distillation.selection.choice import herding_index, pack_selection, random_index
+from clbench.distillation.selection.choice import chosen_images, herding_index, random_index
 from clbench.distillation.settings import DistillationConfig
 from clbench.distillation.trajectories.adjoint import StepLoss, matching_gradient
 from clbench.distillation.trajectories.experts import Trajectories
 from clbench.distillation.trajectories.settings import TrajectorySettings
 from clbench.machine.device import autocast
-from clbench.packing import unpack
 from clbench.types import ImageSpec, LabelledImages
 
 MOST_CHANGE = math.log(2)  # of log b in one update (ours): b at most doubles or halves
@@ -48,24 +49,27 @@ class TrajectoryUpdates:
     ) -> None:
         """Begin with the images of ``start``, or, without them, as ``config`` says."""
         self.config, self.problem, self.network = config, problem, network
-        self.experts, self.packing, self.generator = experts, job.packing, job.generator
+        self.experts, self.codec, self.generator = experts, job.codec, job.generator
         self.settings = config.own(TrajectorySettings)
         self.device = problem.images.images.device
         self.operations = parse(config.augmentation, problem.spec)
         self.first_parameter = int(self.settings.mask_ratio * network.num_parameters)
         self.log_step = math.log(self.settings.step_size)
+        counts = problem.own_counts(job.counts)
         if start is None:
-            start, seen = self._initial(job.images_wanted)
+            start, seen = self._initial(counts)
         else:
-            seen = start.decoded()
+            seen = enlarged(start, job.codec, problem.spec.shape)
         start = start.to(self.device)
         self.labels = start.hard_labels
-        self.slots = problem.spec.normalise(start.images).requires_grad_()
+        per_class = self.labels.bincount().tolist()
+        self.decoding = Decoding(job.codec, problem.spec, [num for num in per_class if num])
+        self.grid = problem.spec.normalise(start.images).requires_grad_()
         self.logits = self._expert_logits(seen.to(self.device)).requires_grad_()
         self.decay = 1.0  # of all step sizes, now
         self.num_done = 0
         self.image_optimizer = torch.optim.SGD(
-            [self.slots], lr=self.settings.learning_rate, momentum=self.settings.momentum
+            [self.grid], lr=self.settings.learning_rate, momentum=self.settings.momentum
         )
         self.label_optimizer = torch.optim.SGD(
             [self.logits],
@@ -80,26 +84,26 @@ class TrajectoryUpdates:
     def _num_seen(self) -> int:
         """Images that students learn: the synthetic ones and those of other classes."""
         others = 0 if self.problem.negatives is None else len(self.problem.negatives)
-        return len(self.slots) * self.packing**2 + others
+        return len(self.grid) + others
 
-    def _initial(self, per_class: int) -> tuple[LabelledImages, LabelledImages]:
-        """Slots of real images (DATM: of those that an expert has learnt), and these unpacked."""
+    def _initial(self, counts: Mapping[int, int]) -> tuple[LabelledImages, LabelledImages]:
+        """Real images (DATM: those that an expert has learnt) in the grid, and as they are."""
         real = self.problem.real
         if self.config.initialisation == "herding":
-            index = herding_index(real, self.problem.spec, per_class)
+            index = herding_index(real, self.problem.spec, counts)
         elif self.config.initialisation == "easy":
-            index = easiest(real, self.problem.spec, self.config, self.settings.experts, per_class)
+            index = easiest(real, self.problem.spec, self.config, self.settings.experts, counts)
         else:
-            index = self._learnt_first(per_class)
+            index = self._learnt_first(counts)
         seen = real.select(index)
-        slots = pack_selection(real, index, self.packing)
+        grid = chosen_images(real, index, self.codec)
         if self.config.initialisation == "noise":
-            noise = torch.randn(slots.images.shape, generator=self.generator)
+            noise = torch.randn(grid.images.shape, generator=self.generator)
             images = self.problem.spec.denormalise(noise.to(self.device))
-            slots = LabelledImages(images, slots.labels, self.packing)
-        return slots, seen
+            grid = LabelledImages(images, grid.labels)
+        return grid, seen
 
-    def _learnt_first(self, per_class: int) -> Tensor:
+    def _learnt_first(self, counts: Mapping[int, int]) -> Tensor:
         """Random images of every class, those that the first expert has learnt before others."""
         real = self.problem.real
         order = random_index(real.hard_labels, len(real), self.generator).to(self.device)
@@ -111,7 +115,7 @@ class TrajectoryUpdates:
         parts = []
         for label in real.classes:
             mine = real.hard_labels[order] == label
-            parts.append(torch.cat([order[mine & ~wrong], order[mine & wrong]])[:per_class])
+            parts.append(torch.cat([order[mine & ~wrong], order[mine & wrong]])[: counts[label]])
         return torch.cat(parts)
 
     @torch.no_grad()
@@ -125,14 +129,13 @@ class TrajectoryUpdates:
         return torch.cat(parts)
 
     def _expert_logits(self, chosen: LabelledImages) -> Tensor:
-        """(slots, K): mean logits of the experts that are right, over a slot's images (DATM)."""
+        """(N, K): mean logits of the experts that are right (DATM)."""
         ends = [self._predict(w.to(self.device), chosen) for w in self.experts.weights[:, -1]]
         logits = torch.stack(ends)
         right = (logits.argmax(2) == chosen.hard_labels).float()
         # Where no expert is right, all speak.
         right = torch.where(right.sum(0) > 0, right, torch.ones_like(right))
         mean = (logits * right[:, :, None]).sum(0) / right.sum(0)[:, None]
-        mean = mean.view(-1, self.packing**2, mean.shape[1]).mean(1)
         return _keep_class(mean, self.labels)
 
     def updates(self) -> Iterator[tuple[float, dict[str, float]]]:
@@ -156,7 +159,7 @@ class TrajectoryUpdates:
         trajectory = self.experts.weights[expert]
         result = matching_gradient(
             self._step_loss(),
-            [self.slots, self.logits],
+            [self.grid, self.logits],
             start_P=trajectory[start].to(self.device),
             target_P=trajectory[start + settings.expert_snapshots].to(self.device),
             step_size=math.exp(self.log_step),
@@ -179,7 +182,7 @@ class TrajectoryUpdates:
 
     def _step_loss(self) -> StepLoss:
         """The student's loss at each step: batch and augmentation are drawn here, once."""
-        problem, repeat = self.problem, self.packing**2
+        problem = self.problem
         num = self._num_seen()
         size = min(self.settings.batch_synthetic or num, num)
         shape = (problem.spec.height, problem.spec.width)
@@ -193,8 +196,7 @@ class TrajectoryUpdates:
 
         def loss(step: int, weights_P: Tensor) -> Tensor:
             index, augmentation = batches[step]
-            images = unpack(self.slots, self.packing)
-            targets = self._targets().repeat_interleave(repeat, 0)
+            images, targets = self.decoding(self.grid), self._targets()
             if problem.negatives is not None:
                 images = torch.cat([images, problem.spec.normalise(problem.negatives.images)])
                 hard = F.one_hot(problem.negatives.labels, targets.shape[1]).to(targets)
@@ -206,7 +208,7 @@ class TrajectoryUpdates:
         return loss
 
     def _targets(self) -> Tensor:
-        """(slots, K) probabilities that students learn."""
+        """(N, K) probabilities that students learn."""
         if self.settings.soft_labels:
             return self.logits.softmax(1)
         return F.one_hot(self.labels, self.logits.shape[1]).to(self.logits)
@@ -222,12 +224,12 @@ class TrajectoryUpdates:
             return
         if self.settings.normalise_gradient:
             images = images / images.square().mean().sqrt().clamp_min(LEAST_GRADIENT)
-        self.slots.grad = images
+        self.grid.grad = images
         self.image_optimizer.step()
         spec = self.problem.spec
         low = spec.normalise(torch.zeros(1, spec.channels, 1, 1, device=self.device))
         high = spec.normalise(torch.ones(1, spec.channels, 1, 1, device=self.device))
-        self.slots.clamp_(low, high)
+        self.grid.clamp_(low, high)
         if self.settings.soft_labels:
             self.logits.grad = logits
             self.label_optimizer.step()
@@ -236,7 +238,7 @@ class TrajectoryUpdates:
     def state_dict(self) -> dict[str, Any]:
         """Between two updates this is all there is."""
         return {
-            "slots": self.slots.detach().clone(),
+            "grid": self.grid.detach().clone(),
             "logits": self.logits.detach().clone(),
             "labels": self.labels.clone(),
             "log_step": self.log_step,
@@ -248,7 +250,7 @@ class TrajectoryUpdates:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from ``state``."""
         with torch.no_grad():
-            self.slots.copy_(state["slots"])
+            self.grid.copy_(state["grid"])
             self.logits.copy_(state["logits"])
         self.log_step, self.num_done = state["log_step"], state["num_done"]
         for optimizer, values in zip(self._optimizers, state["optimizers"], strict=True):
@@ -258,23 +260,23 @@ class TrajectoryUpdates:
     def result(self) -> LabelledImages:
         """What has been distilled so far, on the CPU, in the classes of the outside world."""
         problem = self.problem
-        images = problem.spec.denormalise(self.slots.detach()).clamp(0, 1).cpu()
+        images = problem.spec.denormalise(self.grid.detach()).clamp(0, 1).cpu()
         classes = torch.tensor(problem.classes)
         if not self.settings.soft_labels:
-            return LabelledImages(images, classes[self.labels.cpu()], self.packing)
+            return LabelledImages(images, classes[self.labels.cpu()])
         soft = torch.zeros(len(images), problem.outside)
         soft[:, classes] = self._targets().detach().float().cpu()
-        return LabelledImages(images, soft, self.packing)
+        return LabelledImages(images, soft)
 
 
-def start_of(state: dict[str, Any], spec: ImageSpec, packing: int) -> LabelledImages:
+def start_of(state: dict[str, Any], spec: ImageSpec) -> LabelledImages:
     """What `TrajectoryUpdates` can begin with before it is given ``state``."""
-    images = spec.denormalise(state["slots"]).clamp(0, 1)
-    return LabelledImages(images, state["labels"], packing)
+    images = spec.denormalise(state["grid"]).clamp(0, 1)
+    return LabelledImages(images, state["labels"])
 
 
 def _keep_class(logits_NK: Tensor, labels_N: Tensor) -> Tensor:
-    """The own class keeps a probability of ``OWN_CLASS`` at least: memory counts slots by it."""
+    """The own class keeps a probability of ``OWN_CLASS`` at least: memory counts images by it."""
     own = labels_N[:, None]
     others = logits_NK.scatter(1, own, -math.inf).logsumexp(1, keepdim=True)
     least = others + math.log(OWN_CLASS / (1 - OWN_CLASS))

@@ -1,0 +1,251 @@
+"""Images as they are stored: one stream of bytes for each class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy
+import torch
+from torch import Tensor
+
+from clbench.codecs.pixels import Pixels
+from clbench.codecs.protocol import Codec, Shape
+from clbench.codecs.table import parse
+from clbench.errors import Diverged, InputError
+from clbench.store.files import write_bytes
+from clbench.store.tensors import pack_tensors, unpack_tensors
+from clbench.types import LabelledImages
+
+LABEL_BYTES = 4  # of one entry of a soft label
+
+
+@dataclass(frozen=True, eq=False)
+class CodedImages:
+    """A memory or a set: what it is charged for, and what it gives.
+
+    Hard labels are free: a stream belongs to a class. Soft labels are charged `LABEL_BYTES` an
+    entry.
+
+    Attributes:
+        codec: wrote the streams.
+        shape: (C, H, W) of an image.
+        streams: class -> its stream, ascending.
+        grid: what the streams say: pixels (N, C, h, w) in the codec's grid and their labels,
+            ascending by class, in stored order within a class.
+    """
+
+    codec: Codec
+    shape: Shape
+    streams: Mapping[int, bytes]
+    grid: LabelledImages
+
+    @staticmethod
+    def of(
+        images: LabelledImages, codec: Codec, shape: Shape, held: CodedImages | None = None
+    ) -> CodedImages:
+        """Write images of ``shape`` or of the codec's grid; the order within a class is kept.
+
+        Classes whose images are those that ``held`` has keep its stream, so that lossy codecs lose
+        nothing again.
+
+        Raises:
+            InputError: images that the codec cannot write.
+        """
+        codec.check(shape)
+        grid = in_grid(images.to("cpu"), codec, shape)
+        parts, streams = [], {}
+        for c in grid.classes:
+            mine = grid.of_class(c)
+            before = held.grid.of_class(c) if held is not None and c in held.streams else None
+            if before is not None and held is not None and mine.equals(before):
+                streams[c] = held.streams[c]
+                parts.append(before)
+                continue
+            streams[c] = codec.encode(mine.images)
+            parts.append(LabelledImages(codec.rounded(mine.images), mine.labels))
+        written = LabelledImages.concatenate(parts) if parts else empty(codec, shape)
+        return CodedImages(codec, shape, streams, written)
+
+    def __len__(self) -> int:
+        return len(self.grid)
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """The classes present, ascending."""
+        return tuple(self.streams)
+
+    @property
+    def per_class(self) -> dict[int, int]:
+        """Class -> images held."""
+        labels = self.grid.hard_labels
+        return {c: int((labels == c).sum()) for c in self.streams}
+
+    @property
+    def bytes_per_class(self) -> dict[int, int]:
+        """Class -> bytes charged."""
+        each = self.label_bytes
+        return {c: len(self.streams[c]) + each * num for c, num in self.per_class.items()}
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes charged: all streams and soft labels."""
+        return sum(self.bytes_per_class.values())
+
+    @property
+    def label_bytes(self) -> int:
+        """Bytes of one image's soft label; 0 of hard ones."""
+        labels = self.grid.labels
+        return LABEL_BYTES * labels.shape[1] if labels.ndim == 2 else 0
+
+    @property
+    def images(self) -> LabelledImages:
+        """Return the images (N, C, H, W): uint8 where nothing is scaled, otherwise float32."""
+        return self.decoded(self.grid)
+
+    def decoded(self, grid: LabelledImages) -> LabelledImages:
+        """Return some of `grid` as images."""
+        return enlarged(grid, self.codec, self.shape)
+
+    def relabelled(self, order: Tensor) -> CodedImages:
+        """Return the same with class ``order[c]`` in the place of class c, streams unchanged."""
+        labels = self.grid.labels
+        new = order[labels] if labels.ndim == 1 else labels[:, order.argsort()]
+        renamed = LabelledImages(self.grid.images, new)
+        streams = {int(order[c]): stream for c, stream in self.streams.items()}
+        index = renamed.hard_labels.argsort(stable=True)
+        ordered = dict(sorted(streams.items()))
+        return CodedImages(self.codec, self.shape, ordered, renamed.select(index))
+
+    def to_bytes(self, metadata: Mapping[str, str] | None = None) -> bytes:
+        """Return a safetensors file's content; ``metadata`` is kept as strings."""
+        joined = numpy.frombuffer(b"".join(self.streams.values()), numpy.uint8)
+        tensors = {
+            "streams": torch.from_numpy(joined.copy()),
+            "lengths": torch.tensor([len(s) for s in self.streams.values()], dtype=torch.int64),
+            "classes": torch.tensor(self.classes, dtype=torch.int64),
+        }
+        if self.label_bytes:
+            tensors["soft_labels"] = self.grid.labels
+        about = {"codec": self.codec.name, "shape": "x".join(map(str, self.shape))}
+        return pack_tensors(tensors, {**(metadata or {}), **about})
+
+    @staticmethod
+    def from_bytes(content: bytes) -> tuple[CodedImages, dict[str, str]]:
+        """Return what `to_bytes` was given, or what version 0.1 wrote, and the metadata.
+
+        Raises:
+            ValueError: something else; an `InputError` where a stream, pixels or labels are none.
+        """
+        tensors, about = unpack_tensors(content)
+        try:
+            if "packing" in about:
+                return _older(tensors, int(about["packing"])), about
+            codec, shape = parse(str(about["codec"])), _shape(str(about["shape"]))
+            return _read(tensors, codec, shape), about
+        except (KeyError, TypeError, IndexError, RuntimeError) as error:
+            raise ValueError(f"no set ({error})") from None
+
+    def save(self, path: Path, metadata: Mapping[str, str] | None = None) -> None:
+        """Write a safetensors file atomically; ``metadata`` is kept as strings."""
+        write_bytes(path, self.to_bytes(metadata))
+
+    @staticmethod
+    def load(path: Path) -> tuple[CodedImages, dict[str, str]]:
+        """Read what `save` wrote: the images and the metadata.
+
+        Raises:
+            InputError: no such file, not a file that `save` wrote, or pixels that are none.
+        """
+        try:
+            # As bytes, since safetensors opens no file whose name is not UTF-8.
+            return CodedImages.from_bytes(path.read_bytes())
+        except FileNotFoundError:
+            raise InputError(
+                f"no such file: {path}; `clbench distill --output {path}` makes one"
+            ) from None
+        except Diverged as error:
+            raise InputError(f"{path}: {error}") from None
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"expected a set written by clbench in {path}, found something else ({error}); "
+                "make one with `clbench distill`"
+            ) from None
+
+
+def in_grid(images: LabelledImages, codec: Codec, shape: Shape) -> LabelledImages:
+    """Return images of ``shape``, or of the codec's grid already, in its grid.
+
+    Raises:
+        InputError: images of another shape.
+    """
+    found, grid = tuple(images.images.shape[1:]), codec.grid(shape)
+    if found == grid:
+        return images
+    if found != shape:
+        raise InputError(f"expected images of shape {shape} or {grid}, found {found}")
+    return LabelledImages(codec.reduced(images.images), images.labels)
+
+
+def enlarged(grid: LabelledImages, codec: Codec, shape: Shape) -> LabelledImages:
+    """Return pixels of the codec's grid as images; uint8 stays uint8 where nothing is scaled."""
+    pixels = grid.images if grid.images.is_floating_point() else grid.images.float() / 255
+    images = codec.enlarged(pixels, shape)
+    return (
+        grid if images is grid.images or images is pixels else LabelledImages(images, grid.labels)
+    )
+
+
+def empty(codec: Codec, shape: Shape) -> LabelledImages:
+    """Return no images, in the codec's grid and type."""
+    pixels = codec.rounded(torch.zeros(0, *codec.grid(shape)))
+    return LabelledImages(pixels, torch.zeros(0, dtype=torch.int64))
+
+
+def _shape(text: str) -> Shape:
+    sizes = [int(part) for part in text.split("x")]
+    if len(sizes) != 3 or not all(1 <= size <= 1 << 15 for size in sizes):
+        raise ValueError(f"{text!r} is no size of images")
+    return sizes[0], sizes[1], sizes[2]
+
+
+def _read(tensors: Mapping[str, Tensor], codec: Codec, shape: Shape) -> CodedImages:
+    codec.check(shape)
+    joined = tensors["streams"].numpy().tobytes()
+    classes, lengths = tensors["classes"].tolist(), tensors["lengths"].tolist()
+    sound = all(isinstance(n, int) and n >= 0 for n in [*classes, *lengths])
+    if not sound or sorted(set(classes)) != classes or sum(lengths) != len(joined):
+        raise ValueError("its streams have other lengths or classes than it says")
+    streams, parts, start = {}, [], 0
+    for c, length in zip(classes, lengths, strict=True):
+        streams[c] = joined[start : start + length]
+        start += length
+        pixels = codec.decode(streams[c], shape)
+        parts.append(LabelledImages(pixels, torch.full((len(pixels),), c)))
+    grid = LabelledImages.concatenate(parts) if parts else empty(codec, shape)
+    soft = tensors.get("soft_labels")
+    if soft is not None:
+        labelled = LabelledImages(grid.images, soft)
+        if not torch.equal(labelled.hard_labels, grid.labels):
+            raise ValueError("its soft labels belong to other classes than its streams")
+        grid = labelled
+    grid.require_pixels()
+    return CodedImages(codec, shape, streams, grid)
+
+
+def _older(tensors: Mapping[str, Tensor], factor: int) -> CodedImages:
+    """Return a set of 0.1: images and labels; with ``factor`` F, F x F images in one of them."""
+    found = LabelledImages(tensors["images"], tensors["labels"])
+    found.require_pixels()
+    c, h, w = (int(size) for size in found.images.shape[1:])
+    if factor == 1:
+        codec = Pixels(floats=found.images.is_floating_point())
+        return CodedImages.of(found, codec, (c, h, w))
+    if not 1 < factor <= min(h, w):
+        raise ValueError(f"{factor} x {factor} images do not fit into {h} x {w} pixels")
+    codec, (_, th, tw) = Pixels(factor), Pixels(factor).grid((c, h, w))
+    tiles = found.quantised().images[:, :, : th * factor, : tw * factor]
+    tiles = tiles.reshape(-1, c, factor, th, factor, tw).permute(0, 2, 4, 1, 3, 5)
+    labels = found.labels.repeat_interleave(factor**2, 0)
+    return CodedImages.of(LabelledImages(tiles.reshape(-1, c, th, tw), labels), codec, (c, h, w))

@@ -1,0 +1,142 @@
+"""As many images as a share of bytes holds: how many to ask a distiller for, and what fits of them.
+
+Where every image takes the same bytes, the number is known. Otherwise random real images are
+written first, to see how many of them fit. A choice of real images is asked for more than that and
+cut where the share is full. Other images are learnt in that number, and the last ones are dropped
+where they take more bytes than real ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from clbench.codecs.fitting import num_that_fit
+from clbench.codecs.protocol import Codec
+from clbench.coded import LABEL_BYTES, empty, in_grid
+from clbench.distillation.protocol import Distiller, Job
+from clbench.errors import InputError
+from clbench.types import ImageSpec, LabelledImages
+
+FIRST_LOOK = 32  # images written to see how many may fit
+SPARE = 1.25  # asked of a choice of real images, times the number of random ones that fit
+
+
+@dataclass(frozen=True)
+class Share:
+    """What there is room for.
+
+    Attributes:
+        spec: what images look like.
+        codec: writes them.
+        num_bytes: of each class.
+        label_bytes: of one image's soft label.
+        before: class -> pixels in the codec's grid that the share holds already.
+    """
+
+    spec: ImageSpec
+    codec: Codec
+    num_bytes: int
+    label_bytes: int = 0
+    before: Mapping[int, Tensor] = field(default_factory=dict)
+
+    def fitting(self, grid_NChw: Tensor, c: int) -> int:
+        """Return how many of the images, in their order, fit beside those of class ``c``."""
+        before = self.before.get(c)
+        each = self.codec.image_bytes(self.spec.shape)
+        if each is not None:
+            held = 0 if before is None else len(before)
+            room = self.num_bytes // (each + self.label_bytes) - held
+            return max(0, min(len(grid_NChw), room))
+        return num_that_fit(
+            self.codec, grid_NChw, self.num_bytes, each=self.label_bytes, before=before
+        )
+
+    def counts(self, real: LabelledImages, rng: torch.Generator) -> dict[int, int]:
+        """Return how many random real images of each class fit; 0 where nothing more does.
+
+        Raises:
+            InputError: not even one image fits into an empty share.
+        """
+        found = {}
+        for c in real.classes:
+            members = (real.hard_labels == c).nonzero().flatten().cpu()
+            if self.codec.image_bytes(self.spec.shape) is not None:
+                # Nothing is drawn: the number is known.
+                found[c] = self.fitting(members, c)
+            else:
+                order = members[torch.randperm(len(members), generator=rng)]
+                found[c] = self._tried(real, order, c)
+            if not found[c] and not len(self.before.get(c, ())):
+                self._refuse(real, int(members[0]))
+        return found
+
+    def _tried(self, real: LabelledImages, order: Tensor, c: int) -> int:
+        look, num = FIRST_LOOK, 0
+        while True:
+            grid = self.codec.reduced(real.images[order[:look].to(real.images.device)])
+            num = self.fitting(grid, c)
+            if num < len(grid) or look >= len(order):
+                return num
+            used = len(self.codec.encode(grid)) + self.label_bytes * len(grid)
+            look = max(2 * look, int(1.2 * look * self.num_bytes / used))
+
+    def _refuse(self, real: LabelledImages, index: int) -> None:
+        image = real.select(torch.tensor([index]))
+        one = len(self.codec.encode(in_grid(image, self.codec, self.spec.shape).images))
+        least = (one + self.label_bytes) * self.spec.num_classes
+        raise InputError(too_small(self.codec, self.spec, self.num_bytes, least))
+
+
+def too_small(codec: Codec, spec: ImageSpec, num_bytes: int, least: int) -> str:
+    """Return the line that says how many bytes are needed at least; ``num_bytes`` of a class."""
+    found = num_bytes * spec.num_classes
+    return (
+        f"capacity_bytes: expected at least {least:,} bytes, one image of the codec {codec.name} "
+        f"for each of {spec.num_classes} classes, found {found:,}; raise --memory-bytes or choose "
+        "a smaller codec (clbench list codecs)"
+    )
+
+
+def fill(distiller: Distiller, job: Job, share: Share, rng: torch.Generator) -> LabelledImages:
+    """Condense ``job.real`` to as many images of each class as its share holds.
+
+    Args:
+        distiller: makes them.
+        job: its counts are replaced.
+        share: of each class.
+        rng: draws the real images that tell how many may fit, apart from the job's generator.
+
+    Returns:
+        Images in the codec's grid, ascending by class; no more than fit. A class that is small
+        gives all its images.
+
+    Raises:
+        InputError: no room for one image of each class.
+    """
+    wanted = share.counts(job.real, rng)
+    if not any(wanted.values()):
+        return empty(share.codec, share.spec.shape)
+    if getattr(distiller, "ordered", False) and share.codec.image_bytes(share.spec.shape) is None:
+        labels = job.real.hard_labels
+        there = {c: int((labels == c).sum()) for c in wanted}
+        wanted = {c: min(there[c], int(SPARE * num) + 4) for c, num in wanted.items()}
+    classes = [c for c, num in wanted.items() if num]
+    counts = {c: wanted[c] for c in classes}
+    real = job.real.of_class(*classes) if len(classes) < len(wanted) else job.real
+    made = distiller.distill(job.replace(real=real, counts=counts, codec=share.codec))
+    made.require_finite()
+    grid = in_grid(made, share.codec, share.spec.shape)
+    parts = []
+    for c in grid.classes:
+        mine = grid.of_class(c)
+        parts.append(mine.select(torch.arange(share.fitting(mine.images, c))))
+    return LabelledImages.concatenate(parts)
+
+
+def label_bytes(distiller: Distiller, spec: ImageSpec) -> int:
+    """Return the bytes of one image's soft label; 0 where the distiller gives hard ones."""
+    return LABEL_BYTES * spec.num_classes if getattr(distiller, "soft_labels", False) else 0
