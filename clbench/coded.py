@@ -188,6 +188,18 @@ def in_grid(images: LabelledImages, codec: Codec, shape: Shape) -> LabelledImage
     return LabelledImages(codec.reduced(images.images), images.labels)
 
 
+def read_back(images: LabelledImages, codec: Codec, shape: Shape) -> LabelledImages:
+    """Return images as they would be read from streams of their classes, in their own order."""
+    grid = in_grid(images, codec, shape)
+    if not len(grid):
+        return enlarged(grid, codec, shape)
+    labels = grid.hard_labels
+    index = [(labels == c).nonzero().flatten() for c in grid.classes]
+    read = torch.cat([codec.rounded(grid.images[part]) for part in index])
+    place = torch.cat(index).argsort()
+    return enlarged(LabelledImages(read[place], grid.labels), codec, shape)
+
+
 def enlarged(grid: LabelledImages, codec: Codec, shape: Shape) -> LabelledImages:
     """Return pixels of the codec's grid as images; uint8 stays uint8 where nothing is scaled."""
     pixels = grid.images if grid.images.is_floating_point() else grid.images.float() / 255

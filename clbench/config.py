@@ -155,6 +155,12 @@ class MemoryConfig(Config):
         common=True,
     )
 
+    code_current: Literal["auto", "yes", "no"] = setting(
+        "auto",
+        "Replay: current training images pass through the codec, too; auto where it drops grey "
+        "levels or detail of their size.",
+    )
+
     def __post_init__(self) -> None:
         # One name for all lines that mean the same, so that their runs group together.
         object.__setattr__(self, "codec", canonical(self.codec))

@@ -18,6 +18,8 @@ from avalanche.training.plugins import EvaluationPlugin  # noqa: E402
 from avalanche.training.templates import SupervisedTemplate  # noqa: E402
 
 from clbench import networks  # noqa: E402
+from clbench.codecs.protocol import Codec  # noqa: E402
+from clbench.coded import read_back  # noqa: E402
 from clbench.config import LearnerConfig, SetTrainingConfig  # noqa: E402
 from clbench.distillation.augmentation import parse  # noqa: E402
 from clbench.errors import Diverged, require_finite  # noqa: E402
@@ -84,6 +86,7 @@ class TensorLearner(SupervisedTemplate):
         device: torch.device | str = "cpu",
         plugins: Sequence[SupervisedPlugin] = (),
         evaluator: EvaluationPlugin | None = None,
+        current_codec: Codec | None = None,
     ) -> None:
         """Make the network and its optimiser.
 
@@ -94,6 +97,7 @@ class TensorLearner(SupervisedTemplate):
             device: where to train.
             plugins: Avalanche plugins.
             evaluator: Avalanche's evaluation plugin; None for none at all.
+            current_codec: training images are seen as this codec writes them; None as they are.
 
         Raises:
             InputError: an unknown network or augmentation.
@@ -101,6 +105,7 @@ class TensorLearner(SupervisedTemplate):
         self.config, self.spec, self.seed = config, spec, seed
         self.augmentation = parse(config.augmentation, spec)
         self.num_trained_images = 0
+        self.current_codec = current_codec
         network = networks.build(config.network, spec, seed=seed)
         network.to(device)
         super().__init__(
@@ -121,7 +126,10 @@ class TensorLearner(SupervisedTemplate):
 
     def training_images(self) -> LabelledImages:
         """What the current experience is trained on, on the device."""
-        return dataset_images(self.adapted_dataset, self.spec).to(self.device)
+        found = dataset_images(self.adapted_dataset, self.spec)
+        if self.current_codec is not None:
+            found = read_back(found, self.current_codec, self.spec.shape)
+        return found.to(self.device)
 
     def make_train_dataloader(self, **kwargs: Any) -> None:
         """Whole-tensor batches; Avalanche's loader arguments do not apply."""

@@ -11,6 +11,7 @@ from clbench.measuring.cost import forward_flops, peak_memory_bytes
 from clbench.memory import DistillationRecord, DistilledMemory, ImageMemory
 from clbench.report import RunReport
 from clbench.strategies import STRATEGIES
+from clbench.strategies.compose import current_codec
 
 if TYPE_CHECKING:
     from clbench.run.loop import Loop
@@ -167,6 +168,9 @@ def _notes(config: RunConfig, memory: ImageMemory | None) -> list[str]:
             held = f"{config.memory.capacity_bytes} bytes of memory hold {num} images per class"
             notes.append(held)
     notes += _small_classes(memory)
+    seen_through = current_codec(config, memory)
+    if seen_through is not None:
+        notes.append(f"current training images passed through the codec {seen_through.name}")
     if STRATEGIES.find(config.strategy).memory == "reservoir":
         notes.append(
             "the reservoir is full from the first experience on, other memories grow with the "
