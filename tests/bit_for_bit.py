@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-_MEMORIES = ("random", "reservoir", "herding", "dm", "dam", "pad")
+_MEMORIES = ("random", "reservoir", "herding", "dm", "dam", "kip", "frepo", "pad")
 STRATEGIES = ("naive", "cumulative", *(f"{m}_{t}" for m in _MEMORIES for t in ("replay", "gdumb")))
 _STREAM = "--train-per-class 60 --images-per-class 2 --epochs 2 --set-epochs 20 --device cpu"
 _MATCHING = (
@@ -57,7 +57,7 @@ COMMANDS: dict[str, str] = {
     **{
         f"distill-{name}": f"{_DISTILL} --distiller {name} --no-evaluate "
         f"-o {{out}}/{name}.safetensors"
-        for name in ("random", "herding", "dm", "datadam", "mtt", "datm", "pad")
+        for name in ("random", "herding", "dm", "datadam", "kip", "frepo", "mtt", "datm", "pad")
     },
     "distill-scored": f"{_DISTILL} --distiller datadam --codec tiles:factor=2 "
     "--num-networks-evaluated 2 --evaluation-epochs 10 --evaluation-network mlp --workers 1 "

@@ -29,6 +29,10 @@ GOLDEN = {
     "dm_gdumb": (0.792, 0.119),
     "dam_replay": (1.000, 0.000),
     "dam_gdumb": (0.858, 0.063),
+    "kip_replay": (0.996, 0.000),
+    "kip_gdumb": (0.783, 0.163),
+    "frepo_replay": (0.988, 0.019),
+    "frepo_gdumb": (0.825, 0.056),
     "pad_replay": (0.996, 0.006),
     "pad_gdumb": (0.871, 0.088),
 }
@@ -82,6 +86,8 @@ def test_distilling_pays_on_a_memory_alone(runs: dict[str, list[RunReport]]) -> 
         mean(runs[f"{n}_gdumb"], "average_accuracy") for n in ("random", "dm", "dam")
     )
     assert random < dm < dam
+    kip, frepo = (mean(runs[f"{n}_gdumb"], "average_accuracy") for n in ("kip", "frepo"))
+    assert random < min(kip, frepo)
 
 
 def test_bytes_at_the_end_differ_by_soft_labels_alone(runs: dict[str, list[RunReport]]) -> None:

@@ -22,6 +22,7 @@ from clbench.config import (
 from clbench.data import DATASETS, DatasetInfo, FileCheck
 from clbench.data.dataset import Status
 from clbench.distillation import DISTILLERS
+from clbench.distillation.kernel.settings import KernelSettings
 from clbench.strategies import distiller_of
 from clbench.types import ImageSpec, LabelledImages
 from tests.distilling import distillation
@@ -86,6 +87,9 @@ def distillation_of(strategy: str) -> DistillationConfig:
     settings = DISTILLERS.find(distiller).settings
     if isinstance(settings, MatchingSettings):
         return distillation(distiller, network=network, learning_rate=20.0, **matching)
+    if isinstance(settings, KernelSettings):
+        short = settings.replace(num_updates=8, batch_real=60, network_steps=5)
+        return DistillationConfig(distiller, network=network, settings=short)
     if not isinstance(settings, TrajectorySettings):
         return DistillationConfig(distiller, network=network)
     return distillation(

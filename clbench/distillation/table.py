@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from clbench.distillation.kernel import settings as kernel
 from clbench.distillation.matching import settings as matching
 from clbench.distillation.selection.settings import SelectionSettings
 from clbench.distillation.trajectories import settings as trajectories
@@ -69,6 +70,11 @@ _MATCHING: dict[str, Any] = {
     "heading": "Distribution matching (dm, datadam)",
     "flag_prefix": "",
 }
+_KERNEL: dict[str, Any] = {
+    "make": Lazy("clbench.distillation.kernel.distiller:KernelRegression"),
+    "heading": "Kernel regression (kip, frepo)",
+    "flag_prefix": "kernel-",
+}
 _TRAJECTORIES: dict[str, Any] = {
     "make": Lazy("clbench.distillation.trajectories.distiller:TrajectoryMatching"),
     "needs_network": True,
@@ -106,6 +112,23 @@ DISTILLERS: Table[DistillerInfo] = Table(
             prefix="dam",
             images="images distilled by DataDAM (Sajedi et al. 2023)",
             **_MATCHING,
+        ),
+        "kip": DistillerInfo(
+            summary="kernel regression, tangent kernel of an MLP",
+            source="Nguyen et al. 2021",
+            settings=kernel.KIP,
+            prefix="kip",
+            images="images distilled by kernel regression (Nguyen et al. 2021)",
+            **_KERNEL,
+        ),
+        "frepo": DistillerInfo(
+            summary="kernel regression, features of trained networks",
+            source="Zhou et al. 2022",
+            settings=kernel.FREPO,
+            prefix="frepo",
+            images="images distilled by regression on features (Zhou et al. 2022)",
+            needs_network=True,
+            **_KERNEL,
         ),
         "mtt": DistillerInfo(
             summary="trajectory matching",

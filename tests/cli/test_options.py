@@ -70,9 +70,10 @@ def test_run_has_an_option_with_its_default_for_every_field():
         if one.flag not in differing:
             assert f"[default: {shown(one.default, one.none)}]" in text, one.flag
         assert one.default is not None or one.none, one.flag
-    # What sets MTT, DATM and PAD apart.
-    assert differing == {"growing-start", "data-scheduler", "mask-ratio", "soft-labels"}
-    assert text.count("[default: the method's own]") == 4
+    # What sets MTT, DATM and PAD apart, and KIP and FRePo.
+    trajectories = {"growing-start", "data-scheduler", "mask-ratio", "soft-labels"}
+    assert differing == {*trajectories, "kernel-kind"}
+    assert text.count("[default: the method's own]") == 5
 
 
 def leaves(config: object, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:

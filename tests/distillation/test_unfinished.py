@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from clbench.config import DifficultySettings, DistillationConfig
+from clbench.config import DifficultySettings, DistillationConfig, NetworkConfig
 from clbench.distillation import Update, make_distiller, unfinished
 from clbench.distillation.matching import updates as matching
 from clbench.distillation.trajectories import updates as trajectories
@@ -32,6 +32,11 @@ def matched(distiller: str, **changes: Any) -> DistillationConfig:
     return distillation(distiller, **settings, **changes)
 
 
+def regressed(name: str, **fields: Any) -> DistillationConfig:
+    made = DistillationConfig(name, NetworkConfig("convnet", width=4, depth=2), precision="float32")
+    return distilling.changed(made, num_updates=8, batch_real=20, **fields)
+
+
 JOBS = {
     "datadam": matched("datadam"),
     "course": matched("datadam", resample=True, network_steps=2, initialisation="noise"),
@@ -45,6 +50,8 @@ JOBS = {
         decay="cosine",
         normalise_gradient=True,
     ),
+    "kip": regressed("kip"),
+    "frepo": regressed("frepo", num_networks=2, network_steps=3, network_uses=3),
 }
 
 

@@ -44,8 +44,9 @@ for place in sys.argv[1:]:
     assert sys.modules["clbench"].__file__.startswith(place)
 """
 MATCHING, TRAJECTORIES = {"dm", "datadam"}, {"mtt", "datm", "pad"}
+KERNEL = {"kip", "frepo"}
 SELECTION, EXPERTS = {"random", "herding"}, {"experts"}
-ALL = MATCHING | TRAJECTORIES | SELECTION | EXPERTS
+ALL = MATCHING | TRAJECTORIES | KERNEL | SELECTION | EXPERTS
 
 
 def comment(*files: str) -> Callable[[Path], None]:
@@ -86,6 +87,7 @@ CHANGES: dict[str, tuple[Callable[[Path], None], set[str], set[str]]] = {
     "settings of trajectories": (
         field("trajectories", "against_memory: bool"), TRAJECTORIES, MATCHING | SELECTION,
     ),
+    "settings of kernels": (field("kernel", "num_updates: int"), KERNEL, ALL - KERNEL),
     # Trajectories start from matched images.
     "settings of matching": (
         field("matching", "num_networks: int"), MATCHING | TRAJECTORIES, SELECTION,
@@ -97,6 +99,7 @@ CHANGES: dict[str, tuple[Callable[[Path], None], set[str], set[str]]] = {
     "code of matching": (
         comment("distillation/matching/updates.py"), MATCHING | TRAJECTORIES, SELECTION | EXPERTS,
     ),
+    "code of kernels": (comment("distillation/kernel/kernels.py"), KERNEL, ALL - KERNEL),
     "code of selection": (comment("distillation/selection/choice.py"), ALL - EXPERTS, set()),
     "networks": (comment("networks/convnet.py"), ALL - SELECTION, SELECTION),
     "what all share": (comment("types.py"), ALL, set()),
@@ -146,6 +149,7 @@ def test_methods_count_for_those_that_use_them() -> None:
     name = "clbench.distillation.{}.distiller".format
     assert folders(name("selection")) == {"selection"}
     assert folders(name("matching")) == {"selection", "difficulty", "matching"}
+    assert folders(name("kernel")) == {"selection", "difficulty", "kernel"}
     assert folders(name("trajectories")) == {
         "selection", "difficulty", "matching", "trajectories",
     }  # fmt: skip

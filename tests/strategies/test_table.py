@@ -26,7 +26,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def test_names() -> None:
-    memories = ("random", "reservoir", "herding", "dm", "dam", "pad")
+    memories = ("random", "reservoir", "herding", "dm", "dam", "kip", "frepo", "pad")
     expected = {f"{m}_{way}" for m in memories for way in ("replay", "gdumb")}
     assert set(STRATEGIES) == expected | {"naive", "cumulative"}
     assert all(name == info.name and info.summary for name, info in STRATEGIES.items())

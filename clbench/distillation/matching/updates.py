@@ -28,7 +28,7 @@ from clbench.distillation.matching.statistics import (
 )
 from clbench.distillation.problem import Problem
 from clbench.distillation.protocol import Job
-from clbench.distillation.selection.choice import chosen_images, herding_index, random_index
+from clbench.distillation.selection.choice import herding_index, learnable_images, random_index
 from clbench.distillation.settings import DistillationConfig
 from clbench.machine.device import autocast
 from clbench.networks import Network
@@ -69,7 +69,7 @@ class MatchingUpdates:
             )
         else:
             index = random_index(real.hard_labels, counts, self.generator).to(self.device)
-        chosen = chosen_images(real, index, self.codec)
+        chosen = learnable_images(real, index, self.codec)
         if self.config.initialisation == "noise":
             noise = torch.randn(chosen.images.shape, generator=self.generator)
             return LabelledImages(noise, chosen.hard_labels.cpu())

@@ -19,6 +19,18 @@ def chosen_images(real: LabelledImages, index: Tensor, codec: Codec) -> Labelled
     return LabelledImages(codec.reduced(chosen.images), chosen.labels)
 
 
+def learnable_images(real: LabelledImages, index: Tensor, codec: Codec) -> LabelledImages:
+    """Return the images at ``index`` in the codec's grid, to be learnt from there.
+
+    Where the codec is coarse they are not rounded yet: a pixel between two levels is one that a
+    small step can move to either.
+    """
+    chosen = real.select(index)
+    if codec.coarse:
+        chosen = chosen.as_floats()
+    return LabelledImages(codec.reduced(chosen.images), chosen.labels)
+
+
 def random_index(
     labels: Tensor, num: int | Mapping[int, int], generator: torch.Generator
 ) -> Tensor:

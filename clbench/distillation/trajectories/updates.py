@@ -21,7 +21,7 @@ from clbench.distillation.difficulty.el2n import easiest
 from clbench.distillation.flat import FlatNetwork
 from clbench.distillation.problem import Problem
 from clbench.distillation.protocol import Job
-from clbench.distillation.selection.choice import chosen_images, herding_index, random_index
+from clbench.distillation.selection.choice import herding_index, learnable_images, random_index
 from clbench.distillation.settings import DistillationConfig
 from clbench.distillation.trajectories.adjoint import StepLoss, matching_gradient
 from clbench.distillation.trajectories.experts import Trajectories
@@ -96,7 +96,7 @@ class TrajectoryUpdates:
         else:
             index = self._learnt_first(counts)
         seen = real.select(index)
-        grid = chosen_images(real, index, self.codec)
+        grid = learnable_images(real, index, self.codec)
         if self.config.initialisation == "noise":
             noise = torch.randn(grid.images.shape, generator=self.generator)
             images = self.problem.spec.denormalise(noise.to(self.device))

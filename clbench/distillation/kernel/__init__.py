@@ -1,0 +1,1 @@
+"""Kernel regression: images from which a kernel machine predicts real ones (KIP, FRePo)."""

@@ -1,0 +1,76 @@
+"""Kernel regression: images from which a kernel machine predicts real ones.
+
+KIP: Nguyen, Chen & Lee, "Dataset Meta-Learning from Kernel Ridge-Regression", ICLR 2021. FRePo:
+Zhou, Nezhadarya & Ba, "Dataset Distillation using Neural Feature Regression", NeurIPS 2022.
+
+    L = 1/2 |Y_B - K(B, S + M) (K(S + M, S + M) + r mean(diag) I)^-1 Y|^2
+
+S are the images being learnt, B real images of the experience, and M what memory holds of other
+classes (ours): with it two classes are learnt against all that came before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from clbench import networks
+from clbench.distillation.kernel.pool import BATCH
+from clbench.distillation.kernel.settings import KernelSettings
+from clbench.distillation.kernel.updates import KernelUpdates
+from clbench.distillation.protocol import Job, Update, Workload
+from clbench.distillation.settings import DistillationConfig
+from clbench.distillation.unfinished import Unfinished
+from clbench.measuring.cost import forward_flops
+from clbench.types import ImageSpec, LabelledImages
+
+IMAGES_SHOWN = 5  # times that the images are handed to the listener
+NO_OTHERS = "one class and no memory of others: kernel regression has nothing to tell it from"
+
+
+@dataclass(frozen=True)
+class KernelRegression:
+    """KIP or FRePo (``config.settings.kernel``), see `KernelSettings`.
+
+    Attributes:
+        uses_known: memory of other classes is part of the support.
+    """
+
+    config: DistillationConfig
+    uses_known = True
+
+    def distill(self, job: Job) -> LabelledImages:
+        """See `Distiller.distill`; float32 pixels of the codec's grid on the 0..1 scale."""
+        job.check_counts()
+        with Unfinished.of(self, job) as unfinished:
+            updates = KernelUpdates(self.config, job)
+            if unfinished.state is not None:
+                updates.load_state_dict(unfinished.state)
+            elif len(job.real.classes) == 1 and job.known is None:
+                unfinished.tell(Update(0, 0, 0.0, note=NO_OTHERS))
+            elif updates.note:
+                unfinished.tell(Update(0, 0, 0.0, note=updates.note))
+            total = updates.settings.num_updates
+            every = max(1, total // IMAGES_SHOWN)
+            for loss in updates.updates():
+                number = updates.num_done
+                shown = updates.result() if number % every == 0 or number == total else None
+                unfinished.tell(Update(number, total, loss, images=shown))
+                unfinished.reached(updates)
+            return updates.result()
+
+    def flops(self, spec: ImageSpec, workload: Workload) -> float:
+        """Kernels, solving, and the networks' features and training; a multiply-add is one."""
+        c, w = self.config.own(KernelSettings), workload
+        support = w.num_images + min(w.num_known, c.max_support)
+        targets = min(c.batch_real, w.num_real)
+        solving = support**3 / 3 + support**2 * spec.num_classes
+        update = 0.0
+        if c.kernel != "network":
+            # Forward, and a backward of twice that.
+            update += 3 * (support + targets) * support * spec.image_bytes + 3 * solving
+        if c.kernel != "ntk":
+            one = forward_flops(networks.build(self.config.network, spec, seed=0), spec.shape)
+            learning = c.network_steps * 3 * one * min(BATCH, support)
+            seen = one * (3 * w.num_images + support - w.num_images + targets)
+            update += c.num_networks * (learning + seen + 3 * solving)
+        return c.num_updates * update

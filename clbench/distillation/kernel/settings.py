@@ -1,0 +1,49 @@
+"""Settings of kernel regression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from clbench.fields import Config, above_zero, at_least, setting
+
+
+@dataclass(frozen=True)
+class KernelSettings(Config):
+    """KIP (Nguyen et al. 2021) and FRePo (Zhou et al. 2022) by one loop.
+
+    Numbers are ours, from prototypes on held-out training images of MNIST; docs/papers.md says
+    where papers and we differ.
+
+    Attributes:
+        kernel: "ntk" is the tangent kernel of an infinitely wide MLP (KIP), "network" the features
+            of networks that are trained on the images (FRePo), "mixed" the mean of both losses.
+    """
+
+    kernel: Literal["ntk", "network", "mixed"] = setting(
+        "ntk",
+        "Kernel: of an MLP in closed form, of trained networks' features, or both.",
+        flag="kernel-kind",
+    )
+    num_updates: int = setting(15, "Updates of the images.")
+    batch_real: int = setting(400, "Real images that are predicted in an update.")
+    learning_rate: float = setting(0.02, "Step size of the pixels (Adam), on the 0..1 scale.")
+    ridge: float = setting(0.01, "Ridge, times the mean of the kernel's diagonal.")
+    hidden_layers: int = setting(2, "Hidden layers of the MLP whose tangent kernel is taken.")
+    num_networks: int = setting(2, "Networks whose features are used in an update.")
+    network_steps: int = setting(20, "Training steps of a network before each use.")
+    network_uses: int = setting(5, "Updates that a network is used in before it is drawn anew.")
+    network_learning_rate: float = setting(0.01, "Step size of the networks (Adam).")
+    max_support: int = setting(
+        4000, "Images of memory beside the learnt ones at most; of more, so many are drawn."
+    )
+
+    def _validate(self) -> None:
+        at_least(self, 1, "num_updates", "batch_real", "hidden_layers", "num_networks")
+        at_least(self, 1, "network_uses", "max_support")
+        at_least(self, 0, "network_steps")
+        above_zero(self, "learning_rate", "ridge", "network_learning_rate")
+
+
+KIP = KernelSettings()
+FREPO = KernelSettings(kernel="network")

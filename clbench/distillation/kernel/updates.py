@@ -1,0 +1,153 @@
+"""The updates of kernel regression; see `clbench.distillation.kernel.distiller`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from clbench.codecs.scaling import as_floats
+from clbench.distillation.decoding import Decoding
+from clbench.distillation.difficulty.el2n import easiest
+from clbench.distillation.difficulty.settings import DifficultySettings
+from clbench.distillation.kernel.kernels import feature_kernel, tangent_kernel
+from clbench.distillation.kernel.pool import Pool
+from clbench.distillation.kernel.regression import centred, regression_loss
+from clbench.distillation.kernel.settings import KernelSettings
+from clbench.distillation.problem import Problem
+from clbench.distillation.protocol import Job
+from clbench.distillation.selection.choice import herding_index, learnable_images, random_index
+from clbench.distillation.settings import DistillationConfig
+from clbench.machine.device import autocast
+from clbench.networks import Network
+from clbench.types import LabelledImages
+
+
+class KernelUpdates:
+    """One distillation under way: the images, what memory holds, and the networks.
+
+    Attributes:
+        grid: pixels (N, C, h, w) of the codec's grid on the 0..1 scale.
+        note: what the report must say; mostly empty.
+    """
+
+    def __init__(self, config: DistillationConfig, job: Job) -> None:
+        """Choose the images to start from."""
+        self.config, self.settings = config, config.own(KernelSettings)
+        self.spec, self.generator, self.device = job.spec, job.generator, job.device
+        self.real = job.real.to(job.device)
+        start = self._initial(job)
+        self.labels = start.hard_labels.to(self.device)
+        counts = [job.counts[c] for c in job.real.classes]
+        self.decoding = Decoding(job.codec, job.spec, counts)
+        self.grid = as_floats(start.images).to(self.device).clone().requires_grad_()
+        self.optimizer = torch.optim.Adam([self.grid], lr=self.settings.learning_rate)
+        self.note = ""
+        self.known, self.known_labels = self._remembered(job.known)
+        uses_networks = self.settings.kernel != "ntk"
+        self.pool = Pool(config, job.spec, job.generator, job.device) if uses_networks else None
+        self.num_done = 0
+
+    def _initial(self, job: Job) -> LabelledImages:
+        real, counts = self.real, job.counts
+        if self.config.initialisation == "herding":
+            index = herding_index(real, self.spec, counts)
+        elif self.config.initialisation == "easy":
+            problem = Problem.make(real, self.spec, None, self.device)
+            own: Mapping[int, int] = problem.own_counts(counts)
+            index = easiest(problem.images, problem.spec, self.config, DifficultySettings(), own)
+        else:
+            index = random_index(real.hard_labels, counts, self.generator).to(self.device)
+        chosen = learnable_images(real, index, job.codec)
+        if self.config.initialisation == "noise":
+            noise = torch.rand(chosen.images.shape, generator=self.generator)
+            return LabelledImages(noise, chosen.hard_labels.cpu())
+        return chosen
+
+    def _remembered(self, known: LabelledImages | None) -> tuple[Tensor, Tensor]:
+        """Normalised images of memory, so many of them as the support has room for."""
+        if known is None:
+            empty = torch.zeros(0, *self.spec.shape, device=self.device)
+            return empty, torch.zeros(0, dtype=torch.int64, device=self.device)
+        most = self.settings.max_support
+        if len(known) > most:
+            self.note = f"{most} of {len(known)} images of memory were drawn for the support"
+            index = torch.randperm(len(known), generator=self.generator)[:most]
+            known = known.select(index.sort().values)
+        here = known.to(self.device)
+        return self.spec.normalise(here.images), here.hard_labels
+
+    def updates(self) -> Iterator[float]:
+        """The updates that are left; yields each one's loss."""
+        while self.num_done < self.settings.num_updates:
+            loss = self._update()
+            self.num_done += 1
+            yield loss
+
+    def _update(self) -> float:
+        images = self.decoding(self.spec.normalise(self.grid))
+        support = torch.cat([images, self.known])
+        labels = torch.cat([self.labels, self.known_labels])
+        batch = torch.randperm(len(self.real), generator=self.generator)[: self.settings.batch_real]
+        real = self.real.select(batch.to(self.device))
+        targets = self.spec.normalise(real.images)
+        losses = [
+            regression_loss(
+                kernel,
+                (embed(support), centred(labels, self.spec.num_classes)),
+                (embed(targets), centred(real.hard_labels, self.spec.num_classes)),
+                self.settings.ridge,
+            )
+            for kernel, embed in self._kernels(support, labels)
+        ]
+        loss = torch.stack(losses).mean()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        with torch.no_grad():
+            self.grid.clamp_(0, 1)
+        return float(loss.detach())
+
+    def _kernels(self, support: Tensor, labels: Tensor) -> Iterator[tuple[Any, Any]]:
+        """Kernels, each with what it is given of images."""
+        if self.settings.kernel != "network":
+            kernel = partial(tangent_kernel, hidden_layers=self.settings.hidden_layers)
+            yield kernel, partial(torch.flatten, start_dim=1)
+        if self.pool is not None:
+            for network in self.pool.trained(support.detach(), labels):
+                yield feature_kernel, partial(self._features, network)
+
+    def _features(self, network: Network, images_NCHW: Tensor) -> Tensor:
+        with autocast(self.config.precision, self.device):
+            return network.embed(images_NCHW).float()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Between two updates this is all there is."""
+        return {
+            "grid": self.grid.detach().clone(),
+            "known": self.known.clone(),
+            "known_labels": self.known_labels.clone(),
+            "optimizer": deepcopy(self.optimizer.state_dict()),
+            "pool": [] if self.pool is None else self.pool.state_dict(),
+            "num_done": self.num_done,
+            "generator": self.generator.get_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from ``state``."""
+        with torch.no_grad():
+            self.grid.copy_(state["grid"])
+        self.known, self.known_labels = state["known"], state["known_labels"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.pool is not None:
+            self.pool.load_state_dict(state["pool"])
+        self.num_done = state["num_done"]
+        self.generator.set_state(state["generator"])
+
+    def result(self) -> LabelledImages:
+        """What has been distilled so far, in the codec's grid, on the CPU."""
+        return LabelledImages(self.grid.detach().cpu().clone(), self.labels.cpu())

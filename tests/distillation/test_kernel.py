@@ -1,0 +1,254 @@
+"""Kernel regression: the kernel against wide networks, the loss against plain algebra."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from clbench.codecs import parse
+from clbench.config import DistillationConfig, NetworkConfig
+from clbench.distillation import DISTILLERS, Workload, make_distiller
+from clbench.distillation.kernel.distiller import NO_OTHERS
+from clbench.distillation.kernel.kernels import feature_kernel, tangent_kernel
+from clbench.distillation.kernel.regression import centred, regression_loss
+from clbench.distillation.kernel.settings import KernelSettings
+from clbench.distillation.kernel.updates import KernelUpdates
+from clbench.distillation.protocol import Update
+from clbench.types import ImageSpec, LabelledImages
+from tests import distilling
+from tests.distilling import changed, job
+
+SPEC = ImageSpec(1, 12, 12, 6, (0.3,), (0.25,), (), "scale")
+
+
+def blobs(*classes: int, num: int = 24) -> LabelledImages:
+    """Each class a bright square at its own place, with noise."""
+    rng = torch.Generator().manual_seed(0)
+    images = torch.rand(6 * num, 1, 12, 12, generator=rng) * 0.3
+    labels = torch.arange(6).repeat(num)
+    for c in range(6):
+        row, column = 6 * (c // 3), 4 * (c % 3)
+        images[labels == c, :, row : row + 6, column : column + 4] += 0.6
+    return LabelledImages((images * 255).to(torch.uint8), labels).of_class(*classes)
+
+
+def config(name: str = "kip", **changes: Any) -> DistillationConfig:
+    network = NetworkConfig("convnet", width=4, depth=2, norm="instance")
+    made = DistillationConfig(name, network, precision="float32")
+    return changed(made, num_updates=6, batch_real=30, network_steps=2, **changes)
+
+
+def distil(c: DistillationConfig, *classes: int, **of_job: Any) -> LabelledImages:
+    return distilling.distil(c, blobs(*(classes or (0, 2, 5))), SPEC, **of_job)
+
+
+def plain_tangent_kernel(x: Any, z: Any, layers: int) -> float:
+    """The recursion for one pair, number by number."""
+    d = len(x)
+    s, sxx, szz = (float(np.dot(a, b)) / d for a, b in ((x, z), (x, x), (z, z)))
+    t = s
+    for _ in range(layers):
+        root = math.sqrt(sxx * szz)
+        angle = math.acos(max(-1.0, min(1.0, s / root)))
+        s = root * (math.sin(angle) + (math.pi - angle) * math.cos(angle)) / math.pi
+        t = s + t * (math.pi - angle) / math.pi
+    return t
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_the_kernel_is_the_recursion(layers: int) -> None:
+    rng = torch.Generator().manual_seed(0)
+    x, z = (torch.randn(n, 7, generator=rng, dtype=torch.float64) for n in (4, 5))
+    found = tangent_kernel(x, z, layers)
+    expected = [[plain_tangent_kernel(a.numpy(), b.numpy(), layers) for b in z] for a in x]
+    torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64))
+    own = tangent_kernel(x, x, layers)
+    torch.testing.assert_close(own, own.T)
+    diagonal = x.square().sum(1) / 7 * (layers + 1)
+    torch.testing.assert_close(own.diagonal(), diagonal, rtol=3e-3, atol=0)
+    assert torch.linalg.eigvalsh(own).min() > 0
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_wide_networks_have_this_kernel(layers: int) -> None:
+    """Inner products of a finite network's gradients, the mean over draws (Monte Carlo)."""
+    rng = torch.Generator().manual_seed(0)
+    x = torch.randn(4, 6, generator=rng, dtype=torch.float64)
+    width, draws = 512, 24
+    total = torch.zeros(4, 4, dtype=torch.float64)
+    for _ in range(draws):
+        sizes = [6, *[width] * layers, 1]
+        weights = [
+            torch.randn(a, b, generator=rng, dtype=torch.float64).requires_grad_()
+            for a, b in zip(sizes, sizes[1:], strict=False)
+        ]
+
+        def network(image: Tensor, weights: list[Tensor] = weights) -> Tensor:
+            hidden = image @ weights[0] / math.sqrt(6)
+            for weight in weights[1:]:
+                # Rectified values keep half of the variance: their weights have variance 2 / width.
+                hidden = torch.relu(hidden) @ weight * math.sqrt(2 / width)
+            return hidden.sum()
+
+        rows = []
+        for image in x:
+            gradients = torch.autograd.grad(network(image), weights)
+            rows.append(torch.cat([g.flatten() for g in gradients]))
+        jacobian = torch.stack(rows)
+        total += jacobian @ jacobian.T / draws
+    torch.testing.assert_close(total, tangent_kernel(x, x, layers), rtol=0.06, atol=0.06)
+
+
+@pytest.mark.parametrize("kernel", [partial(tangent_kernel, hidden_layers=2), feature_kernel])
+def test_the_loss_is_ridge_regression_and_its_gradient_is_right(kernel: Any) -> None:
+    rng = torch.Generator().manual_seed(1)
+    support = torch.rand(5, 6, generator=rng, dtype=torch.float64).requires_grad_()
+    targets = torch.rand(7, 6, generator=rng, dtype=torch.float64)
+    labels, truth = (torch.arange(n) % 3 for n in (5, 7))
+    y, wanted = centred(labels, 3), centred(truth, 3)
+
+    def loss(images: Tensor) -> Tensor:
+        return regression_loss(kernel, (images, y), (targets, wanted), 0.01)
+
+    with torch.no_grad():
+        own = kernel(support, support).numpy()
+        system = own + 0.01 * np.trace(own) / 5 * np.eye(5)
+        predicted = kernel(targets, support).numpy() @ np.linalg.inv(system) @ y.numpy()
+        expected = 0.5 * ((wanted.numpy() - predicted) ** 2).sum() / 7
+    assert float(loss(support)) == pytest.approx(expected, rel=1e-9)
+    assert torch.autograd.gradcheck(loss, (support,), eps=1e-6, atol=1e-6)
+    assert float(y.sum()) == pytest.approx(0) and y[0].tolist() == pytest.approx(
+        [2 / 3, -1 / 3, -1 / 3]
+    )
+
+
+def test_the_updates_are_the_plain_loop() -> None:
+    """KIP as the paper says it: draw targets, regress, step Adam, keep pixels in range."""
+    c, known = config(), blobs(1, 3, num=4)
+    made = distil(c, known=known)
+    plain = job(blobs(0, 2, 5), SPEC)
+    start = KernelUpdates(c, plain)
+    images = start.grid.detach().clone().requires_grad_()
+    adam = torch.optim.Adam([images], lr=0.02)
+    real, rng = plain.real, plain.generator
+    labels = torch.cat([start.labels, known.labels])
+    for _ in range(6):
+        batch = torch.randperm(len(real), generator=rng)[:30]
+        x = torch.cat([SPEC.normalise(images), SPEC.normalise(known.images)]).flatten(1)
+        b = SPEC.normalise(real.images[batch]).flatten(1)
+        own = tangent_kernel(x, x, 2).double()
+        ridge = 0.01 * own.diagonal().mean() * torch.eye(len(x))
+        weights = torch.linalg.solve(own + ridge, centred(labels, 6))
+        errors = centred(real.labels[batch], 6) - tangent_kernel(b, x, 2).double() @ weights
+        adam.zero_grad()
+        (0.5 * errors.square().sum() / 30).backward()
+        adam.step()
+        images.data.clamp_(0, 1)
+    torch.testing.assert_close(made.images, images.detach(), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["kip", "frepo"])
+@pytest.mark.parametrize("kind", ["ntk", "network", "mixed"])
+def test_loss_falls_and_pixels_stay_in_range(name: str, kind: str) -> None:
+    losses: list[float] = []
+    c = changed(config(name, kernel=kind, network_uses=100), num_updates=30, batch_real=200)
+    made = distil(c, on_update=lambda update: losses.append(update.loss))
+    assert len(losses) == 30
+    assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
+    assert 0 <= made.images.min() <= made.images.max() <= 1
+    assert made.hard_labels.tolist() == [0, 0, 2, 2, 5, 5]
+
+
+@pytest.mark.parametrize("name", ["kip", "frepo"])
+def test_same_generator_same_bytes(name: str) -> None:
+    one, other, third = (distil(config(name), seed=s) for s in (0, 0, 1))
+    assert torch.equal(one.images, other.images) and not torch.equal(one.images, third.images)
+
+
+@pytest.mark.parametrize("name", ["kip", "frepo"])
+def test_what_memory_holds_counts(name: str) -> None:
+    alone, beside = distil(config(name)), distil(config(name), known=blobs(1, 3, num=4))
+    assert not torch.equal(alone.images, beside.images)
+
+
+def test_a_large_memory_is_drawn_from_and_that_is_said() -> None:
+    heard: list[Update] = []
+    known = blobs(1, 3, num=30)
+    distil(config(max_support=10), known=known, on_update=heard.append)
+    assert [u.note for u in heard if u.note] == [
+        "10 of 60 images of memory were drawn for the support"
+    ]
+    updates = KernelUpdates(config(max_support=10), job(blobs(0), SPEC, known=known))
+    assert len(updates.known) == 10 and set(updates.known_labels.tolist()) == {1, 3}
+
+
+def test_one_class_alone_is_said() -> None:
+    heard: list[Update] = []
+    distil(config(), 2, on_update=heard.append)
+    assert [u.note for u in heard if u.note] == [NO_OTHERS]
+
+
+@pytest.mark.parametrize("start", ["real", "herding", "easy", "noise"])
+def test_starts(start: str) -> None:
+    c = changed(config(), learning_rate=1e-9).replace(initialisation=start)
+    made = distil(c)
+    real = {image.numpy().tobytes() for image in blobs(0, 2, 5).images}
+    held = [image.numpy().tobytes() in real for image in made.quantised().images]
+    assert not any(held) if start == "noise" else all(held)
+
+
+def test_the_gradient_passes_straight_through_a_coarse_codec() -> None:
+    """What is written is seen; the step is that of its gradient, as if nothing were rounded."""
+    codec = parse("levels:side=6,levels=2")
+    plain = job(blobs(0, 2, 5), SPEC, codec="levels:side=6,levels=2")
+    updates = KernelUpdates(config(), plain)
+    before = updates.grid.detach().clone()
+    assert set(codec.rounded(before).unique().tolist()) == {0, 255}
+    assert len(before.unique()) > 10, "they begin between the levels"
+    written = (codec.rounded(before).float() / 255).requires_grad_()
+    images = SPEC.normalise(codec.enlarged(written, SPEC.shape)).flatten(1)
+    rng = torch.Generator().set_state(plain.generator.get_state())
+    batch = torch.randperm(len(plain.real), generator=rng)[:30]
+    targets = SPEC.normalise(plain.real.images[batch]).flatten(1)
+    loss = regression_loss(
+        partial(tangent_kernel, hidden_layers=2),
+        (images, centred(updates.labels, 6)),
+        (targets, centred(plain.real.labels[batch], 6)),
+        0.01,
+    )
+    (expected,) = torch.autograd.grad(loss, written)
+    assert next(updates.updates()) == pytest.approx(float(loss.detach()), rel=1e-4)
+    assert updates.grid.grad is not None
+    torch.testing.assert_close(updates.grid.grad, expected, rtol=1e-3, atol=1e-6)
+
+
+def test_networks_are_drawn_anew_when_they_are_used_up() -> None:
+    c = config("frepo", network_uses=2, num_networks=2)
+    updates = KernelUpdates(c, job(blobs(0, 2, 5), SPEC))
+    assert updates.pool is not None
+    seeds = []
+    for _ in updates.updates():
+        seeds.append(tuple(member["seed"] for member in updates.pool.state_dict()))
+    assert seeds[0] == seeds[1] != seeds[2] == seeds[3] != seeds[4] == seeds[5]
+    assert len(set(seeds[0])) == 2
+
+
+def test_operations() -> None:
+    few, many = Workload(400, 2, 10), Workload(400, 2, 10, num_known=100, num_known_classes=4)
+    for name in ("kip", "frepo"):
+        distiller = make_distiller(config(name))
+        assert 0 < distiller.flops(SPEC, few) < distiller.flops(SPEC, many)
+    mixed = make_distiller(config("kip", kernel="mixed")).flops(SPEC, few)
+    parts = (make_distiller(config(name)).flops(SPEC, few) for name in ("kip", "frepo"))
+    assert mixed == pytest.approx(sum(parts))
+
+
+def test_rows_of_the_table() -> None:
+    assert DISTILLERS["kip"].settings == KernelSettings()
+    assert DISTILLERS["frepo"].settings == KernelSettings(kernel="network")
