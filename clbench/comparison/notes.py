@@ -13,6 +13,8 @@ from clbench.comparison.readings import final_memory_bytes
 FEWEST_PAIRS = 6
 LEVEL = 0.05
 FEWEST_SEEDS = 3
+# Streams of one capacity differ by what is left of each share, where one image more does not fit.
+SAME_BYTES = 1.03
 
 
 def _listed(labels: Sequence[str]) -> str:
@@ -34,17 +36,19 @@ def comparability(cells: Sequence[Cell]) -> Iterator[str]:
         if name.startswith((*STREAM, "learner.")):
             values = ((c.label, str(c.fields[name])[:60]) for c in cells if name in c.fields)
             yield f"{name} differs: {_by_value(values)}"
-    sizes = [(cell.label, _memory_size(cell)) for cell in cells]
-    known = [(label, size) for label, size in sizes if size is not None]
-    if len({size for _, size in known}) > 1:
+    sizes = {cell.label: _memory_sizes(cell) for cell in cells}
+    found = [size for several in sizes.values() for size in several]
+    if found and max(found) > SAME_BYTES * min(found):
+        known = [(label, _span(several)) for label, several in sizes.items() if several]
         yield f"bytes of memory after the last experience differ: {_by_value(known)}"
     yield from _class_groups(cells)
 
 
-def _memory_size(cell: Cell) -> str | None:
-    sizes = sorted({b for r in cell.runs.values() if (b := final_memory_bytes(r)) is not None})
-    if not sizes:
-        return None
+def _memory_sizes(cell: Cell) -> list[float]:
+    return sorted({b for r in cell.runs.values() if (b := final_memory_bytes(r)) is not None})
+
+
+def _span(sizes: Sequence[float]) -> str:
     return f"{sizes[0]:,.0f}" if len(sizes) == 1 else f"{sizes[0]:,.0f} to {sizes[-1]:,.0f}"
 
 

@@ -354,6 +354,12 @@ def test_without_tests_there_is_no_table_of_tests():
     assert "points over it" not in to_markdown(comparison)
 
 
+@pytest.mark.parametrize(("num_bytes", "warned"), [(1925, False), (1962, False), (1963, True)])
+def test_streams_that_fill_one_capacity_are_equal_memories(num_bytes: int, warned: bool):
+    reports = [make("random_replay", 0, num_bytes=1905), make("kip_replay", 0, num_bytes=num_bytes)]
+    assert bool(compare(reports).warnings) == warned
+
+
 def test_a_narrow_terminal_loses_no_label():
     comparison = compare(six_seeds(memory__codec=TILES) + six_seeds())
     text = printed(comparison, width=80)
