@@ -17,11 +17,12 @@ from torch import Tensor
 from clbench.codecs.fitting import num_that_fit
 from clbench.codecs.protocol import Codec
 from clbench.coded import LABEL_BYTES, empty, in_grid
-from clbench.distillation.protocol import Distiller, Job
+from clbench.distillation.protocol import Distiller, Job, Update
 from clbench.errors import InputError
 from clbench.types import ImageSpec, LabelledImages
 
 FIRST_LOOK = 32  # images written to see how many may fit
+WORTH_TELLING = 0.2  # part of the learnt images that are dropped
 SPARE = 1.25  # asked of a choice of real images, times the number of random ones that fit
 
 
@@ -118,9 +119,10 @@ def fill(distiller: Distiller, job: Job, share: Share, rng: torch.Generator) -> 
         InputError: no room for one image of each class.
     """
     wanted = share.counts(job.real, rng)
+    ordered = bool(getattr(distiller, "ordered", False))
     if not any(wanted.values()):
         return empty(share.codec, share.spec.shape)
-    if getattr(distiller, "ordered", False) and share.codec.image_bytes(share.spec.shape) is None:
+    if ordered and share.codec.image_bytes(share.spec.shape) is None:
         labels = job.real.hard_labels
         there = {c: int((labels == c).sum()) for c in wanted}
         wanted = {c: min(there[c], int(SPARE * num) + 4) for c, num in wanted.items()}
@@ -134,7 +136,19 @@ def fill(distiller: Distiller, job: Job, share: Share, rng: torch.Generator) -> 
     for c in grid.classes:
         mine = grid.of_class(c)
         parts.append(mine.select(torch.arange(share.fitting(mine.images, c))))
-    return LabelledImages.concatenate(parts)
+    kept = LabelledImages.concatenate(parts)
+    dropped = len(grid) - len(kept)
+    if job.on_update is not None and not ordered and dropped > WORTH_TELLING * len(grid):
+        job.on_update(Update(0, 0, 0.0, note=outgrown(dropped, len(grid))))
+    return kept
+
+
+def outgrown(dropped: int, num: int) -> str:
+    """Return what is said of learnt images that take more bytes than real ones."""
+    return (
+        f"{dropped} of {num} learnt images were dropped: they take more bytes than real ones; "
+        "fewer or smaller steps (--image-learning-rate, --kernel-num-updates) keep more"
+    )
 
 
 def label_bytes(distiller: Distiller, spec: ImageSpec) -> int:

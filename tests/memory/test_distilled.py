@@ -78,3 +78,32 @@ def test_the_state_holds_them_too() -> None:
 def test_a_state_of_before_there_were_curves() -> None:
     values = {"losses": [1.0, 0.5], "flops": 2.0, "seconds": 3.0, "from_cache": True}
     assert DistillationRecord.from_dict(values) == DistillationRecord((1.0, 0.5), 2.0, 3.0, True)
+
+
+class Growing(RandomSelection):
+    """Learnt images, as it were, that take more bytes than real ones."""
+
+    ordered = False
+
+    def distill(self, job: Job) -> LabelledImages:
+        made = super().distill(job).as_floats()
+        noise = torch.rand(made.images.shape, generator=job.generator)
+        return LabelledImages((made.images > 0.5) * 1.0 if self.calm else noise, made.labels)
+
+    calm = False
+
+
+class Calm(Growing):
+    calm = True
+
+
+@pytest.mark.parametrize("kind", [Growing, Calm])
+def test_learnt_images_that_outgrow_their_share_are_dropped_and_that_is_said(
+    kind: type[Growing],
+) -> None:
+    memory = DistilledMemory(kind(), SPEC, capacity_bytes=6 * 40, codec="levels:side=8,levels=2")
+    memory.observe(classes(0, 1))
+    (record,) = memory.distillations
+    assert max(memory.records[-1].bytes_per_class.values()) <= 40
+    said = [note for note in record.notes if "learnt images were dropped" in note]
+    assert len(said) == (kind is Growing)
