@@ -125,7 +125,8 @@ def command(**values: Any) -> None:
         quiet=quiet,
     )
     name = f"{short_name(images.name)}-{config.distillation.distiller}"
-    name += f"-ipc{config.memory.images_per_class}"
+    capacity = config.memory.capacity_bytes
+    name += f"-ipc{config.memory.images_per_class}" if capacity is None else f"-{capacity}bytes"
     path = chosen or new_file(None, Path("sets") / f"{name}-seed{config.seed}.safetensors")
     events = new_directory(None, path.with_suffix(".events")) if values["tensorboard"] else None
     result, notes = _made(images, config, settings, path, events, values)

@@ -127,6 +127,19 @@ def test_distill_writes_set_picture_and_result(invoke: Invoke):
     ]
 
 
+def test_a_set_of_so_many_bytes(invoke: Invoke):
+    levels = ["--codec", "levels:side=14,levels=2"]
+    arguments = ["distill", "--distiller", "herding", "--memory-bytes", "1000", *levels, "--json"]
+    done = invoke(*arguments, *SMALL_EVALUATION, "--quiet")
+    assert done.exit_code == 0, done.stderr
+    made, _ = CodedImages.load(Path("sets/mnist5k-herding-1000bytes-seed0.safetensors"))
+    assert 900 < made.num_bytes <= 1000 and min(made.per_class.values()) > 5
+    rows = json.loads(done.stdout)["scores"]
+    # No raw image of each class fits into 1,000 bytes: real images of the codec are the rival.
+    assert [row["codec"] for row in rows] == ["levels:side=14,levels=2"] * 2
+    assert all(900 < row["num_bytes"] <= 1000 for row in rows)
+
+
 def test_distill_shows_and_keeps_the_curves(invoke: Invoke, monkeypatch: pytest.MonkeyPatch):
     telling.register(monkeypatch)
     shown: list[tuple[str, float, float, str]] = []
