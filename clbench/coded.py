@@ -110,13 +110,9 @@ class CodedImages:
 
     def relabelled(self, order: Tensor) -> CodedImages:
         """Return the same with class ``order[c]`` in the place of class c, streams unchanged."""
-        labels = self.grid.labels
-        new = order[labels] if labels.ndim == 1 else labels[:, order.argsort()]
-        renamed = LabelledImages(self.grid.images, new)
         streams = {int(order[c]): stream for c, stream in self.streams.items()}
-        index = renamed.hard_labels.argsort(stable=True)
         ordered = dict(sorted(streams.items()))
-        return CodedImages(self.codec, self.shape, ordered, renamed.select(index))
+        return CodedImages(self.codec, self.shape, ordered, self.grid.relabelled(order))
 
     def to_bytes(self, metadata: Mapping[str, str] | None = None) -> bytes:
         """Return a safetensors file's content; ``metadata`` is kept as strings."""

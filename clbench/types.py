@@ -153,6 +153,13 @@ class LabelledImages:
         wanted = torch.tensor(classes, device=self.labels.device)
         return self.select(torch.isin(self.hard_labels, wanted))
 
+    def relabelled(self, order: Tensor) -> LabelledImages:
+        """Return the images with class ``order[c]`` in the place of class c, ascending by class."""
+        hard = self.labels.ndim == 1
+        labels = order[self.labels] if hard else self.labels[:, order.argsort()]
+        renamed = LabelledImages(self.images, labels)
+        return renamed.select(renamed.hard_labels.argsort(stable=True))
+
     def to(self, device: torch.device | str) -> LabelledImages:
         """The same on another device."""
         return LabelledImages(self.images.to(device), self.labels.to(device))

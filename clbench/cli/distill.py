@@ -266,9 +266,8 @@ def _say_if_long(images: ImageData, config: RunConfig, line: ProgressLine) -> No
     needs_network = distillation.DISTILLERS.find(wanted.distiller).needs_network
     if resolve_device(config.device).type == "cuda" or not needs_network:
         return
-    share = api.share_of(config.memory, spec)
-    each = share.codec.image_bytes(spec.shape) or max(1, spec.image_bytes // 8)
-    num = spec.num_classes * min(share.num_bytes // each, len(images.train) // spec.num_classes)
+    fitting = api.share_of(config.memory, spec).num_images
+    num = min(spec.num_classes * fitting, len(images.train))
     work = distillation.Workload(len(images.train), spec.num_classes, num)
     flops = distillation.make_distiller(wanted).flops(spec, work)
     network = networks.build(wanted.network, spec, seed=0)

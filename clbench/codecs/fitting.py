@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -35,11 +37,20 @@ def num_that_fit(
         size = len(codec.encode(images)) if len(images) else 0
         return size + each * len(images) <= num_bytes
 
-    low, high = 0, len(grid_NChw)
-    if fits(high):
-        return high
-    # fits(low) may be false where `before` alone is too much; then nothing is added.
-    step = 8
+    # Where `before` alone is too much, nothing is added.
+    num = len(grid_NChw)
+    return num if fits(num) else largest_that_fits(num, fits, step=8)
+
+
+def largest_that_fits(below: int, fits: Callable[[int], bool], *, step: int) -> int:
+    """Return the largest n found below ``below`` that fits; 0 is taken to fit.
+
+    Args:
+        below: known or taken not to fit.
+        fits: asked of few large numbers, because these take longest.
+        step: first number that is asked; it doubles while it fits.
+    """
+    low, high = 0, below
     while low + step < high and fits(low + step):
         low, step = low + step, 2 * step
     high = min(high, low + step)

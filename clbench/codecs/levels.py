@@ -10,7 +10,7 @@ from torch import Tensor
 
 from clbench.codecs.contexts import decode_levels, encode_levels
 from clbench.codecs.protocol import Shape, read_number, torn, write_number
-from clbench.codecs.scaling import area_sums, as_floats, blurred, grown, shrunk
+from clbench.codecs.scaling import area_sums, as_floats, blurred, grown, scaled, shrunk
 from clbench.errors import InputError
 
 
@@ -47,9 +47,7 @@ class LevelsCodec:
 
     def grid(self, shape: Shape) -> Shape:
         """See `Codec`."""
-        longest = max(shape[1:])
-        h, w = (max(1, size * self.side // longest) for size in shape[1:])
-        return shape[0], h, w
+        return scaled(shape, self.side)
 
     def image_bytes(self, shape: Shape) -> None:
         """See `Codec`."""

@@ -19,7 +19,7 @@ from PIL import Image, features
 from torch import Tensor
 
 from clbench.codecs.protocol import Shape, read_number, torn, write_number
-from clbench.codecs.scaling import as_uint8, grown, shrunk
+from clbench.codecs.scaling import as_uint8, grown, scaled, shrunk
 from clbench.errors import InputError
 
 _MODES = {1: "L", 3: "RGB"}
@@ -82,10 +82,7 @@ class PillowCodec:
 
     def grid(self, shape: Shape) -> Shape:
         """See `Codec`."""
-        longest = max(shape[1:])
-        side = self.side or longest
-        h, w = (max(1, size * side // longest) for size in shape[1:])
-        return shape[0], h, w
+        return scaled(shape, self.side or max(shape[1:]))
 
     def image_bytes(self, shape: Shape) -> None:
         """See `Codec`."""

@@ -13,6 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+def scaled(shape: tuple[int, int, int], side: int) -> tuple[int, int, int]:
+    """Return (C, h, w) whose longer side has ``side`` pixels; the other is rounded down."""
+    longest = max(shape[1:])
+    h, w = (max(1, size * side // longest) for size in shape[1:])
+    return shape[0], h, w
+
+
 def windows(size: int, wanted: int) -> Tensor:
     """Return (wanted, 2): first and last-but-one pixel of each window of area scaling."""
     edges = [(i * size // wanted, -(-(i + 1) * size // wanted)) for i in range(wanted)]

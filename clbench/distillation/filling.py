@@ -44,6 +44,17 @@ class Share:
     label_bytes: int = 0
     before: Mapping[int, Tensor] = field(default_factory=dict)
 
+    @property
+    def num_images(self) -> int:
+        """Images of a class, roughly where that depends on their pixels.
+
+        Eight times as many as raw pixels: between a photograph's file and a digit's levels.
+        """
+        each = self.codec.image_bytes(self.spec.shape)
+        if each is None:
+            return max(1, 8 * self.num_bytes // self.spec.image_bytes)
+        return self.num_bytes // (each + self.label_bytes)
+
     def fitting(self, grid_NChw: Tensor, c: int) -> int:
         """Return how many of the images, in their order, fit beside those of class ``c``."""
         before = self.before.get(c)

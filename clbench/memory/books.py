@@ -24,7 +24,7 @@ from avalanche.training.storage_policy import ExemplarsBuffer  # noqa: E402
 from clbench.codecs.protocol import Codec  # noqa: E402
 from clbench.codecs.table import parse  # noqa: E402
 from clbench.coded import LABEL_BYTES, CodedImages, empty  # noqa: E402
-from clbench.distillation.filling import too_small  # noqa: E402
+from clbench.distillation.filling import Share, too_small  # noqa: E402
 from clbench.errors import InputError  # noqa: E402
 from clbench.memory.datasets import SampleFormat, as_avalanche_dataset, dataset_images  # noqa: E402
 from clbench.types import ImageSpec, LabelledImages  # noqa: E402
@@ -125,10 +125,15 @@ class ImageMemory(ExemplarsBuffer):
         return int(self.max_size) // self.spec.num_classes
 
     @property
+    def share(self) -> Share:
+        """What a class has room for."""
+        return Share(self.spec, self.codec, self.share_bytes, self.label_bytes)
+
+    @property
     def images_per_share(self) -> int | None:
         """Images that a class's share holds; None where that depends on their pixels."""
-        each = self.codec.image_bytes(self.spec.shape)
-        return None if each is None else self.share_bytes // (each + self.label_bytes)
+        fixed = self.codec.image_bytes(self.spec.shape) is not None
+        return self.share.num_images if fixed else None
 
     def stored(self) -> CodedImages:
         """Return the streams held."""

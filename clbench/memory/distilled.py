@@ -74,7 +74,7 @@ class DistilledMemory(ImageMemory):
         self.distillations: list[DistillationRecord] = []
 
     def _condense(self, data: LabelledImages) -> LabelledImages:
-        share = Share(self.spec, self.codec, self.share_bytes, self.label_bytes)
+        share = self.share
         staying = self._staying(data, share)
         before = {c: staying.of_class(c).images for c in data.classes if c in staying.classes}
         share = replace(share, before=before)
@@ -149,7 +149,7 @@ class DistilledMemory(ImageMemory):
     def _shrunk(self) -> LabelledImages:
         held = self._held.grid
         rng = generator(self.seed, "resize", self.num_experiences)
-        share = Share(self.spec, self.codec, self.share_bytes, self.label_bytes)
+        share = self.share
         parts = []
         for c in self._held.classes:
             mine = held.of_class(c)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from clbench.codecs.fitting import largest_that_fits
 from clbench.coded import CodedImages, in_grid
 from clbench.memory.books import ImageMemory
 from clbench.seeding import generator
@@ -94,7 +94,7 @@ class ReservoirMemory(ImageMemory):
         def fits(n: int) -> bool:
             return self._fits(candidates.select(by_key[:n].sort().values))
 
-        num = _largest(len(by_key), fits)
+        num = largest_that_fits(len(by_key) + 1, fits, step=32)
         if num < len(by_key):
             self.highest_key = float(keys[by_key[num]])
         chosen = by_key[:num].sort().values
@@ -133,15 +133,3 @@ class ReservoirMemory(ImageMemory):
         super().load_state_dict(state)
         self.num_images_seen, self.highest_key = state["num_images_seen"], state["highest_key"]
         self.keys = None if state["keys"] is None else state["keys"].clone()
-
-
-def _largest(num: int, fits: Callable[[int], bool]) -> int:
-    """Return the largest n up to ``num`` that fits, when larger ones fit less and less."""
-    low, high, step = 0, num + 1, 32
-    while low + step < high and fits(low + step):
-        low, step = low + step, 2 * step
-    high = min(high, low + step)
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle)
-    return low

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
 from clbench.types import LabelledImages
 
@@ -17,7 +16,4 @@ def in_own_numbers(held: LabelledImages, class_order: Sequence[int]) -> Labelled
         held: hard or soft labels in the stream's numbers.
         class_order: the data set's own number of the stream's class i at position i.
     """
-    own = torch.tensor(class_order)
-    labels: Tensor = own[held.labels] if held.labels.ndim == 1 else held.labels[:, own.argsort()]
-    renamed = LabelledImages(held.images, labels)
-    return renamed.select(renamed.hard_labels.argsort(stable=True))
+    return held.relabelled(torch.tensor(class_order))

@@ -36,9 +36,7 @@ def images_per_class(memory: ImageMemory | None) -> int:
     """Return the images of each class of a full memory; roughly, where it depends on pixels."""
     if memory is None:
         return 0
-    exact = memory.images_per_share
-    # Eight times as many as raw pixels: between a photograph's file and a digit's levels.
-    return exact or max(1, 8 * memory.share_bytes // memory.spec.image_bytes)
+    return memory.share.num_images
 
 
 def learning_flops(config: RunConfig, benchmark: Benchmark, memory: ImageMemory | None) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from copy import deepcopy
 from functools import partial
 from typing import Any
@@ -12,16 +12,15 @@ from torch import Tensor
 
 from clbench.codecs.scaling import as_floats
 from clbench.distillation.decoding import Decoding
-from clbench.distillation.difficulty.el2n import easiest
 from clbench.distillation.difficulty.settings import DifficultySettings
 from clbench.distillation.kernel.kernels import feature_kernel, tangent_kernel
 from clbench.distillation.kernel.pool import Pool
 from clbench.distillation.kernel.regression import centred, regression_loss
 from clbench.distillation.kernel.settings import KernelSettings
-from clbench.distillation.problem import Problem
 from clbench.distillation.protocol import Job
-from clbench.distillation.selection.choice import herding_index, learnable_images, random_index
+from clbench.distillation.selection.choice import learnable_images
 from clbench.distillation.settings import DistillationConfig
+from clbench.distillation.starting import start_index
 from clbench.machine.device import autocast
 from clbench.networks import Network
 from clbench.types import LabelledImages
@@ -53,15 +52,8 @@ class KernelUpdates:
         self.num_done = 0
 
     def _initial(self, job: Job) -> LabelledImages:
-        real, counts = self.real, job.counts
-        if self.config.initialisation == "herding":
-            index = herding_index(real, self.spec, counts)
-        elif self.config.initialisation == "easy":
-            problem = Problem.make(real, self.spec, None, self.device)
-            own: Mapping[int, int] = problem.own_counts(counts)
-            index = easiest(problem.images, problem.spec, self.config, DifficultySettings(), own)
-        else:
-            index = random_index(real.hard_labels, counts, self.generator).to(self.device)
+        real, judges = self.real, DifficultySettings()
+        index = start_index(self.config, real, self.spec, job.counts, judges, self.generator)
         chosen = learnable_images(real, index, job.codec)
         if self.config.initialisation == "noise":
             noise = torch.rand(chosen.images.shape, generator=self.generator)

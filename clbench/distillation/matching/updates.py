@@ -17,7 +17,6 @@ from torch import Tensor
 from clbench import networks
 from clbench.distillation.augmentation import Draw, draw, parse
 from clbench.distillation.decoding import Decoding
-from clbench.distillation.difficulty.el2n import easiest
 from clbench.distillation.matching.settings import MatchingSettings
 from clbench.distillation.matching.statistics import (
     images_that_fit,
@@ -26,10 +25,10 @@ from clbench.distillation.matching.statistics import (
     statistics,
     statistics_in_passes,
 )
-from clbench.distillation.problem import Problem
 from clbench.distillation.protocol import Job
-from clbench.distillation.selection.choice import herding_index, learnable_images, random_index
+from clbench.distillation.selection.choice import learnable_images, random_index
 from clbench.distillation.settings import DistillationConfig
+from clbench.distillation.starting import start_index
 from clbench.machine.device import autocast
 from clbench.networks import Network
 from clbench.types import LabelledImages
@@ -58,17 +57,8 @@ class MatchingUpdates:
         )
 
     def _initial(self, counts: Mapping[int, int]) -> LabelledImages:
-        real = self.real
-        if self.config.initialisation == "herding":
-            index = herding_index(real, self.spec, counts)
-        elif self.config.initialisation == "easy":
-            problem = Problem.make(real, self.spec, None, self.device)
-            own = problem.own_counts(counts)
-            index = easiest(
-                problem.images, problem.spec, self.config, self.settings.difficulty, own
-            )
-        else:
-            index = random_index(real.hard_labels, counts, self.generator).to(self.device)
+        real, difficulty = self.real, self.settings.difficulty
+        index = start_index(self.config, real, self.spec, counts, difficulty, self.generator)
         chosen = learnable_images(real, index, self.codec)
         if self.config.initialisation == "noise":
             noise = torch.randn(chosen.images.shape, generator=self.generator)
