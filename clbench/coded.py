@@ -19,6 +19,7 @@ from clbench.store.tensors import pack_tensors, unpack_tensors
 from clbench.types import LabelledImages
 
 LABEL_BYTES = 4  # of one entry of a soft label
+READ_TOGETHER = 1000  # images
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,12 +186,20 @@ def in_grid(images: LabelledImages, codec: Codec, shape: Shape) -> LabelledImage
 
 
 def read_back(images: LabelledImages, codec: Codec, shape: Shape) -> LabelledImages:
-    """Return images as they would be read from streams of their classes, in their own order."""
+    """Return images as they would be read from streams of their classes, in their own order.
+
+    A stream holds `READ_TOGETHER` of them at most: a class's whole training images may be more than
+    one picture can hold.
+    """
     grid = in_grid(images, codec, shape)
     if not len(grid):
         return enlarged(grid, codec, shape)
     labels = grid.hard_labels
-    index = [(labels == c).nonzero().flatten() for c in grid.classes]
+    index = [
+        part
+        for c in grid.classes
+        for part in (labels == c).nonzero().flatten().split(READ_TOGETHER)
+    ]
     read = torch.cat([codec.rounded(grid.images[part]) for part in index])
     place = torch.cat(index).argsort()
     return enlarged(LabelledImages(read[place], grid.labels), codec, shape)

@@ -124,7 +124,13 @@ class PillowCodec:
     def _file(self, pixels_hwC: Any) -> bytes:
         picture = Image.fromarray(pixels_hwC[..., 0] if pixels_hwC.shape[2] == 1 else pixels_hwC)
         out = io.BytesIO()
-        picture.save(out, self.kind.upper(), **self._options())
+        try:
+            picture.save(out, self.kind.upper(), **self._options())
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{self.name}: expected images that make one {self.kind}, found {picture.width} x "
+                f"{picture.height} pixels ({error}); use mosaic=0, a smaller side or another codec"
+            ) from None
         return out.getvalue()
 
     def _options(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from clbench.benchmarks import make_benchmark
 from clbench.codecs import parse
 from clbench.coded import CodedImages, read_back
 from clbench.config import MemoryConfig
+from clbench.errors import InputError
 from clbench.memory import dataset_images
 from clbench.run import run
 from clbench.types import LabelledImages
@@ -72,6 +73,17 @@ def test_reading_back_is_writing_and_reading(codec: str) -> None:
         torch.testing.assert_close(ours, coded.images.as_floats().images)
     assert torch.equal(read.labels, mixed.labels)
     assert len(read_back(mixed.select(torch.arange(0)), parse(codec), SPEC.shape)) == 0
+
+
+def test_more_images_than_a_picture_holds_are_read_in_parts() -> None:
+    """A mosaic of 4,500 images of 250 pixels is wider than a WebP can be."""
+    wide = LabelledImages(
+        torch.zeros(4500, 1, 1, 250, dtype=torch.uint8), torch.zeros(4500, dtype=torch.int64)
+    )
+    codec = parse("webp:quality=30")
+    with pytest.raises(InputError, match="expected images that make one webp, found 17000 x 67"):
+        codec.encode(wide.images)
+    assert len(read_back(wide, codec, (1, 1, 250))) == 4500
 
 
 def test_the_report_says_so() -> None:
