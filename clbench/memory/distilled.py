@@ -29,6 +29,10 @@ class DistilledMemory(ImageMemory):
     a class that comes back in a later experience, old and new share the bytes in proportion to the
     images they stand for: of n images that a full share holds, round(n * old / (old + new)) of the
     old ones stay, chosen at random, and the rest is condensed from the new data.
+
+    Attributes:
+        distillations: what condensing each experience took.
+        seconds_saved: wall time of the original work that a cache spared this memory.
     """
 
     def __init__(
@@ -72,6 +76,7 @@ class DistilledMemory(ImageMemory):
         self.keep = bool(cache)
         self.on_update = on_update
         self.distillations: list[DistillationRecord] = []
+        self.seconds_saved = 0.0
 
     def _condense(self, data: LabelledImages) -> LabelledImages:
         share = self.share
@@ -134,6 +139,7 @@ class DistilledMemory(ImageMemory):
         record = DistillationRecord.of(log, flops=flops, seconds=seconds)
         if isinstance(self.distiller, CachedDistiller):
             record = self.distiller.corrected(record)
+        self.seconds_saved += record.seconds - seconds
         return made, record
 
     @property
@@ -165,9 +171,11 @@ class DistilledMemory(ImageMemory):
     def state_dict(self) -> dict[str, Any]:
         """See `ImageMemory.state_dict`; also what distilling cost."""
         records = [record.to_dict() for record in self.distillations]
-        return {**super().state_dict(), "distillations": records}
+        more = {"distillations": records, "seconds_saved": self.seconds_saved}
+        return {**super().state_dict(), **more}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See `ImageMemory.load_state_dict`."""
         super().load_state_dict(state)
+        self.seconds_saved = state["seconds_saved"]
         self.distillations = [DistillationRecord.from_dict(r) for r in state["distillations"]]

@@ -87,28 +87,29 @@ def _flops(loop: Loop) -> dict[str, float]:
 
 
 def _measured(loop: Loop) -> dict[str, Any]:
-    distillations = _distillations(loop.memory)
-    filling = sum(loop.memory.seconds) if loop.memory is not None else 0.0
-    distil = sum(d.seconds for d in distillations) if distillations else filling
+    memory = loop.memory
+    filling = sum(memory.seconds) if memory is not None else 0.0
+    saved = memory.seconds_saved if isinstance(memory, DistilledMemory) else 0.0
     wall = loop.clock.total_seconds
     measured = {name: result.measured() for name, result in loop.results.items()}
     seconds = {
         "train": loop.clock.seconds["train"] - filling,
-        "distil": distil,
+        # Filling the memory: distilling, and writing what was distilled.
+        "distil": filling + saved,
         "evaluate": loop.clock.seconds["evaluate"],
         # What the run would have taken without a cache, and what it took.
-        "total": wall - filling + distil,
+        "total": wall + saved,
         "wall": wall,
     }
     coding = {}
-    if loop.memory is not None:
-        spent = {"encode": loop.memory.encode_seconds, "decode": loop.memory.decode_seconds}
+    if memory is not None:
+        spent = {"encode": memory.encode_seconds, "decode": memory.decode_seconds}
         coding = {"memory_seconds": spent}
     return {
         "seconds": seconds,
         **coding,
         "peak_memory_bytes": peak_memory_bytes(loop.device),
-        "from_cache": sum(d.from_cache for d in distillations),
+        "from_cache": sum(d.from_cache for d in _distillations(memory)),
         **({"evaluations": measured} if measured else {}),
     }
 
