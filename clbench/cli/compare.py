@@ -49,11 +49,12 @@ def command(
     json: bool,
     quiet: bool,
 ) -> None:
-    r"""Compare finished runs: one table, two figures.
+    r"""Compare finished runs: tables and figures.
 
     A RUN is a run directory, a report.json, or a folder with runs somewhere below it. Runs that
     differ in nothing but the seed make one row: mean and spread, and the difference to a baseline,
-    paired by seed, with an exact test.
+    paired by seed, with an exact test. Runs of several --memory-bytes give a winner for each
+    budget, and a figure of accuracy over bytes.
 
     \b
     Examples:

@@ -22,7 +22,7 @@ COMMANDS = {
     "run": "Run a strategy on a stream and measure what it forgets.",
     "distill": "Distil a data set into a few images and score them.",
     "evaluate": "Score a distilled set, train on full data, search architectures.",
-    "compare": "Compare finished runs: one table, two figures.",
+    "compare": "Compare finished runs: tables and figures.",
     "list": "Show strategies, benchmarks, networks, distillers, codecs, evaluations and data sets.",
     "data": "List, fetch, prepare and verify data sets.",
     "cache": "Show and clear what is kept on disk to save work.",
@@ -177,7 +177,7 @@ def cli() -> None:
     Then:
       clbench list                        what there is to choose from
       clbench run --help                  every option, its default, examples
-      clbench compare runs/split_mnist5k  one table and two figures of all runs
+      clbench compare runs/split_mnist5k  tables and figures of all runs
     """
 
 

@@ -1,7 +1,8 @@
 """Many reports side by side: groups over seeds, paired tests, tables and figures."""
 
-from clbench.comparison.compare import Comparison, Group, Summary, Versus, compare
+from clbench.comparison.compare import compare
 from clbench.comparison.loading import Runs, load_runs
+from clbench.comparison.records import Comparison, Contest, Group, Summary, Versus
 from clbench.comparison.rendering import (
     comparison_drawings,
     comparison_figures,
@@ -12,6 +13,7 @@ from clbench.comparison.rendering import (
 
 __all__ = [
     "Comparison",
+    "Contest",
     "Group",
     "Runs",
     "Summary",

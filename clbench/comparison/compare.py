@@ -2,125 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from clbench.comparison import notes
+from clbench.comparison.budgets import budgets, condition, conditions, is_real, memories
 from clbench.comparison.grouping import STREAM, Cell, group_runs
 from clbench.comparison.loading import Runs
 from clbench.comparison.readings import final_memory_bytes, total_seconds
+from clbench.comparison.records import Comparison, Contest, Group, Summary, Versus
 from clbench.errors import InputError
 from clbench.measuring import metrics
-from clbench.measuring.statistics import cohens_d_paired, holm, mean_interval, sign_flip_p
+from clbench.measuring.statistics import cohens_d_paired, holm, sign_flip_p
 from clbench.report import RunReport
 from clbench.seeding import derive
-from clbench.types import Scores
 
-if TYPE_CHECKING:
-    from pandas import DataFrame
-
-
-@dataclass(frozen=True)
-class Summary:
-    """One quantity over the seeds of a group.
-
-    Attributes:
-        values: one per seed, in the order of the group's seeds.
-        mean: their mean.
-        std: sample standard deviation (n - 1), None for one seed.
-        low, high: 95 % t-interval of the mean, None for one seed.
-    """
-
-    values: tuple[float, ...]
-    mean: float
-    std: float | None
-    low: float | None
-    high: float | None
-
-    @staticmethod
-    def of(values: Sequence[float]) -> Summary:
-        """Summarise at least one value."""
-        mean, low, high = mean_interval(values)
-        if len(values) == 1:
-            return Summary(tuple(values), mean, None, None, None)
-        return Summary(tuple(values), mean, Scores(tuple(values)).std, low, high)
-
-
-@dataclass(frozen=True)
-class Versus:
-    """A group's average accuracy against its baseline's, paired by seed.
-
-    Attributes:
-        baseline: label of the baseline group.
-        seeds: the seeds that both have.
-        difference: group minus baseline, in 0..1 accuracy, one value per common seed.
-        p: exact two-sided sign-flip permutation test.
-        p_holm: the same after Holm's correction over all tests of the comparison.
-        effect_size: Cohen's d of the paired differences; None without spread.
-    """
-
-    baseline: str
-    seeds: tuple[int, ...]
-    difference: Summary
-    p: float
-    p_holm: float
-    effect_size: float | None
-
-
-@dataclass(frozen=True)
-class Group:
-    """The runs of one configuration under several seeds.
-
-    Attributes:
-        label: strategy and whatever sets the group apart.
-        strategy: name of the strategy.
-        seeds: ascending.
-        reports: one per seed.
-        average_accuracy: A_T, 0..1.
-        forgetting: mean forgetting, 0..1 (max - last); None on a stream of one experience.
-        memory_bytes: memory after the last experience; None without memory.
-        seconds: wall time of the run; None where the reports hold none.
-        versus: the test against the baseline; None for a baseline, or without one.
-    """
-
-    label: str
-    strategy: str
-    seeds: tuple[int, ...]
-    reports: tuple[RunReport, ...]
-    average_accuracy: Summary
-    forgetting: Summary | None
-    memory_bytes: Summary | None
-    seconds: Summary | None
-    versus: Versus | None = None
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Groups side by side.
-
-    Attributes:
-        groups: those of one stream and learner together, best average accuracy first.
-        warnings: why rows may not be compared, one sentence each; empty when all may.
-        notes: what else a reader must know, one sentence each.
-    """
-
-    groups: tuple[Group, ...]
-    warnings: tuple[str, ...]
-    notes: tuple[str, ...]
-
-    def to_frame(self) -> DataFrame:
-        """Return a pandas table, one row per run: the group's label and the run's own numbers."""
-        import pandas
-
-        rows = [
-            {"group": group.label, **report.to_frame().iloc[0].to_dict()}
-            for group in self.groups
-            for report in group.reports
-        ]
-        return pandas.DataFrame(rows)
+Budgets = Mapping[str, float | None]
 
 
 def compare(runs: Runs | Sequence[RunReport], *, baseline: str | None = None) -> Comparison:
@@ -129,8 +28,9 @@ def compare(runs: Runs | Sequence[RunReport], *, baseline: str | None = None) ->
     Args:
         runs: what `load_runs` returns, or reports.
         baseline: label of the group that all others are tested against, or name of a strategy:
-            then each group meets that strategy's group of the same stream, learner and codec.
-            Default: the random memory of the same kind (``random_replay`` for ``*_replay``,
+            then each group meets that strategy's group of the same stream, learner and budget of
+            bytes, and of the same codec; where the codec is another one, the best group of that
+            budget. Default: the random memory of the same kind (``random_replay`` for ``*_replay``,
             ``random_gdumb`` for ``*_gdumb``), else ``random_replay``, matched likewise; without
             one the group is not tested and a note says so. Strategies without memory (naive,
             cumulative) are bounds and tested only against a baseline that is named.
@@ -141,19 +41,30 @@ def compare(runs: Runs | Sequence[RunReport], *, baseline: str | None = None) ->
     """
     if not len(runs):
         raise InputError("expected at least one report to compare, found none")
-    cells = _sorted(group_runs(_named(runs)))
+    cells = group_runs(_named(runs))
+    held = budgets(cells)
+    cells = _sorted(cells, held)
     if baseline is not None and not any(baseline in (c.label, c.strategy) for c in cells):
         labels = "; ".join(cell.label for cell in cells)
         raise InputError(f"baseline: expected a strategy or one of: {labels}; found {baseline!r}")
-    pairs = [(cell, _baseline(cell, cells, baseline)) for cell in cells]
+    pairs = [(cell, _baseline(cell, cells, held, baseline)) for cell in cells]
     versus = _correct([_versus(cell, other) for cell, other in pairs])
-    groups = tuple(_group(cell, against) for cell, against in zip(cells, versus, strict=True))
+    curves, streams = memories(cells, held), conditions(cells)
+    groups = tuple(
+        replace(
+            _group(cell, against),
+            budget=held[cell.label],
+            memory=curves[cell.label],
+            condition=streams[condition(cell)],
+        )
+        for cell, against in zip(cells, versus, strict=True)
+    )
     tested = {group.label: len(group.versus.seeds) for group in groups if group.versus}
     alone = [c.label for c, other in pairs if other is not c and c.label not in tested]
     unfinished = runs.unfinished if isinstance(runs, Runs) else ()
     return Comparison(
         groups,
-        tuple(notes.comparability(cells)),
+        tuple(notes.comparability(cells, held)),
         (
             *notes.few_seeds(cells),
             *notes.weak_tests(tested),
@@ -166,6 +77,7 @@ def compare(runs: Runs | Sequence[RunReport], *, baseline: str | None = None) ->
             *notes.unfinished(unfinished),
             *notes.reported(cells),
         ),
+        contests=_contests(cells, held),
     )
 
 
@@ -183,20 +95,57 @@ def _setting(cell: Cell, *prefixes: str) -> list[tuple[str, str]]:
     return [(n, repr(v)) for n, v in sorted(cell.fields.items()) if n.startswith(prefixes)]
 
 
-def _sorted(cells: list[Cell]) -> list[Cell]:
-    def key(cell: Cell) -> tuple[str, float, str]:
-        mean = float(np.mean(list(_accuracies(cell).values())))
-        return repr(_setting(cell, *STREAM, "learner.")), -mean, cell.label
+def _mean_accuracy(cell: Cell) -> float:
+    return float(np.mean(list(_accuracies(cell).values())))
+
+
+def _sorted(cells: list[Cell], held: Budgets) -> list[Cell]:
+    several = {name for name, sizes in _sizes(cells, held).items() if len(sizes) > 1}
+
+    def key(cell: Cell) -> tuple[str, float, float, str]:
+        size = held[cell.label]
+        budget = 0.0 if condition(cell) not in several else np.inf if size is None else size
+        return condition(cell), budget, -_mean_accuracy(cell), cell.label
 
     return sorted(cells, key=key)
 
 
-def _baseline(cell: Cell, cells: list[Cell], wanted: str | None) -> Cell | None:
+def _sizes(cells: Sequence[Cell], held: Budgets) -> dict[str, list[float]]:
+    """Return condition -> its budgets, ascending."""
+    found: dict[str, set[float]] = {}
+    for cell in cells:
+        size = held[cell.label]
+        if size is not None:
+            found.setdefault(condition(cell), set()).add(size)
+    return {name: sorted(sizes) for name, sizes in found.items()}
+
+
+def _contests(cells: Sequence[Cell], held: Budgets) -> tuple[Contest, ...]:
+    names, sizes = conditions(cells), _sizes(cells, held)
+    if all(len(found) < 2 for found in sizes.values()):
+        return ()
+    found = []
+    for stream, budgets_there in sizes.items():
+        for size in budgets_there:
+            rivals = [c for c in cells if condition(c) == stream and held[c.label] == size]
+            distilled, real = (_best(rivals, real=kind) for kind in (False, True))
+            versus = _versus(distilled, real) if distilled is not None else None
+            label = [None if cell is None else cell.label for cell in (distilled, real)]
+            found.append(Contest(names[stream], size, label[0], label[1], versus))
+    corrected = _correct([contest.versus for contest in found])
+    return tuple(replace(c, versus=v) for c, v in zip(found, corrected, strict=True))
+
+
+def _best(cells: Sequence[Cell], *, real: bool) -> Cell | None:
+    return max((c for c in cells if is_real(c.strategy) is real), key=_mean_accuracy, default=None)
+
+
+def _baseline(cell: Cell, cells: list[Cell], held: Budgets, wanted: str | None) -> Cell | None:
     """The group that ``cell`` is tested against; itself if it is a baseline; None without one."""
     exact = [other for other in cells if other.label == wanted]
     if exact:
         return exact[0] if _same(exact[0], cell, *STREAM) else None
-    if wanted is None and _codec(cell) is None:
+    if wanted is None and held[cell.label] is None:
         return cell  # no memory at all: a bound to look at, not a method to test
     names = [wanted] if wanted else [f"random_{cell.strategy.rpartition('_')[2]}", "random_replay"]
     if cell.strategy in names:
@@ -205,16 +154,22 @@ def _baseline(cell: Cell, cells: list[Cell], wanted: str | None) -> Cell | None:
         matched = [
             other
             for other in cells
-            if other.strategy == name and _same(other, cell, *STREAM, "learner.")
-            # A strategy without memory has no codec to agree in.
-            if _codec(cell) in (None, _codec(other))
+            if other.strategy == name and condition(other) == condition(cell)
+            # A strategy without memory has no bytes to agree in.
+            if held[cell.label] in (None, held[other.label])
         ]
         if matched:
-            mine = set(_setting(cell, "memory."))
-            shared = [len(mine & set(_setting(other, "memory."))) for other in matched]
-            best = [other for other, n in zip(matched, shared, strict=True) if n == max(shared)]
-            return min(best, key=lambda other: (_codec(other) != "raw", _codec(other) or ""))
+            return max(matched, key=lambda other: _likeness(cell, other))
     return None
+
+
+def _likeness(cell: Cell, other: Cell) -> tuple[bool, bool, int, float]:
+    """How well ``other`` suits as a baseline; of several that suit equally, the most accurate."""
+    codecs = (_codec(cell), _codec(other))
+    shared = len(set(_setting(cell, "memory.")) & set(_setting(other, "memory.")))
+    alike = codecs[0] == codecs[1]
+    plain = codecs[0] is None and codecs[1] == "raw"
+    return alike, plain, shared if alike else 0, _mean_accuracy(other)
 
 
 def _codec(cell: Cell) -> str | None:

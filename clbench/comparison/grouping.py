@@ -59,7 +59,7 @@ def group_runs(named_reports: Sequence[tuple[str, RunReport]]) -> list[Cell]:
     parts = [(strategy, fields) for strategy, fields, _ in found.values()]
     return [
         Cell(fields, strategy, {seed: runs[seed][1] for seed in sorted(runs)}, label)
-        for (strategy, fields, runs), label in zip(found.values(), _labels(parts), strict=True)
+        for (strategy, fields, runs), label in zip(found.values(), label_fields(parts), strict=True)
     ]
 
 
@@ -130,7 +130,8 @@ def _telling(fields: Sequence[Fields], names: Iterable[str]) -> list[str]:
     return chosen
 
 
-def _labels(groups: Sequence[tuple[str, Fields]]) -> list[str]:
+def label_fields(groups: Sequence[tuple[str, Fields]]) -> list[str]:
+    """Return a label for each strategy and its settings: the strategy, and what sets it apart."""
     every = [fields for _, fields in groups]
     conditions = [name for name in differing(every) if not name.startswith(METHOD)]
     shown = [list(_telling(every, conditions)) for _ in groups]
@@ -142,9 +143,13 @@ def _labels(groups: Sequence[tuple[str, Fields]]) -> list[str]:
             shown[i] += [name for name in everything if name not in shown[i]]
     short = _short_names({name for names in shown for name in names})
     return [
-        ", ".join([strategy, *(f"{short[n]}={_value(n, fields[n])}" for n in names if n in fields)])
+        ", ".join(filter(None, [strategy, *_told(fields, names, short)]))
         for (strategy, fields), names in zip(groups, shown, strict=True)
     ]
+
+
+def _told(fields: Fields, names: Iterable[str], short: Mapping[str, str]) -> list[str]:
+    return [f"{short[n]}={_value(n, fields[n])}" for n in names if n in fields]
 
 
 def _short_names(names: Iterable[str]) -> dict[str, str]:

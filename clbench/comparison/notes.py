@@ -6,15 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from clbench.comparison.budgets import SAME_BYTES, memory_sizes
 from clbench.comparison.grouping import METHOD, STREAM, Cell, differing
-from clbench.comparison.readings import final_memory_bytes
 
 # Six pairs are the fewest whose two-sided sign-flip test can fall below 0.05: 2 / 2**6 = 0.031.
 FEWEST_PAIRS = 6
 LEVEL = 0.05
 FEWEST_SEEDS = 3
-# Streams of one capacity differ by what is left of each share, where one image more does not fit.
-SAME_BYTES = 1.03
 
 
 def _listed(labels: Sequence[str]) -> str:
@@ -30,22 +28,19 @@ def _by_value(pairs: Iterable[tuple[str, str]]) -> str:
     return "; ".join(f"{value}: {_listed(labels)}" for value, labels in found.items())
 
 
-def comparability(cells: Sequence[Cell]) -> Iterator[str]:
-    """Differences that make rows incomparable: stream, data, learner, bytes of memory."""
+def comparability(cells: Sequence[Cell], held: Mapping[str, float | None]) -> Iterator[str]:
+    """Differences that make rows incomparable: stream, data, learner, bytes within a budget."""
     for name in differing(cell.fields for cell in cells):
         if name.startswith((*STREAM, "learner.")):
             values = ((c.label, str(c.fields[name])[:60]) for c in cells if name in c.fields)
             yield f"{name} differs: {_by_value(values)}"
-    sizes = {cell.label: _memory_sizes(cell) for cell in cells}
-    found = [size for several in sizes.values() for size in several]
-    if found and max(found) > SAME_BYTES * min(found):
-        known = [(label, _span(several)) for label, several in sizes.items() if several]
-        yield f"bytes of memory after the last experience differ: {_by_value(known)}"
+    for budget in dict.fromkeys(held.values()):
+        sizes = {c.label: memory_sizes(c) for c in cells if held[c.label] == budget}
+        found = [size for several in sizes.values() for size in several]
+        if found and max(found) > SAME_BYTES * min(found):
+            known = [(label, _span(several)) for label, several in sizes.items() if several]
+            yield f"bytes of memory after the last experience differ: {_by_value(known)}"
     yield from _class_groups(cells)
-
-
-def _memory_sizes(cell: Cell) -> list[float]:
-    return sorted({b for r in cell.runs.values() if (b := final_memory_bytes(r)) is not None})
 
 
 def _span(sizes: Sequence[float]) -> str:
@@ -101,7 +96,7 @@ def without_baseline(labels: Sequence[str]) -> Iterator[str]:
     """Groups that no baseline matches."""
     if labels:
         yield (
-            "not tested, for want of a baseline of the same stream, learner, codec and seeds: "
+            "not tested, for want of a baseline of the same stream, learner, bytes and seeds: "
             + _listed(labels)
         )
 

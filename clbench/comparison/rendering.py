@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from clbench.comparison.compare import Comparison, Group, Summary
+from clbench.comparison.records import Comparison, Contest, Group, Summary, Versus
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.console import Console
+    from rich.table import Table
+
+    from clbench.figures import Panel
 
 Column = tuple[str, Callable[[Group], str]]
 NOTHING = "-"
@@ -37,10 +40,10 @@ def _seconds(summary: Summary | None) -> str:
     return NOTHING if summary is None else f"{summary.mean:,.1f}"
 
 
-def _difference(group: Group) -> str:
-    if group.versus is None:
+def _difference(versus: Versus | None) -> str:
+    if versus is None:
         return NOTHING
-    summary = group.versus.difference
+    summary = versus.difference
     if summary.low is None or summary.high is None:
         return f"{100 * summary.mean:+.1f}"
     return f"{100 * summary.mean:+.1f} ({100 * summary.low:+.1f} to {100 * summary.high:+.1f})"
@@ -50,12 +53,12 @@ def _p(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _raw_p(group: Group) -> str:
-    return NOTHING if group.versus is None else _p(group.versus.p)
+def _raw_p(versus: Versus | None) -> str:
+    return NOTHING if versus is None else _p(versus.p)
 
 
-def _holm_p(group: Group) -> str:
-    return NOTHING if group.versus is None else _p(group.versus.p_holm)
+def _holm_p(versus: Versus | None) -> str:
+    return NOTHING if versus is None else _p(versus.p_holm)
 
 
 def _baseline(group: Group) -> str:
@@ -84,12 +87,46 @@ SCORES: list[Column] = [
 TESTS: list[Column] = [
     ("baseline", _baseline),
     ("pairs", _num_pairs),
-    ("points over it", _difference),
-    ("p", _raw_p),
-    ("Holm", _holm_p),
+    ("points over it", lambda g: _difference(g.versus)),
+    ("p", lambda g: _raw_p(g.versus)),
+    ("Holm", lambda g: _holm_p(g.versus)),
     ("d", _effect),
 ]
-TEXT_COLUMNS = ("strategy", "baseline")
+TEXT_COLUMNS = ("strategy", "baseline", "stream", "distilled", "real", "ahead")
+
+
+def _contest_rows(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
+    """Headers and rows of the table over budgets."""
+    groups = {group.label: group for group in comparison.groups}
+    several = any(contest.condition for contest in comparison.contests)
+
+    def best(label: str | None) -> list[str]:
+        if label is None:
+            return [NOTHING, NOTHING]
+        return [groups[label].memory, _percent(groups[label].average_accuracy)]
+
+    def row(contest: Contest) -> list[str]:
+        winner = contest.winner
+        return [
+            *([contest.condition] if several else []),
+            f"{contest.num_bytes:,.0f}",
+            *best(contest.distilled),
+            *best(contest.real),
+            _difference(contest.versus),
+            _raw_p(contest.versus),
+            _holm_p(contest.versus),
+            NOTHING if winner is None else "distilled" if winner == contest.distilled else "real",
+        ]
+
+    headers = ["bytes", "distilled", "%", "real", "%", "points", "p", "Holm", "ahead"]
+    rows = [row(contest) for contest in comparison.contests]
+    return [*(["stream"] if several else []), *headers], rows
+
+
+CONTEST_LEGEND = (
+    "At each budget the best distilled memory against the best real one, both chosen by the means "
+    "above; points: distilled minus real, paired by seed, with a 95 % interval."
+)
 
 
 def _legend(comparison: Comparison) -> str:
@@ -104,8 +141,6 @@ def _legend(comparison: Comparison) -> str:
 
 def render_table(comparison: Comparison, console: Console) -> None:
     """Print what makes rows incomparable (first, in red), scores, tests and notes."""
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
 
     for warning in comparison.warnings:
@@ -113,24 +148,36 @@ def render_table(comparison: Comparison, console: Console) -> None:
     tested = [group for group in comparison.groups if group.versus is not None]
     # Two narrow tables, since one with all columns does not fit a terminal.
     for groups, columns in ((comparison.groups, SCORES), (tested, TESTS)):
-        if not groups:
-            continue
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-        for header, _ in (LABEL, *columns):
-            text = header in TEXT_COLUMNS
-            table.add_column(
-                header, justify="left" if text else "right", overflow="fold", no_wrap=not text
-            )
-        for group in groups:
-            table.add_row(*(Text(cell(group)) for _, cell in (LABEL, *columns)))
-        console.print(table)
+        if groups:
+            headers = [header for header, _ in (LABEL, *columns)]
+            rows = [[cell(group) for _, cell in (LABEL, *columns)] for group in groups]
+            console.print(_table(headers, rows))
     console.print(Text(_legend(comparison), style="dim"))
+    if comparison.contests:
+        console.print(_table(*_contest_rows(comparison)))
+        console.print(Text(CONTEST_LEGEND, style="dim"))
     for note in comparison.notes:
         console.print(Text(f"Note: {note}.", style="yellow"))
 
 
+def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for header in headers:
+        text = header in TEXT_COLUMNS
+        table.add_column(
+            header, justify="left" if text else "right", overflow="fold", no_wrap=not text
+        )
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
 def to_markdown(comparison: Comparison) -> str:
-    """The same as Markdown, in one table; ends with a newline."""
+    """The same as Markdown; ends with a newline."""
 
     def row(cells: list[str]) -> str:
         return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
@@ -138,10 +185,15 @@ def to_markdown(comparison: Comparison) -> str:
     tested = any(group.versus is not None for group in comparison.groups)
     columns = [LABEL, *SCORES, *(TESTS if tested else ())]
     lines = [f"**NOT COMPARABLE: {warning}**\n" for warning in comparison.warnings]
-    lines.append(row([header for header, _ in columns]))
-    lines.append(row([":---" if h in TEXT_COLUMNS else "---:" for h, _ in columns]))
-    lines += [row([cell(group) for _, cell in columns]) for group in comparison.groups]
-    lines += ["", _legend(comparison)]
+
+    def table(headers: list[str], rows: list[list[str]]) -> list[str]:
+        rule = [":---" if header in TEXT_COLUMNS else "---:" for header in headers]
+        return [row(cells) for cells in (headers, rule, *rows)]
+
+    every = [[cell(group) for _, cell in columns] for group in comparison.groups]
+    lines += [*table([header for header, _ in columns], every), "", _legend(comparison)]
+    if comparison.contests:
+        lines += ["", *table(*_contest_rows(comparison)), "", CONTEST_LEGEND]
     if comparison.notes:
         lines += ["", *(f"- {note}." for note in comparison.notes)]
     return "\n".join(lines) + "\n"
@@ -157,6 +209,10 @@ def to_dict(comparison: Comparison) -> dict[str, Any]:
         groups.append(values)
     return {
         "groups": groups,
+        "contests": [
+            {**dataclasses.asdict(contest), "winner": contest.winner}
+            for contest in comparison.contests
+        ],
         "warnings": list(comparison.warnings),
         "notes": list(comparison.notes),
     }
@@ -170,7 +226,8 @@ def comparison_figures(comparison: Comparison) -> dict[str, Figure]:
 def comparison_drawings(comparison: Comparison) -> dict[str, Callable[[], Figure]]:
     """File stem -> draws the figure.
 
-    ``forgetting_curves`` of all groups, and ``average_accuracy`` as bars.
+    ``forgetting_curves`` of all groups, and ``average_accuracy`` as bars. Where there are several
+    budgets of bytes, ``accuracy_over_bytes`` too.
     Of two classes there is ``accuracy_of_all`` too, the accuracy over all test images beside what
     always saying the larger class has; the average over experiences is no match for that number.
     """
@@ -185,6 +242,10 @@ def comparison_drawings(comparison: Comparison) -> dict[str, Callable[[], Figure
             {g.label: g.average_accuracy.values for g in comparison.groups}
         ),
     }
+    if comparison.contests:
+        drawn["accuracy_over_bytes"] = lambda: figures.accuracy_over_bytes_figure(
+            _panels(comparison.groups)
+        )
     shares = {r.metrics.get("majority_share") for runs in reports.values() for r in runs}
     weighted = {
         label: [a for r in runs if (a := r.metrics.get("weighted_average_accuracy")) is not None]
@@ -198,3 +259,18 @@ def comparison_drawings(comparison: Comparison) -> dict[str, Callable[[], Figure
             majority_share=share,
         )
     return drawn
+
+
+def _panels(groups: Sequence[Group]) -> dict[str, Panel]:
+    """One panel for each stream and learner: its curves over bytes, and its bounds."""
+    from clbench.figures import Panel
+
+    panels: dict[str, Panel] = {}
+    for group in groups:
+        panel = panels.setdefault(group.condition, Panel({}, {}))
+        if group.memory_bytes is None:
+            panel.bounds[group.memory] = group.average_accuracy.values
+        else:
+            points = panel.curves.setdefault(group.memory, {})
+            points[group.memory_bytes.mean] = group.average_accuracy.values
+    return panels

@@ -39,6 +39,7 @@ class DistillerInfo:
         flag_prefix: of the settings' flags; None is the method's name and a dash.
         prefix: of its strategies, ``PREFIX_replay`` and ``PREFIX_gdumb``; "" for none.
         images: what a memory filled by it holds, for the summaries of these strategies.
+        real_images: it chooses real images, which distilled ones are held against.
     """
 
     make: Callable[[DistillationConfig], Distiller]
@@ -51,6 +52,7 @@ class DistillerInfo:
     flag_prefix: str | None = None
     prefix: str = ""
     images: str = ""
+    real_images: bool = False
 
     def settings_as_options(self, name: str) -> Iterator[Setting]:
         """Yield the method's settings with their flags; ``name`` is its key in the table."""
@@ -91,6 +93,7 @@ DISTILLERS: Table[DistillerInfo] = Table(
             "baseline",
             prefix="random",
             images="random real images of each class",
+            real_images=True,
         ),
         "herding": DistillerInfo(
             Lazy("clbench.distillation.selection.distiller:herding"),
@@ -98,6 +101,7 @@ DISTILLERS: Table[DistillerInfo] = Table(
             "Welling 2009; Rebuffi et al. 2017",
             prefix="herding",
             images="real images near the class mean (Welling 2009; Rebuffi et al. 2017)",
+            real_images=True,
         ),
         "dm": DistillerInfo(
             summary="distribution matching",

@@ -12,7 +12,12 @@ from clbench.figures.evaluations import (
     offline_figure,
     search_figure,
 )
-from clbench.figures.groups import comparison_bars_figure, comparison_curves_figure
+from clbench.figures.groups import (
+    Panel,
+    accuracy_over_bytes_figure,
+    comparison_bars_figure,
+    comparison_curves_figure,
+)
 from clbench.figures.stream import (
     accuracy_matrix_figure,
     distillation_figure,
@@ -21,7 +26,9 @@ from clbench.figures.stream import (
 from clbench.figures.style import figure_to_array, not_drawn, save_figure, save_figures
 
 __all__ = [
+    "Panel",
     "accuracy_matrix_figure",
+    "accuracy_over_bytes_figure",
     "comparison_bars_figure",
     "comparison_curves_figure",
     "confusion_figure",

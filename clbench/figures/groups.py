@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from clbench.errors import InputError
 from clbench.figures.style import (
+    FAINT,
     INK,
     MARKERS,
     colours,
@@ -121,3 +124,81 @@ def _bar(axes: Axes, row: int, values: npt.NDArray[np.float64], colour: Any) -> 
 def _require_groups(groups: Mapping[str, Sequence[Any]]) -> None:
     if not groups or not all(len(values) for values in groups.values()):
         raise InputError("expected at least one group with at least one run in each, found none")
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Accuracy over bytes on one stream with one learner.
+
+    Attributes:
+        curves: memory -> bytes -> one accuracy in 0..1 per seed.
+        bounds: strategy without memory -> one accuracy in 0..1 per seed.
+    """
+
+    curves: dict[str, dict[float, Sequence[float]]]
+    bounds: dict[str, Sequence[float]]
+
+
+def accuracy_over_bytes_figure(panels: Mapping[str, Panel]) -> Figure:
+    """Average accuracy of each memory over its bytes, on a logarithmic axis.
+
+    Lines are means over seeds, bands 95 % t-intervals; what has no memory is a dashed line.
+
+    Args:
+        panels: heading -> one panel.
+
+    Raises:
+        InputError: no panel, or one without a memory.
+    """
+    _require_groups({name: list(panel.curves) for name, panel in panels.items()})
+    names = list(dict.fromkeys(name for panel in panels.values() for name in panel.curves))
+    look = {
+        name: (colours(len(names))[i], MARKERS[i % len(MARKERS)]) for i, name in enumerate(names)
+    }
+    width, rows = max(7.2, 4.8 * len(panels)), math.ceil(len(names) / 3)
+    with drawing(width, 4.2 + 0.2 * rows, len(panels)) as (figure, every):
+        for axes, (heading, panel) in zip(every, panels.items(), strict=True):
+            for name, points in panel.curves.items():
+                _curve(axes, points, *look[name], name)
+            for name, values in panel.bounds.items():
+                _bound(axes, name, 100 * float(np.mean(values)))
+            axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_major_formatter("{x:,.0f}")
+            axes.xaxis.set_minor_formatter(NullFormatter())
+            axes.set_xlabel("bytes of memory after the stream")
+            axes.set_ylabel("average accuracy (%)")
+            axes.grid(True)
+            axes.set_title(heading or "Accuracy over bytes")
+        shown = dict(
+            reversed(pair)
+            for axes in every
+            for pair in zip(*axes.get_legend_handles_labels(), strict=True)
+        )
+        figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def _curve(
+    axes: Axes, points: Mapping[float, Sequence[float]], colour: Any, marker: str, name: str
+) -> None:
+    sizes = sorted(points)
+    mean, low, high = 100 * np.array([mean_interval(points[size]) for size in sizes]).T
+    axes.plot(sizes, mean, color=colour, marker=marker, label=name)
+    if not np.isnan(low).any():
+        axes.fill_between(sizes, low, high, color=colour, alpha=0.15, linewidth=0)
+
+
+def _bound(axes: Axes, name: str, per_cent_correct: float) -> None:
+    axes.axhline(per_cent_correct, color=FAINT, linestyle="--", linewidth=1.2)
+    axes.annotate(
+        f"{name} {per_cent_correct:.1f}",
+        (1, per_cent_correct),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, 2),
+        textcoords="offset points",
+        ha="right",
+        va="bottom",
+        fontsize=8,
+        color=FAINT,
+    )

@@ -18,6 +18,7 @@ from clbench.comparison import (
     to_dict,
     to_markdown,
 )
+from clbench.comparison.budgets import is_real
 from clbench.errors import InputError
 from clbench.figures import figure_to_array
 from clbench.report import RunReport
@@ -172,13 +173,138 @@ def test_baseline_by_label_and_by_strategy():
         compare(reports, baseline="herd")
 
 
-def test_without_a_matching_baseline_a_note_says_so():
+def test_a_memory_of_another_codec_meets_the_best_baseline_of_its_bytes():
     reports = [make("dam_replay", s, 0.8, memory__codec=TILES) for s in range(6)]
+    reports += [make("random_replay", s, 0.7) for s in range(6)]
+    reports += [make("random_replay", s, 0.75, memory__codec="png") for s in range(6)]
+    dam = group(compare(reports), "dam_replay, codec=tiles:factor=2")
+    assert dam.versus.baseline == "random_replay, codec=png,mosaic=1" or (
+        dam.versus.baseline == "random_replay, codec=png"
+    )
+
+
+def test_without_a_matching_baseline_a_note_says_so():
+    more = {"num_bytes": 78400, "memory__capacity_bytes": 78400}
+    reports = [make("dam_replay", s, 0.8, **more) for s in range(6)]
     reports += [make("random_replay", s, 0.7) for s in range(6)]
     comparison = compare(reports)
     assert all(g.versus is None for g in comparison.groups)
     (note,) = [n for n in comparison.notes if n.startswith("not tested")]
-    assert note.endswith("[dam_replay, codec=tiles:factor=2]")
+    assert note.endswith("[dam_replay, capacity_bytes=78400]")
+
+
+def over_bytes(*sizes: int, gain=0.1, **settings) -> list[RunReport]:
+    """Random and DataDAM at each size, six seeds, and the two bounds."""
+    reports = [make("naive", s, 0.2, num_bytes=None, **settings) for s in range(6)]
+    reports += [make("cumulative", s, 0.95, num_bytes=None, **settings) for s in range(6)]
+    for i, size in enumerate(sizes):
+        more = {"num_bytes": size, "memory__capacity_bytes": size, **settings}
+        real = [make("random_replay", s, 0.5 + 0.1 * i + 0.01 * s, **more) for s in range(6)]
+        dam = [
+            make("dam_replay", s, 0.5 + 0.1 * i + 0.01 * s + gain - 0.08 * i + 0.001 * s, **more)
+            for s in range(6)
+        ]
+        reports += real + dam
+    return reports
+
+
+def test_budgets_that_differ_on_purpose_are_a_curve():
+    comparison = compare(over_bytes(2000, 8000, 20000))
+    assert comparison.warnings == ()
+    assert [c.num_bytes for c in comparison.contests] == [2000, 8000, 20000]
+    # By hand: gains of 0.1, 0.02 and -0.06, and 0.001 more with every seed: 0.0025 in the mean.
+    gains = [c.versus.difference.mean for c in comparison.contests]
+    assert gains == pytest.approx([0.1025, 0.0225, -0.0575])
+    assert [c.winner for c in comparison.contests] == [
+        "dam_replay, capacity_bytes=2000",
+        "dam_replay, capacity_bytes=8000",
+        "random_replay, capacity_bytes=20000",
+    ]
+    assert [c.versus.p for c in comparison.contests] == [2 / 64] * 3
+    assert [c.versus.p_holm for c in comparison.contests] == pytest.approx([6 / 64] * 3)
+    assert [g.budget for g in comparison.groups] == [
+        2000,
+        2000,
+        8000,
+        8000,
+        20000,
+        20000,
+        *[None] * 2,
+    ]
+    assert labels(comparison)[-2:] == ["cumulative", "naive"], "bounds come last"
+    against = [g.versus and g.versus.baseline for g in comparison.groups]
+    assert against[0] == "random_replay, capacity_bytes=2000", "its own budget's"
+    assert {g.memory for g in comparison.groups} == {
+        "dam_replay",
+        "random_replay",
+        "naive",
+        "cumulative",
+    }
+    text = printed(comparison)
+    row = next(line for line in text.splitlines() if line.strip().startswith("8,000"))
+    assert (
+        "dam_replay" in row
+        and "points" in text
+        and "(+2.1 to +2.4)" in row
+        and row.strip().endswith("distilled")
+    )
+    assert "| 20,000 | dam_replay |" in to_markdown(comparison)
+    values = json.loads(json.dumps(to_dict(comparison), allow_nan=False))
+    assert values["contests"][2]["winner"] == "random_replay, capacity_bytes=20000"
+
+
+def test_one_budget_is_no_curve():
+    comparison = compare(over_bytes(2000))
+    assert comparison.contests == () and "accuracy_over_bytes" not in comparison_figures(comparison)
+
+
+def test_bytes_of_two_capacities_that_agree_are_one_budget():
+    reports = [make("random_replay", s, 0.7, num_bytes=78400) for s in range(3)]
+    more = {"num_bytes": 77000, "memory__capacity_bytes": 77100}
+    reports += [make("dam_replay", s, 0.8, **more) for s in range(3)]
+    comparison = compare(reports)
+    assert comparison.contests == () and comparison.warnings == ()
+    assert {g.budget for g in comparison.groups} == {78400}
+
+
+def test_unequal_memories_within_a_budget_stay_loud():
+    reports = over_bytes(2000, 8000)
+    reports.append(make("herding_replay", 0, 0.6, num_bytes=1500, memory__capacity_bytes=2000))
+    (warning,) = compare(reports).warnings
+    assert "1,500: [herding_replay" in warning and "8,000" not in warning
+
+
+def test_curves_of_two_learners_are_apart():
+    small = {"learner__network": {"name": "mlp", "width": 100}}
+    comparison = compare(over_bytes(2000, 8000) + over_bytes(2000, 8000, gain=0.2, **small))
+    assert [c.condition for c in comparison.contests] == ["width=100"] * 2 + ["width=default"] * 2
+    figure = comparison_figures(comparison)["accuracy_over_bytes"]
+    assert [axes.get_title("left") for axes in figure.axes] == ["width=100", "width=default"]
+    for axes in figure.axes:
+        assert axes.get_xscale() == "log"
+        lines = {line.get_label(): line for line in axes.lines}
+        assert list(lines["dam_replay"].get_xdata()) == [2000, 8000]
+        assert {text.get_text() for text in axes.texts} == {"cumulative 95.0", "naive 20.0"}
+    assert printed(comparison, width=80)
+
+
+def test_a_codec_of_its_own_at_each_budget_is_one_curve():
+    reports = over_bytes(2000, memory__codec="levels:side=14,levels=2")
+    reports += [r for r in over_bytes(8000, memory__codec=TILES) if r.memory]
+    assert {g.memory for g in compare(reports).groups if g.budget} == {
+        "dam_replay",
+        "random_replay",
+    }
+    # Two codecs at one budget are two curves.
+    reports += [r for r in over_bytes(8000, memory__codec="png") if r.memory]
+    found = {g.memory for g in compare(reports).groups if g.budget}
+    assert len(found) == 6 and all("codec=" in name for name in found)
+
+
+def test_distilled_and_real_memories_are_known_apart():
+    assert is_real("random_replay") and is_real("reservoir_gdumb") and is_real("herding_replay")
+    assert is_real("kip_replay") is False and is_real("pad_gdumb") is False
+    assert is_real("naive") is None and is_real("of_a_plugin_that_is_gone") is None
 
 
 def test_labels_show_what_differs_and_nothing_twice():
@@ -391,7 +517,7 @@ def test_dictionary_is_json_and_holds_no_reports():
     text = json.dumps(values, allow_nan=False)
     assert json.loads(text)["groups"][0]["versus"]["p"] == 2 / 64
     assert "accuracy_matrix" not in text
-    assert list(values) == ["groups", "warnings", "notes"]
+    assert list(values) == ["groups", "contests", "warnings", "notes"]
 
 
 def test_figures_of_a_comparison():

@@ -1,0 +1,151 @@
+"""What a comparison found out: frozen records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from clbench.measuring.statistics import mean_interval
+from clbench.report import RunReport
+from clbench.types import Scores
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One quantity over the seeds of a group.
+
+    Attributes:
+        values: one per seed, in the order of the group's seeds.
+        mean: their mean.
+        std: sample standard deviation (n - 1), None for one seed.
+        low, high: 95 % t-interval of the mean, None for one seed.
+    """
+
+    values: tuple[float, ...]
+    mean: float
+    std: float | None
+    low: float | None
+    high: float | None
+
+    @staticmethod
+    def of(values: Sequence[float]) -> Summary:
+        """Summarise at least one value."""
+        mean, low, high = mean_interval(values)
+        if len(values) == 1:
+            return Summary(tuple(values), mean, None, None, None)
+        return Summary(tuple(values), mean, Scores(tuple(values)).std, low, high)
+
+
+@dataclass(frozen=True)
+class Versus:
+    """A group's average accuracy against its baseline's, paired by seed.
+
+    Attributes:
+        baseline: label of the baseline group.
+        seeds: the seeds that both have.
+        difference: group minus baseline, in 0..1 accuracy, one value per common seed.
+        p: exact two-sided sign-flip permutation test.
+        p_holm: the same after Holm's correction over all tests of the comparison.
+        effect_size: Cohen's d of the paired differences; None without spread.
+    """
+
+    baseline: str
+    seeds: tuple[int, ...]
+    difference: Summary
+    p: float
+    p_holm: float
+    effect_size: float | None
+
+
+@dataclass(frozen=True)
+class Group:
+    """The runs of one configuration under several seeds.
+
+    Attributes:
+        label: strategy and whatever sets the group apart.
+        strategy: name of the strategy.
+        seeds: ascending.
+        reports: one per seed.
+        average_accuracy: A_T, 0..1.
+        forgetting: mean forgetting, 0..1 (max - last); None on a stream of one experience.
+        memory_bytes: memory after the last experience; None without memory.
+        seconds: wall time of the run; None where the reports hold none.
+        versus: the test against the baseline; None for a baseline, or without one.
+        budget: bytes of the largest memory among those that share this one's budget; None without
+            memory.
+        memory: name of the curve over bytes that the group is a point of.
+        condition: what tells its stream and learner apart from others; "" where there is one.
+    """
+
+    label: str
+    strategy: str
+    seeds: tuple[int, ...]
+    reports: tuple[RunReport, ...]
+    average_accuracy: Summary
+    forgetting: Summary | None
+    memory_bytes: Summary | None
+    seconds: Summary | None
+    versus: Versus | None = None
+    budget: float | None = None
+    memory: str = ""
+    condition: str = ""
+
+
+@dataclass(frozen=True)
+class Contest:
+    """The best distilled memory against the best real one, at one budget of bytes.
+
+    Attributes:
+        condition: what tells its stream and learner apart from others; "" where there is one.
+        num_bytes: the budget.
+        distilled: label of the distilled memory of the highest mean accuracy; None without one.
+        real: label of the real memory of the highest mean accuracy; None without one.
+        versus: distilled minus real, paired by seed; Holm's correction is over all budgets. None
+            where one of the two is missing, or they have no seed in common.
+    """
+
+    condition: str
+    num_bytes: float
+    distilled: str | None
+    real: str | None
+    versus: Versus | None
+
+    @property
+    def winner(self) -> str | None:
+        """Label of the memory of the higher mean over common seeds; of the only one; or None."""
+        if self.versus is None:
+            return None if self.distilled and self.real else self.distilled or self.real
+        return self.distilled if self.versus.difference.mean > 0 else self.real
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Groups side by side.
+
+    Attributes:
+        groups: those of one stream and learner together; within these by budget where there are
+            several; then best average accuracy first.
+        warnings: why rows may not be compared, one sentence each; empty when all may.
+        notes: what else a reader must know, one sentence each.
+        contests: one per stream, learner and budget, ascending; empty with a single budget.
+    """
+
+    groups: tuple[Group, ...]
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+    contests: tuple[Contest, ...] = ()
+
+    def to_frame(self) -> DataFrame:
+        """Return a pandas table, one row per run: the group's label and the run's own numbers."""
+        import pandas
+
+        rows = [
+            {"group": group.label, **report.to_frame().iloc[0].to_dict()}
+            for group in self.groups
+            for report in group.reports
+        ]
+        return pandas.DataFrame(rows)
