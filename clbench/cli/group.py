@@ -22,6 +22,7 @@ COMMANDS = {
     "run": "Run a strategy on a stream and measure what it forgets.",
     "distill": "Distil a data set into a few images and score them.",
     "evaluate": "Score a distilled set, train on full data, search architectures.",
+    "tune": "Choose settings on the validation stream.",
     "compare": "Compare finished runs: tables and figures.",
     "list": "Show strategies, benchmarks, networks, distillers, codecs, evaluations and data sets.",
     "data": "List, fetch, prepare and verify data sets.",

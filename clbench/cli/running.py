@@ -74,8 +74,7 @@ def run_all(
         InputError: see `clbench.run.run`.
         Interrupted: from outside; says what is left of the run.
     """
-    # A solver that Avalanche's GEM would want, and nothing here.
-    warnings.filterwarnings("ignore", message="no QP solver found")
+    pass_over_solvers()
     from clbench.run import run
 
     reports, tables = [], []
@@ -100,6 +99,11 @@ def run_all(
         reports.append(report)
         tables += watch.tables
     return reports, tables
+
+
+def pass_over_solvers() -> None:
+    """Silence the warning about a solver that Avalanche's GEM would want, and nothing here."""
+    warnings.filterwarnings("ignore", message="no QP solver found")
 
 
 def _what_is_left(config: RunConfig, folder: Path, cache: bool) -> str:

@@ -1,0 +1,1 @@
+"""Choosing settings on the validation stream, with one budget for every strategy."""

@@ -1,0 +1,71 @@
+"""``clbench tune codec`` as a user types it, on a tiny stream."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import SMALL_STREAM
+
+SEARCH = ["tune", "codec", "--memory-bytes", "4000", "--seeds", "2", "--finalists", "1", "-o", "t"]
+CODECS = ["--candidate", "levels:side=7,levels=2", "--candidate", "png"]
+
+
+def test_the_best_on_the_validation_stream_is_named_with_its_options(invoke):
+    result = invoke(*SEARCH, *CODECS, *SMALL_STREAM, "--strategy", "random_replay")
+    assert result.exit_code == 0, result.output
+    kept = json.loads(Path("t/tuning.json").read_text())
+    trials = kept["trials"]
+    assert [t["candidate"]["settings"]["codec"] for t in trials] == [
+        "levels:side=7,levels=2",
+        "png",
+        "levels:side=7,levels=2",
+    ]
+    assert [t["seed"] for t in trials] == [0, 0, 1]
+    assert 0 < trials[0]["num_bytes"] <= 4000
+    table = Path("t/tuning.md").read_text()
+    assert "| random_replay | codec levels:side=7,levels=2 | 2 |" in table
+    assert "random_replay: --codec levels:side=7,levels=2" in result.output
+
+
+def test_the_same_command_goes_on(invoke):
+    command = [*SEARCH, *CODECS, *SMALL_STREAM, "--strategy", "random_replay"]
+    assert invoke(*command).exit_code == 0
+    before = Path("t/tuning.json").read_text()
+    assert invoke(*command).exit_code == 0
+    assert Path("t/tuning.json").read_text() == before, "nothing is run again, seconds and all"
+    other = invoke(*command, "--epochs", "2")
+    assert other.exit_code == 2 and "a search with the same options" in other.output
+
+
+def test_another_option_varies_with_the_codec(invoke):
+    vary = ["--vary", "kernel-num-updates=1,2", "--vary", "code-current=no"]
+    result = invoke(
+        *SEARCH, *CODECS[:2], *SMALL_STREAM, "--strategy", "kip_replay", *vary, "--json"
+    )
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    tried = [t["candidate"]["settings"] for t in found["trials"]]
+    assert [t["kernel-num-updates"] for t in tried[:2]] == ["1", "2"]
+    assert found["best"]["kip_replay"]["code-current"] == "no"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([], "Missing option '--strategy'"),
+        (["--strategy", "kip"], "unknown strategy 'kip'"),
+        (["--strategy", "kip_replay", "--candidate", "levls"], "did you mean 'levels'?"),
+        (["--strategy", "kip_replay", "--vary", "ridge"], "expected OPTION=VALUE,VALUE"),
+        (["--strategy", "kip_replay", "--vary", "kernel-rige=1"], "did you mean 'kernel-ridge'?"),
+        (["--strategy", "kip_replay", "--vary", "kernel-ridge=low"], "'low' is not a valid float"),
+        (["--strategy", "kip_replay", "--vary", "kernel-ridge=-1"], "ridge: expected"),
+        (["--strategy", "kip_replay", "--vary", "output=x"], "expected an option of"),
+        (["--strategy", "kip_replay", "--seeds", "0"], "Invalid value for '--seeds'"),
+    ],
+)
+def test_what_cannot_be_tried_is_one_line_before_any_run(invoke, given, expected):
+    result = invoke("tune", "codec", "--memory-bytes", "1960", *given)
+    assert result.exit_code == 2
+    (line,) = result.stderr.strip().splitlines()
+    assert expected in line
