@@ -67,12 +67,12 @@ class LevelsCodec:
         """See `Codec`."""
         top = self.levels - 1
         if grid_NChw.dtype == torch.uint8:
-            return self._pixels(self._numbers(grid_NChw))
+            return self._pixels(self.numbers(grid_NChw))
         return self._pixels((as_floats(grid_NChw).clamp(0, 1) * top).round().to(torch.int64))
 
     def encode(self, grid_NChw: Tensor) -> bytes:
         """See `Codec`."""
-        levels = self._numbers(self.rounded(grid_NChw).cpu()).numpy()
+        levels = self.numbers(self.rounded(grid_NChw).cpu()).numpy()
         return write_number(len(levels)) + encode_levels(levels, self.levels)
 
     def decode(self, stream: bytes, shape: Shape) -> Tensor:
@@ -95,6 +95,7 @@ class LevelsCodec:
         top = self.levels - 1
         return ((2 * 255 * levels + top) // (2 * top)).to(torch.uint8)
 
-    def _numbers(self, pixels: Tensor) -> Tensor:
+    def numbers(self, pixels: Tensor) -> Tensor:
+        """Return the levels, 0 to L - 1, of uint8 pixels."""
         top = self.levels - 1
         return (2 * top * pixels.to(torch.int64) + 255) // 510

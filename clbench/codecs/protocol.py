@@ -6,7 +6,7 @@ and w those of the *grid*, the pixels that are written for one image.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -74,6 +74,21 @@ class Codec(Protocol):
 
     def enlarged(self, grid_NChw: Tensor, shape: Shape) -> Tensor:
         """Return float pixels (N, C, h, w), on any scale, as images (N, C, H, W); linear."""
+        ...
+
+
+@runtime_checkable
+class Levelled(Protocol):
+    """A codec that writes one of few grey levels for every pixel, so that their bits are counted.
+
+    Attributes:
+        levels: how many.
+    """
+
+    levels: int
+
+    def numbers(self, pixels: Tensor) -> Tensor:
+        """Return the levels, 0 to ``levels`` - 1, of uint8 pixels that `Codec.rounded` gave."""
         ...
 
 

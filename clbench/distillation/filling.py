@@ -2,8 +2,8 @@
 
 Where every image takes the same bytes, the number is known. Otherwise random real images are
 written first, to see how many of them fit. A choice of real images is asked for more than that and
-cut where the share is full. Other images are learnt in that number, and the last ones are dropped
-where they take more bytes than real ones.
+cut where the share is full. Other images are learnt in that number, or in more where the distiller
+keeps their bytes low (its ``spare``); the last ones are dropped where they do not fit.
 """
 
 from __future__ import annotations
@@ -133,10 +133,11 @@ def fill(distiller: Distiller, job: Job, share: Share, rng: torch.Generator) -> 
     ordered = bool(getattr(distiller, "ordered", False))
     if not any(wanted.values()):
         return empty(share.codec, share.spec.shape)
-    if ordered and share.codec.image_bytes(share.spec.shape) is None:
-        labels = job.real.hard_labels
+    spare = SPARE if ordered else float(getattr(distiller, "spare", 1.0))
+    if spare > 1 and share.codec.image_bytes(share.spec.shape) is None:
+        labels, more = job.real.hard_labels, 4 if ordered else 0
         there = {c: int((labels == c).sum()) for c in wanted}
-        wanted = {c: min(there[c], int(SPARE * num) + 4) for c, num in wanted.items()}
+        wanted = {c: min(there[c], int(spare * num) + more) for c, num in wanted.items()}
     classes = [c for c, num in wanted.items() if num]
     counts = {c: wanted[c] for c in classes}
     real = job.real.of_class(*classes) if len(classes) < len(wanted) else job.real

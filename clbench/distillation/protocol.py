@@ -130,7 +130,8 @@ class Distiller(Protocol):
     A distiller that gives soft labels says so by an attribute ``soft_labels = True``. One that can
     use what is already known of other classes says ``uses_known = True``. One whose first n images
     are those that it would give if n were wanted, as a choice of real images, says ``ordered =
-    True``; it can be asked for more than fit.
+    True``; it can be asked for more than fit. One that learns images of fewer bytes than real ones
+    says how many more it can be asked for by ``spare``, a factor.
     """
 
     def distill(self, job: Job) -> LabelledImages:

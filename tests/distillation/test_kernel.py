@@ -16,7 +16,12 @@ from clbench.config import DistillationConfig, NetworkConfig
 from clbench.distillation import DISTILLERS, Workload, make_distiller
 from clbench.distillation.kernel.distiller import NO_OTHERS
 from clbench.distillation.kernel.kernels import feature_kernel, tangent_kernel
-from clbench.distillation.kernel.regression import centred, regression_loss
+from clbench.distillation.kernel.regression import (
+    among,
+    centred,
+    discrepancy,
+    regression_loss,
+)
 from clbench.distillation.kernel.settings import KernelSettings
 from clbench.distillation.kernel.updates import KernelUpdates
 from clbench.distillation.protocol import Update
@@ -114,7 +119,7 @@ def test_the_loss_is_ridge_regression_and_its_gradient_is_right(kernel: Any) -> 
     y, wanted = centred(labels, 3), centred(truth, 3)
 
     def loss(images: Tensor) -> Tensor:
-        return regression_loss(kernel, (images, y), (targets, wanted), 0.01)
+        return regression_loss(kernel(images, images), kernel(targets, images), y, wanted, 0.01)
 
     with torch.no_grad():
         own = kernel(support, support).numpy()
@@ -128,9 +133,45 @@ def test_the_loss_is_ridge_regression_and_its_gradient_is_right(kernel: Any) -> 
     )
 
 
-def test_the_updates_are_the_plain_loop() -> None:
+@pytest.mark.parametrize("kernel", [partial(tangent_kernel, hidden_layers=2), feature_kernel])
+def test_the_discrepancy_is_that_of_all_pairs(kernel: Any) -> None:
+    rng = torch.Generator().manual_seed(2)
+    s, b = (torch.randn(n, 6, generator=rng, dtype=torch.float64) for n in (4, 7))
+
+    def mean(one: Tensor, other: Tensor) -> float:
+        return float(np.mean([[float(kernel(x[None], z[None])) for z in other] for x in one]))
+
+    expected = mean(s, s) - 2 * mean(b, s) + mean(b, b)
+    expected /= np.mean([float(kernel(x[None], x[None])) for x in b])
+    found = discrepancy(kernel(s, s), kernel(b, s), kernel(b, b))
+    assert float(found) == pytest.approx(expected, rel=1e-4) and expected > 0
+    same = kernel(b, b)
+    assert float(discrepancy(same, same, same)) == pytest.approx(0, abs=1e-9)
+    moving = s.requires_grad_()
+    assert torch.autograd.gradcheck(
+        lambda x: discrepancy(kernel(x, x), kernel(b, x), kernel(b, b)), (moving,), atol=1e-6
+    )
+
+
+def test_what_stays_is_computed_once() -> None:
+    rng = torch.Generator().manual_seed(3)
+    x = torch.randn(9, 6, generator=rng, dtype=torch.float64).requires_grad_()
+    fixed = tangent_kernel(x[5:].detach(), x[5:].detach(), 2)
+    kernel = partial(tangent_kernel, hidden_layers=2)
+    for given in (None, fixed, fixed[:0, :0]):
+        torch.testing.assert_close(among(kernel, x, given), kernel(x, x))
+    # The gradient of what is learnt does not change by it.
+    weights = torch.randn(9, 9, generator=rng, dtype=torch.float64)
+    weights = weights + weights.T
+    (whole,) = torch.autograd.grad((weights * kernel(x, x)).sum(), x)
+    (part,) = torch.autograd.grad((weights * among(kernel, x, fixed)).sum(), x)
+    torch.testing.assert_close(part[:5], whole[:5])
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+def test_the_updates_are_the_plain_loop(weight: float) -> None:
     """KIP as the paper says it: draw targets, regress, step Adam, keep pixels in range."""
-    c, known = config(), blobs(1, 3, num=4)
+    c, known = config(matching_weight=weight), blobs(1, 3, num=4)
     made = distil(c, known=known)
     plain = job(blobs(0, 2, 5), SPEC)
     start = KernelUpdates(c, plain)
@@ -146,8 +187,15 @@ def test_the_updates_are_the_plain_loop() -> None:
         ridge = 0.01 * own.diagonal().mean() * torch.eye(len(x))
         weights = torch.linalg.solve(own + ridge, centred(labels, 6))
         errors = centred(real.labels[batch], 6) - tangent_kernel(b, x, 2).double() @ weights
+        loss = 0.5 * errors.square().sum() / 30
+        for k, c_ in enumerate((0, 2, 5)):
+            s, r = x[2 * k : 2 * k + 2], b[real.labels[batch] == c_]
+            both = ((s, s), (r, s), (r, r))
+            pairs = [tangent_kernel(one, other, 2).double() for one, other in both]
+            among_s, between, among_r = (pair.mean() for pair in pairs)
+            loss = loss + weight * (among_s - 2 * between + among_r) / pairs[2].diagonal().mean()
         adam.zero_grad()
-        (0.5 * errors.square().sum() / 30).backward()
+        loss.backward()
         adam.step()
         images.data.clamp_(0, 1)
     torch.testing.assert_close(made.images, images.detach(), rtol=1e-3, atol=1e-4)
@@ -190,8 +238,11 @@ def test_a_large_memory_is_drawn_from_and_that_is_said() -> None:
 
 def test_one_class_alone_is_said() -> None:
     heard: list[Update] = []
-    distil(config(), 2, on_update=heard.append)
+    distil(config(matching_weight=0.0), 2, on_update=heard.append)
     assert [u.note for u in heard if u.note] == [NO_OTHERS]
+    heard.clear()
+    distil(config(), 2, on_update=heard.append)
+    assert not [u.note for u in heard if u.note], "its own real images are there to be matched"
 
 
 @pytest.mark.parametrize("start", ["real", "herding", "easy", "noise"])
@@ -207,7 +258,7 @@ def test_the_gradient_passes_straight_through_a_coarse_codec() -> None:
     """What is written is seen; the step is that of its gradient, as if nothing were rounded."""
     codec = parse("levels:side=6,levels=2")
     plain = job(blobs(0, 2, 5), SPEC, codec="levels:side=6,levels=2")
-    updates = KernelUpdates(config(), plain)
+    updates = KernelUpdates(config(matching_weight=0.0, rate_weight=0.0), plain)
     before = updates.grid.detach().clone()
     assert set(codec.rounded(before).unique().tolist()) == {0, 255}
     assert len(before.unique()) > 10, "they begin between the levels"
@@ -217,9 +268,10 @@ def test_the_gradient_passes_straight_through_a_coarse_codec() -> None:
     batch = torch.randperm(len(plain.real), generator=rng)[:30]
     targets = SPEC.normalise(plain.real.images[batch]).flatten(1)
     loss = regression_loss(
-        partial(tangent_kernel, hidden_layers=2),
-        (images, centred(updates.labels, 6)),
-        (targets, centred(plain.real.labels[batch], 6)),
+        tangent_kernel(images, images, 2),
+        tangent_kernel(targets, images, 2),
+        centred(updates.labels, 6),
+        centred(plain.real.labels[batch], 6),
         0.01,
     )
     (expected,) = torch.autograd.grad(loss, written)
@@ -251,4 +303,4 @@ def test_operations() -> None:
 
 def test_rows_of_the_table() -> None:
     assert DISTILLERS["kip"].settings == KernelSettings()
-    assert DISTILLERS["frepo"].settings == KernelSettings(kernel="network")
+    assert DISTILLERS["frepo"].settings == KernelSettings(kernel="network", num_updates=20)

@@ -3,10 +3,13 @@
 KIP: Nguyen, Chen & Lee, "Dataset Meta-Learning from Kernel Ridge-Regression", ICLR 2021. FRePo:
 Zhou, Nezhadarya & Ba, "Dataset Distillation using Neural Feature Regression", NeurIPS 2022.
 
-    L = 1/2 |Y_B - K(B, S + M) (K(S + M, S + M) + r mean(diag) I)^-1 Y|^2
+    L = 1/2 |Y_B - K(B, S + M) (K(S + M, S + M) + r mean(diag) I)^-1 Y|^2  +  m D  +  w R
 
 S are the images being learnt, B real images of the experience, and M what memory holds of other
-classes (ours): with it two classes are learnt against all that came before.
+classes (ours): with it two classes are learnt against all that came before. Two terms are ours. D
+is the discrepancy of each class's S and B under the same kernel, summed: what is learnt must stand
+for its class against classes that are yet to come, too. R is the bits of an image on average
+(`clbench.distillation.rate`).
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from clbench.distillation.unfinished import Unfinished
 from clbench.measuring.cost import forward_flops
 from clbench.types import ImageSpec, LabelledImages
 
+SPARE = 1.2  # learnt, times the number of real images that fit
 IMAGES_SHOWN = 5  # times that the images are handed to the listener
 NO_OTHERS = "one class and no memory of others: kernel regression has nothing to tell it from"
 
@@ -38,6 +42,11 @@ class KernelRegression:
     config: DistillationConfig
     uses_known = True
 
+    @property
+    def spare(self) -> float:
+        """Images with a rate term take fewer bytes than real ones, so more of them fit."""
+        return SPARE if self.config.own(KernelSettings).rate_weight else 1.0
+
     def distill(self, job: Job) -> LabelledImages:
         """See `Distiller.distill`; float32 pixels of the codec's grid on the 0..1 scale."""
         job.check_counts()
@@ -45,7 +54,7 @@ class KernelRegression:
             updates = KernelUpdates(self.config, job)
             if unfinished.state is not None:
                 updates.load_state_dict(unfinished.state)
-            elif len(job.real.classes) == 1 and job.known is None:
+            elif self._is_idle(job):
                 unfinished.tell(Update(0, 0, 0.0, note=NO_OTHERS))
             elif updates.note:
                 unfinished.tell(Update(0, 0, 0.0, note=updates.note))
@@ -58,6 +67,11 @@ class KernelRegression:
                 unfinished.reached(updates)
             return updates.result()
 
+    def _is_idle(self, job: Job) -> bool:
+        settings = self.config.own(KernelSettings)
+        alone = len(job.real.classes) == 1 and job.known is None
+        return alone and not settings.matching_weight
+
     def flops(self, spec: ImageSpec, workload: Workload) -> float:
         """Kernels, solving, and the networks' features and training; a multiply-add is one."""
         c, w = self.config.own(KernelSettings), workload
@@ -66,8 +80,9 @@ class KernelRegression:
         solving = support**3 / 3 + support**2 * spec.num_classes
         update = 0.0
         if c.kernel != "network":
-            # Forward, and a backward of twice that.
-            update += 3 * (support + targets) * support * spec.image_bytes + 3 * solving
+            # Forward, and a backward of twice that; memory's own part is computed once.
+            pairs = w.num_images * support + targets * support
+            update += 3 * pairs * spec.image_bytes + 3 * solving
         if c.kernel != "ntk":
             one = forward_flops(networks.build(self.config.network, spec, seed=0), spec.shape)
             learning = c.network_steps * 3 * one * min(BATCH, support)

@@ -1,4 +1,8 @@
-"""Kernel ridge regression: how well support images predict real ones."""
+"""Kernel ridge regression, and how far learnt images are from real ones, of kernel matrices.
+
+Legend of shape suffixes: P images of the support, Q of them fixed, B and M real images, N learnt
+ones, D values of one, K classes.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +20,17 @@ def centred(labels_N: Tensor, num_classes: int) -> Tensor:
     return F.one_hot(labels_N, num_classes).double() - 1 / num_classes
 
 
+def among(kernel: Kernel, inputs_PD: Tensor, fixed_QQ: Tensor | None = None) -> Tensor:
+    """Return the kernel (P, P) of a support; of its last Q inputs it is ``fixed_QQ``."""
+    if fixed_QQ is None or not len(fixed_QQ):
+        return kernel(inputs_PD, inputs_PD)
+    num = len(inputs_PD) - len(fixed_QQ)
+    rows = kernel(inputs_PD[:num], inputs_PD)
+    return torch.cat([rows, torch.cat([rows[:, num:].T, fixed_QQ], dim=1)])
+
+
 def regression_loss(
-    kernel: Kernel,
-    support: tuple[Tensor, Tensor],
-    targets: tuple[Tensor, Tensor],
-    ridge: float,
+    own_PP: Tensor, cross_BP: Tensor, labels_PK: Tensor, truth_BK: Tensor, ridge: float
 ) -> Tensor:
     """Return 1/2 |Y_B - K_BX (K_XX + r mean(diag K_XX) I)^-1 Y_X|^2, the mean over targets.
 
@@ -28,16 +38,32 @@ def regression_loss(
     2021). The system is solved in double precision.
 
     Args:
-        kernel: of two sets of inputs.
-        support: inputs (P, D) and `centred` labels (P, K) that predict.
-        targets: inputs (B, D) and labels (B, K) that are predicted.
+        own_PP: K_XX, of the support that predicts.
+        cross_BP: K_BX, of the targets that are predicted and the support.
+        labels_PK: Y_X, `centred`.
+        truth_BK: Y_B, `centred`.
         ridge: r.
     """
-    (inputs, labels), (wanted, truth) = support, targets
-    own = kernel(inputs, inputs).double()
+    own = own_PP.double()
     eye = torch.eye(len(own), dtype=own.dtype, device=own.device)
     system = own + ridge * own.diagonal().mean() * eye
     factor = torch.linalg.cholesky(system)
-    weights = torch.cholesky_solve(labels, factor)
-    predicted = kernel(wanted, inputs).double() @ weights
-    return 0.5 * (truth - predicted).square().sum(1).mean()
+    weights = torch.cholesky_solve(labels_PK, factor)
+    predicted = cross_BP.double() @ weights
+    return 0.5 * (truth_BK - predicted).square().sum(1).mean()
+
+
+def discrepancy(learnt_NN: Tensor, between_MN: Tensor, real_MM: Tensor) -> Tensor:
+    """Return the squared maximum mean discrepancy of two sets, over the kernel's scale.
+
+    Gretton et al., "A Kernel Two-Sample Test", JMLR 2012, equation 5 (the biased estimate):
+
+        mean K(S, S) - 2 mean K(B, S) + mean K(B, B),    over mean diag K(B, B)
+
+    Args:
+        learnt_NN: K(S, S), of the images being learnt.
+        between_MN: K(B, S).
+        real_MM: K(B, B), of real images.
+    """
+    difference = learnt_NN.mean() - 2 * between_MN.mean() + real_MM.mean()
+    return difference / real_MM.diagonal().mean()

@@ -15,6 +15,11 @@ class KernelSettings(Config):
     Numbers are ours, from prototypes on held-out training images of MNIST; docs/papers.md says
     where papers and we differ.
 
+    ``matching_weight``, ``rate_weight`` and ``num_updates`` of kip belong together. On the
+    validation stream of Split MNIST (1,960 bytes, levels:side=14,levels=2, MLP, three seeds) 15
+    updates without the two terms score 84.0 %, and more of them ruin the images; with both terms
+    30 score 88.2 and 60 score 88.3.
+
     Attributes:
         kernel: "ntk" is the tangent kernel of an infinitely wide MLP (KIP), "network" the features
             of networks that are trained on the images (FRePo), "mixed" the mean of both losses.
@@ -25,7 +30,7 @@ class KernelSettings(Config):
         "Kernel: of an MLP in closed form, of trained networks' features, or both.",
         flag="kernel-kind",
     )
-    num_updates: int = setting(15, "Updates of the images.")
+    num_updates: int = setting(30, "Updates of the images.")
     batch_real: int = setting(400, "Real images that are predicted in an update.")
     learning_rate: float = setting(0.02, "Step size of the pixels (Adam), on the 0..1 scale.")
     ridge: float = setting(0.01, "Ridge, times the mean of the kernel's diagonal.")
@@ -35,15 +40,22 @@ class KernelSettings(Config):
     network_uses: int = setting(5, "Updates that a network is used in before it is drawn anew.")
     network_learning_rate: float = setting(0.01, "Step size of the networks (Adam).")
     max_support: int = setting(
-        4000, "Images of memory beside the learnt ones at most; of more, so many are drawn."
+        1000, "Images of memory beside the learnt ones at most; of more, so many are drawn."
+    )
+
+    matching_weight: float = setting(
+        1.0, "Weight of the discrepancy between a class's learnt and real images; 0 leaves it out."
+    )
+    rate_weight: float = setting(
+        0.002, "Weight of an image's bits in the loss (codec levels only); 0 counts none."
     )
 
     def _validate(self) -> None:
         at_least(self, 1, "num_updates", "batch_real", "hidden_layers", "num_networks")
         at_least(self, 1, "network_uses", "max_support")
-        at_least(self, 0, "network_steps")
+        at_least(self, 0, "network_steps", "matching_weight", "rate_weight")
         above_zero(self, "learning_rate", "ridge", "network_learning_rate")
 
 
 KIP = KernelSettings()
-FREPO = KernelSettings(kernel="network")
+FREPO = KernelSettings(kernel="network", num_updates=20)

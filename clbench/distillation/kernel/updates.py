@@ -15,9 +15,16 @@ from clbench.distillation.decoding import Decoding
 from clbench.distillation.difficulty.settings import DifficultySettings
 from clbench.distillation.kernel.kernels import feature_kernel, tangent_kernel
 from clbench.distillation.kernel.pool import Pool
-from clbench.distillation.kernel.regression import centred, regression_loss
+from clbench.distillation.kernel.regression import (
+    Kernel,
+    among,
+    centred,
+    discrepancy,
+    regression_loss,
+)
 from clbench.distillation.kernel.settings import KernelSettings
 from clbench.distillation.protocol import Job
+from clbench.distillation.rate import rate_of
 from clbench.distillation.selection.choice import learnable_images
 from clbench.distillation.settings import DistillationConfig
 from clbench.distillation.starting import start_index
@@ -43,10 +50,15 @@ class KernelUpdates:
         self.labels = start.hard_labels.to(self.device)
         counts = [job.counts[c] for c in job.real.classes]
         self.decoding = Decoding(job.codec, job.spec, counts)
+        self.rate = None
+        if self.settings.rate_weight:
+            self.rate = rate_of(job.codec, self.real, job.real.classes, counts)
         self.grid = as_floats(start.images).to(self.device).clone().requires_grad_()
         self.optimizer = torch.optim.Adam([self.grid], lr=self.settings.learning_rate)
         self.note = ""
         self.known, self.known_labels = self._remembered(job.known)
+        self._tangent = partial(tangent_kernel, hidden_layers=self.settings.hidden_layers)
+        self._fixed = self._among_known()
         uses_networks = self.settings.kernel != "ntk"
         self.pool = Pool(config, job.spec, job.generator, job.device) if uses_networks else None
         self.num_done = 0
@@ -73,6 +85,13 @@ class KernelUpdates:
         here = known.to(self.device)
         return self.spec.normalise(here.images), here.hard_labels
 
+    def _among_known(self) -> Tensor | None:
+        """The tangent kernel among memory's images, which stay as they are."""
+        if self.settings.kernel == "network":
+            return None
+        known = self.known.flatten(1)
+        return self._tangent(known, known)
+
     def updates(self) -> Iterator[float]:
         """The updates that are left; yields each one's loss."""
         while self.num_done < self.settings.num_updates:
@@ -88,15 +107,12 @@ class KernelUpdates:
         real = self.real.select(batch.to(self.device))
         targets = self.spec.normalise(real.images)
         losses = [
-            regression_loss(
-                kernel,
-                (embed(support), centred(labels, self.spec.num_classes)),
-                (embed(targets), centred(real.hard_labels, self.spec.num_classes)),
-                self.settings.ridge,
-            )
+            self._loss(kernel, embed(support), labels, embed(targets), real.hard_labels)
             for kernel, embed in self._kernels(support, labels)
         ]
         loss = torch.stack(losses).mean()
+        if self.rate is not None:
+            loss = loss + self.settings.rate_weight * self.rate(self.grid)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
@@ -104,11 +120,38 @@ class KernelUpdates:
             self.grid.clamp_(0, 1)
         return float(loss.detach())
 
+    def _loss(
+        self, kernel: Kernel, support: Tensor, labels: Tensor, targets: Tensor, truth: Tensor
+    ) -> Tensor:
+        num, settings = self.spec.num_classes, self.settings
+        own = among(kernel, support, self._fixed if kernel is self._tangent else None)
+        cross = kernel(targets, support)
+        loss = regression_loss(
+            own, cross, centred(labels, num), centred(truth, num), settings.ridge
+        )
+        return loss + settings.matching_weight * self._discrepancies(
+            kernel, own.double(), cross.double(), targets.detach(), truth
+        )
+
+    def _discrepancies(
+        self, kernel: Kernel, own: Tensor, cross: Tensor, targets: Tensor, truth: Tensor
+    ) -> Tensor:
+        """Return the sum over classes, of those that the targets hold."""
+        total = own.new_zeros(())
+        for c in self.real.classes if self.settings.matching_weight else ():
+            mine = (self.labels == c).nonzero().flatten()
+            theirs = (truth == c).nonzero().flatten()
+            if len(theirs):
+                with torch.no_grad():
+                    real = kernel(targets[theirs], targets[theirs]).double()
+                learnt, between = own[mine[:, None], mine], cross[theirs[:, None], mine]
+                total = total + discrepancy(learnt, between, real)
+        return total
+
     def _kernels(self, support: Tensor, labels: Tensor) -> Iterator[tuple[Any, Any]]:
         """Kernels, each with what it is given of images."""
         if self.settings.kernel != "network":
-            kernel = partial(tangent_kernel, hidden_layers=self.settings.hidden_layers)
-            yield kernel, partial(torch.flatten, start_dim=1)
+            yield self._tangent, partial(torch.flatten, start_dim=1)
         if self.pool is not None:
             for network in self.pool.trained(support.detach(), labels):
                 yield feature_kernel, partial(self._features, network)
@@ -134,6 +177,7 @@ class KernelUpdates:
         with torch.no_grad():
             self.grid.copy_(state["grid"])
         self.known, self.known_labels = state["known"], state["known_labels"]
+        self._fixed = self._among_known()
         self.optimizer.load_state_dict(state["optimizer"])
         if self.pool is not None:
             self.pool.load_state_dict(state["pool"])

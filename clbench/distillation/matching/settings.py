@@ -8,6 +8,8 @@ from typing import Any, Literal
 from clbench.distillation.difficulty.settings import DifficultySettings
 from clbench.fields import Config, above_zero, at_least, nested, setting
 
+COARSE_PART = 0.2  # of the step size, where levels are far apart
+
 
 @dataclass(frozen=True)
 class MatchingSettings(Config):
@@ -29,7 +31,9 @@ class MatchingSettings(Config):
     network_learning_rate: float = setting(0.01, "Step size of these.")
     batch_real: int = setting(64, "Real images per class and batch.")
     learning_rate: float = setting(
-        100.0, "Step size of the images, on the unscaled loss.", flag="image-learning-rate"
+        100.0,
+        "Step size of the images, on the unscaled loss; a coarse codec takes a fifth of it.",
+        flag="image-learning-rate",
     )
     momentum: float = setting(0.5, "Momentum of the images.", flag="image-momentum")
     attention_power: float = setting(1.0, "p of the attention maps (datadam).")
@@ -37,6 +41,9 @@ class MatchingSettings(Config):
         "all", "Layers whose attention is matched (datadam)."
     )
     mmd_weight: float = setting(0.01, "Weight of the embedding's distance (datadam's lambda).")
+    rate_weight: float = setting(
+        0.0, "Weight of an image's bits in the loss (codec levels only); 0 counts none."
+    )
     images_per_pass: int | None = setting(
         None,
         "Images in a matching network at once; fewer take less memory (dm, datadam).",
@@ -44,9 +51,17 @@ class MatchingSettings(Config):
     )
     difficulty: DifficultySettings = nested(DifficultySettings())
 
+    def step_size(self, *, coarse: bool) -> float:
+        """Return the step size of the images, for a coarse codec or another one.
+
+        On the validation stream of Split MNIST (1,960 bytes, levels:side=14,levels=2, MLP) DataDAM
+        scores 55.9 % with a step of 100 and 83.6 % with one of 20.
+        """
+        return self.learning_rate * (COARSE_PART if coarse else 1)
+
     def _validate(self) -> None:
         at_least(self, 1, "num_networks", "updates_per_network", "batch_real", "images_per_pass")
-        at_least(self, 0, "network_steps", "momentum", "mmd_weight")
+        at_least(self, 0, "network_steps", "momentum", "mmd_weight", "rate_weight")
         above_zero(self, "network_learning_rate", "learning_rate", "attention_power")
 
 

@@ -26,6 +26,7 @@ from clbench.distillation.matching.statistics import (
     statistics_in_passes,
 )
 from clbench.distillation.protocol import Job
+from clbench.distillation.rate import rate_of
 from clbench.distillation.selection.choice import learnable_images, random_index
 from clbench.distillation.settings import DistillationConfig
 from clbench.distillation.starting import start_index
@@ -52,9 +53,11 @@ class MatchingUpdates:
         self.decoding = Decoding(job.codec, job.spec, counts)
         self.group = torch.arange(len(self.classes), device=self.device)
         self.group = self.group.repeat_interleave(torch.tensor(counts, device=self.device))
-        self.optimizer = torch.optim.SGD(
-            [self.grid], lr=self.settings.learning_rate, momentum=self.settings.momentum
-        )
+        step = self.settings.step_size(coarse=job.codec.coarse)
+        self.optimizer = torch.optim.SGD([self.grid], lr=step, momentum=self.settings.momentum)
+        self.rate = None
+        if self.settings.rate_weight:
+            self.rate = rate_of(job.codec, self.real, self.classes, counts)
 
     def _initial(self, counts: Mapping[int, int]) -> LabelledImages:
         real, difficulty = self.real, self.settings.difficulty
@@ -118,6 +121,9 @@ class MatchingUpdates:
             loss.backward()
         else:
             loss = self._gradient_in_passes(network, augmentation, real, size)
+        if self.rate is not None:
+            pixels = self.spec.denormalise(self.grid)
+            (self.settings.rate_weight * self.rate(pixels)).backward()
         self.optimizer.step()
         self._project()
         return float(loss.detach())
