@@ -67,7 +67,7 @@ def distil(
         InputError: a configuration that does not fit the data; an output that is there already.
         Diverged: a loss, a pixel or a label is nan or infinite.
     """
-    config, memory = config or DistillationConfig(), memory or MemoryConfig()
+    config, memory = config or DistillationConfig(), (memory or MemoryConfig()).settled()
     found = data.load(images) if isinstance(images, str) else images
     if output is not None and output.exists():
         raise InputError(
@@ -115,6 +115,8 @@ def share_of(memory: MemoryConfig, spec: ImageSpec, label_bytes: int = 0) -> Sha
         spec: of the images.
         label_bytes: of one image's soft label.
     """
+    memory = memory.settled()
+    assert memory.codec is not None and memory.images_per_class is not None
     codec = parse(memory.codec)
     codec.check(spec.shape)
     num_bytes = memory.images_per_class * (spec.image_bytes + label_bytes)

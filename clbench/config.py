@@ -133,12 +133,22 @@ class LearnerConfig(Config):
         at_least(self, 1, "epochs", "batch_size", "memory_batch_size")
 
 
+IMAGES_PER_CLASS = 10  # of a memory that nobody gave a size
+
+
 @dataclass(frozen=True)
 class MemoryConfig(Config):
-    """How many bytes are remembered, and how images are written there."""
+    """How many bytes are remembered, and how images are written there.
 
-    images_per_class: int = setting(
-        10, "Capacity: the bytes of so many uint8 images of each class.", common=True
+    A benchmark may have a codec and a capacity of its own (`clbench.benchmarks.BenchmarkInfo`);
+    `settled` fills in what is not given.
+    """
+
+    images_per_class: int | None = setting(
+        None,
+        "Capacity: the bytes of so many uint8 images of each class.",
+        none="10; split_mnist5k: 1,960 bytes",
+        common=True,
     )
     capacity_bytes: int | None = setting(
         None,
@@ -148,9 +158,10 @@ class MemoryConfig(Config):
         unit="bytes",
         common=True,
     )
-    codec: str = setting(
-        "raw",
+    codec: str | None = setting(
+        None,
         "How the images of a class become bytes, as levels:side=14,levels=2 (clbench list codecs).",
+        none="raw; levels:side=14,levels=2 in the own memory of split_mnist5k",
         table="codecs",
         common=True,
     )
@@ -163,8 +174,27 @@ class MemoryConfig(Config):
 
     def __post_init__(self) -> None:
         # One name for all lines that mean the same, so that their runs group together.
-        object.__setattr__(self, "codec", canonical(self.codec))
+        if self.codec is not None:
+            object.__setattr__(self, "codec", canonical(self.codec))
         super().__post_init__()
+
+    def settled(self, codec: str = "raw", capacity_bytes: int | None = None) -> Self:
+        """Return the same with nothing left open.
+
+        Without ``--images-per-class`` the codec is ``codec``; without any of the three options the
+        capacity is ``capacity_bytes``. Otherwise: raw pixels, ten images of each class.
+
+        Args:
+            codec: the benchmark's own.
+            capacity_bytes: the benchmark's own; None where it has none.
+        """
+        counted, sized = self.images_per_class is not None, self.capacity_bytes is not None
+        own_size = not counted and not sized and self.codec is None
+        return self.replace(
+            codec=self.codec or ("raw" if counted else codec),
+            capacity_bytes=capacity_bytes if own_size else self.capacity_bytes,
+            images_per_class=self.images_per_class if counted else IMAGES_PER_CLASS,
+        )
 
     def _validate(self) -> None:
         at_least(self, 1, "images_per_class", "capacity_bytes")

@@ -36,10 +36,11 @@ def make_memory(
     kind = STRATEGIES.find(config.strategy).memory
     if kind is None:
         return None
+    wanted = config.memory.settled()
     options: dict[str, Any] = {
-        "images_per_class": config.memory.images_per_class,
-        "capacity_bytes": config.memory.capacity_bytes,
-        "codec": config.memory.codec,
+        "images_per_class": wanted.images_per_class,
+        "capacity_bytes": wanted.capacity_bytes,
+        "codec": wanted.codec,
         "seed": config.seed,
     }
     if kind == RESERVOIR:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from clbench.config import (
+    IMAGES_PER_CLASS,
     DifficultySettings,
     MatchingSettings,
-    MemoryConfig,
     RunConfig,
     TrajectorySettings,
 )
@@ -104,16 +104,19 @@ def _with_codec(values: Mapping[str, Any]) -> dict[str, Any]:
     There ``images_per_class`` counted slots: of 4 bytes a pixel in float32.
     """
     tree = dict(values)
+    older = "packing" in tree or "storage" in tree
     packing, storage = tree.pop("packing", 1), tree.pop("storage", "uint8")
     whole = isinstance(packing, int) and not isinstance(packing, bool) and packing >= 1
     check(whole, "packing", "a whole number of at least 1", packing)
     check(storage in ("uint8", "float32"), "storage", "uint8 or float32", storage)
     if storage == "float32":
         check(packing == 1, "packing", "1 with float32 storage, which no codec packs", packing)
-        num = tree.get("images_per_class", MemoryConfig().images_per_class)
+        num = tree.get("images_per_class", IMAGES_PER_CLASS)
         check(isinstance(num, int), "images_per_class", "a whole number", num)
         return {**tree, "images_per_class": 4 * num, "codec": "float32"}
-    return {**tree, "codec": f"tiles:factor={packing}"} if packing > 1 else tree
+    if packing > 1:
+        return {**tree, "codec": f"tiles:factor={packing}"}
+    return {**tree, "codec": "raw"} if older else tree
 
 
 # Name of an evaluation -> the fields that it had in one configuration for all.

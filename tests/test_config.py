@@ -92,7 +92,7 @@ def test_unknown_field_deep_inside() -> None:
         (RunConfig, {"seed": True}),
         (RunConfig, {"seed": 1.5}),
         (RunConfig, {"benchmark": "split_mnist"}),
-        (MemoryConfig, {"images_per_class": None}),
+        (MemoryConfig, {"images_per_class": "many"}),
         (BenchmarkConfig, {"shuffle_classes": 1}),
         (NetworkConfig, {"width": "64"}),
         (LearnerConfig, {"learning_rate": "0.1"}),
@@ -242,3 +242,21 @@ def test_cifar10_presets_are_the_papers_loop(images_per_class: int) -> None:
     assert (t.student_steps, t.expert_snapshots, t.batch_synthetic) == (80, 2, None)
     assert (t.first_start, t.num_updates) == (0, 10000)
     assert (t.experts.learning_rate, t.experts.num_experts, t.experts.epochs) == (0.01, 100, 100)
+
+
+@pytest.mark.parametrize(
+    ("given", "codec", "images", "size"),
+    [
+        ({}, "png", 10, 1960),
+        ({"capacity_bytes": 500}, "png", 10, 500),
+        ({"codec": "raw"}, "raw", 10, None),
+        ({"images_per_class": 3}, "raw", 3, None),
+        ({"images_per_class": 3, "codec": "webp"}, "webp:quality=100", 3, None),
+    ],
+)
+def test_a_memory_takes_of_its_benchmark_what_is_not_given(given, codec, images, size):
+    found = MemoryConfig(**given).settled("png", 1960)
+    assert (found.codec, found.images_per_class, found.capacity_bytes) == (codec, images, size)
+    assert found.settled() == found
+    plain = MemoryConfig().settled()
+    assert (plain.codec, plain.images_per_class, plain.capacity_bytes) == ("raw", 10, None)

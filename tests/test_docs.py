@@ -130,7 +130,10 @@ def test_the_block_on_measuring_runs(
     capsys.readouterr()
     (code,) = blocks(DOCS / "measuring.md", "python")
     exec(code, {})
-    assert capsys.readouterr().out == f"{report.metrics['average_accuracy']} 78400\n"
+    assert (
+        capsys.readouterr().out
+        == f"{report.metrics['average_accuracy']} {report.memory[-1]['num_bytes']}\n"
+    )
 
 
 def test_the_page_on_python_runs(
@@ -166,6 +169,7 @@ def test_papers_shows_the_presets_of_the_loop() -> None:
     for name, cells in rows.items():
         for cell, config in zip(cells.split(" | "), bases, strict=True):
             value = getattr(config, name)
+            value = config.networks(coarse=False) if name == "num_networks" else value
             shown = {True: "yes", False: "no"}[value] if isinstance(value, bool) else f"{value:,g}"
             assert cell.partition(", at")[0] == shown, (name, cell)
     assert len(rows) == 6

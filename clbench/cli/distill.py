@@ -24,7 +24,7 @@ from clbench.cli.options import (
     run_options,
 )
 from clbench.cli.sets import DATA_SET, WORKERS
-from clbench.config import RunConfig
+from clbench.config import MemoryConfig, RunConfig
 from clbench.evaluation.settings import SetSettings
 from clbench.fields import settings_of
 
@@ -83,6 +83,7 @@ TENSORBOARD = Option(
         "memory.codec",
         "seed",
         "device",
+        base=RunConfig(memory=MemoryConfig().settled()),
         heading="Set",
     )
 )
@@ -158,6 +159,7 @@ def _configured(values: dict[str, Any]) -> tuple[RunConfig, SetSettings]:
     named = {name: value for name, value in values.items() if "__" in name}
     named |= {name: values[name] for name in ("seed", "device")}
     config = build_config(RunConfig(), named, loop=values["loop"])
+    config = config.replace(memory=config.memory.settled())
     for option in without_effect([config.distillation], named):
         method = config.distillation.distiller
         if not values["quiet"]:
@@ -266,9 +268,11 @@ def _say_if_long(images: ImageData, config: RunConfig, line: ProgressLine) -> No
     needs_network = distillation.DISTILLERS.find(wanted.distiller).needs_network
     if resolve_device(config.device).type == "cuda" or not needs_network:
         return
-    fitting = api.share_of(config.memory, spec).num_images
-    num = min(spec.num_classes * fitting, len(images.train))
-    work = distillation.Workload(len(images.train), spec.num_classes, num)
+    share = api.share_of(config.memory, spec)
+    num = min(spec.num_classes * share.num_images, len(images.train))
+    work = distillation.Workload(
+        len(images.train), spec.num_classes, num, coarse=share.codec.coarse
+    )
     flops = distillation.make_distiller(wanted).flops(spec, work)
     network = networks.build(wanted.network, spec, seed=0)
     shorter = "--image-size, --distill-width, --num-networks or --num-updates"

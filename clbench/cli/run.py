@@ -27,6 +27,7 @@ from clbench.config import RunConfig
 if TYPE_CHECKING:
     from clbench.report import RunReport
 
+MORE = 10  # times the bytes
 BASELINE = Option(
     ["--baseline"],
     multiple=True,
@@ -44,6 +45,16 @@ EVALUATE = Option(
     help="set, cross-architecture, architecture-search, or several with commas: see clbench "
     "evaluate.  "
     "[default: none]",
+)
+MORE_BYTES = Option(
+    ["--more-bytes"],
+    type=click.IntRange(0),
+    default=None,
+    metavar="N",
+    heading="Strategy",
+    common=False,
+    help="With --baseline: run the first baseline also with N times the bytes, and say what it "
+    "scores; 0: do not.  [default: 10 where no memory option is given, else 0]",
 )
 OUTPUT = Option(
     ["--output", "-o"],
@@ -73,7 +84,7 @@ NO_CACHE = flag(
 
 
 @click.command(cls=Command)
-@attach(*run_options("strategy", heading="Strategy"), BASELINE)
+@attach(*run_options("strategy", heading="Strategy"), BASELINE, MORE_BYTES)
 @attach(*run_options("seed", "device", heading="Strategy"))
 @attach(*run_options("benchmark", "learner", "memory"), preset_option())
 @attach(*run_options("distillation", but=["distillation.distiller"]), *method_options())
@@ -109,26 +120,66 @@ def command(**values: Any) -> None:
     quiet, tensorboard = values["quiet"], values["tensorboard"]
     configs = _configs(values)
     folder, folders = places(configs, chosen)
-    reports, tables = run_all(
-        configs,
-        folders,
-        chosen=output,
-        data_root=values["data_root"],
-        cache=not values["no_cache"],
-        tensorboard=tensorboard,
-        quiet=quiet,
-    )
+
+    def run_these(configs: list[RunConfig], folders: list[Path]) -> Any:
+        return run_all(
+            configs,
+            folders,
+            chosen=output,
+            data_root=values["data_root"],
+            cache=not values["no_cache"],
+            tensorboard=tensorboard,
+            quiet=quiet,
+        )
+
+    reports, tables = run_these(configs, folders)
+    factor, larger = _factor(values), []
+    if factor and reports[1].memory:
+        one = _with_more_bytes(reports[1], factor)
+        larger, _ = run_these([one], [folder / f"{one.strategy}-{factor}-times-the-bytes"])
     if len(reports) > 1:
-        _write_side_by_side(reports, folder)
+        _write_side_by_side([*reports, *larger], folder)
     if values["json"]:
         found = [report.to_dict() for report in reports]
         return print_json(found if values["baseline"] else found[0])
     if not quiet:
         print_reports(reports)
+        for report in larger:
+            click.echo(_what_more_bytes_give(report, factor))
         for title, table in tables:
             print_shown(title, table)
         _hints(folder, folders, tensorboard)
     return None
+
+
+def _factor(values: dict[str, Any]) -> int:
+    """How many times the bytes the first baseline gets in a run of its own; 0 for none."""
+    if not values["baseline"]:
+        return 0
+    if values["more_bytes"] is not None:
+        return int(values["more_bytes"])
+    sizes = ("images_per_class", "capacity_bytes", "codec")
+    given = values["config"] or any(values[f"memory__{name}"] is not None for name in sizes)
+    return 0 if given else MORE
+
+
+def _with_more_bytes(report: RunReport, factor: int) -> RunConfig:
+    from clbench.strategies import read_config
+
+    config = read_config(report.config)
+    size = factor * int(report.memory[-1]["num_bytes"])
+    if config.memory.capacity_bytes is not None:
+        size = factor * config.memory.capacity_bytes
+    return config.replace(memory=config.memory.replace(capacity_bytes=size))
+
+
+def _what_more_bytes_give(report: RunReport, factor: int) -> str:
+    name, memory = report.config["strategy"], report.memory[-1]
+    accuracy = 100 * (report.metrics["average_accuracy"] or 0.0)
+    return (
+        f"{factor} times the bytes: {name} scores {accuracy:.1f} % with {memory['num_images']:,} "
+        f"images in {memory['num_bytes']:,} bytes."
+    )
 
 
 def _configs(values: dict[str, Any]) -> list[RunConfig]:

@@ -290,13 +290,11 @@ def _default_folder(configs: Sequence[RunConfig]) -> Path:
     from clbench.data import short_name
 
     memory = configs[0].memory
-    size = (
-        f"ipc{memory.images_per_class}"
-        if memory.capacity_bytes is None
-        else f"{memory.capacity_bytes}bytes"
-    )
+    size = "" if memory.images_per_class is None else f"-ipc{memory.images_per_class}"
+    if memory.capacity_bytes is not None:
+        size = f"-{memory.capacity_bytes}bytes"
     names = "-".join(config.strategy for config in configs)
-    return Path("tunings") / f"{short_name(configs[0].benchmark.name)}-{names}-{size}"
+    return Path("tunings") / f"{short_name(configs[0].benchmark.name)}-{names}{size}"
 
 
 def _in_words(trial: Trial) -> str:

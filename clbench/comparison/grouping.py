@@ -89,7 +89,8 @@ def _today(config: Mapping[str, Any]) -> Mapping[str, Any]:
     if not {"strategy", "seed"} <= set(config):
         return config
     try:
-        return read_config(config).to_dict()
+        read = read_config(config)
+        return read.replace(memory=read.memory.settled()).to_dict()
     except InputError:
         return config
 

@@ -56,6 +56,7 @@ class Workload:
         num_images: synthetic images, all classes together.
         num_known: images of other classes given as ``known``.
         num_known_classes: classes among these.
+        coarse: the codec drops grey levels or detail (`Codec.coarse`).
     """
 
     num_real: int
@@ -63,6 +64,7 @@ class Workload:
     num_images: int
     num_known: int = 0
     num_known_classes: int = 0
+    coarse: bool = False
 
 
 @dataclass(frozen=True, eq=False)

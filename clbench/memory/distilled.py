@@ -134,6 +134,7 @@ class DistilledMemory(ImageMemory):
             num_images=len(made),
             num_known=0 if job.known is None else len(job.known),
             num_known_classes=0 if job.known is None else len(job.known.classes),
+            coarse=self.codec.coarse,
         )
         flops = self.distiller.flops(self.spec, work)
         record = DistillationRecord.of(log, flops=flops, seconds=seconds)

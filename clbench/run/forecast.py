@@ -26,6 +26,7 @@ def distilling_flops(benchmark: Benchmark, memory: ImageMemory | None) -> float:
             num_images=len(group) * per_class,
             num_known=known * per_class,
             num_known_classes=known,
+            coarse=memory.codec.coarse,
         )
         total += memory.distiller.flops(benchmark.spec, work)
         before.update(group)

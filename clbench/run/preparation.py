@@ -32,10 +32,11 @@ def decode(benchmark: Benchmark, data_root: Path | None, progress: RunProgress) 
 def with_own_choices(config: RunConfig, benchmark: Benchmark) -> RunConfig:
     """The configuration with the benchmark's own choices filled in, as the report keeps it."""
     config = evaluations.with_training(config.replace(benchmark=benchmark.config))
+    own = benchmarks.info(config.benchmark.name)
+    config = config.replace(memory=config.memory.settled(own.codec, own.memory_bytes))
     if config.learner.epochs is not None:
         return config
-    epochs = benchmarks.info(config.benchmark.name).epochs
-    return config.replace(learner=config.learner.replace(epochs=epochs))
+    return config.replace(learner=config.learner.replace(epochs=own.epochs))
 
 
 def check(config: RunConfig, benchmark: Benchmark, memory: ImageMemory | None) -> None:

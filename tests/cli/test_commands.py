@@ -294,3 +294,44 @@ def test_the_line_of_progress_names_phase_experience_and_loss(monkeypatch: pytes
     assert recorder.shown[-1] == (
         "dam_replay: training experts for experience 1 of 5", 1, 4, "updates, loss 2.5",
     )  # fmt: skip
+
+
+def test_the_main_job_is_a_fair_pair_and_says_what_more_bytes_give(invoke):
+    """Nothing said of memory: the benchmark's own codec and bytes, and ten times as many."""
+    result = invoke(
+        "run", "--strategy", "kip_replay", "--baseline", "random_replay", "--epochs", "1",
+        "--kernel-num-updates", "1", "--no-tensorboard", "-o", "out",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    reports = {
+        name: RunReport.load(Path("out") / name)
+        for name in ("kip_replay", "random_replay", "random_replay-10-times-the-bytes")
+    }
+    sizes = {name: report.config["memory"]["capacity_bytes"] for name, report in reports.items()}
+    assert list(sizes.values()) == [1960, 1960, 19600]
+    assert {report.config["memory"]["codec"] for report in reports.values()} == {
+        "levels:side=14,levels=2"
+    }
+    larger = reports["random_replay-10-times-the-bytes"]
+    accuracy = 100 * larger.metrics["average_accuracy"]
+    num, size = larger.memory[-1]["num_images"], larger.memory[-1]["num_bytes"]
+    assert (
+        f"10 times the bytes: random_replay scores {accuracy:.1f} % with {num:,} images in "
+        f"{size:,} bytes." in result.output
+    )
+    assert (Path("out") / "comparison" / "accuracy_over_bytes.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "there"), [([], False), (["--more-bytes", "2"], True), (["--more-bytes", "0"], False)]
+)
+def test_more_bytes_are_tried_when_asked_for(invoke, more, there):
+    result = invoke(
+        "run", "--strategy", "herding_replay", "--baseline", "random_replay", *SMALL_STREAM,
+        "--images-per-class", "1", "--no-tensorboard", "-o", "out", *more,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    folder = Path("out") / "random_replay-2-times-the-bytes"
+    assert folder.exists() == there == ("2 times the bytes: random_replay" in result.output)
+    if there:
+        assert RunReport.load(folder).memory[-1]["num_bytes"] == 2 * 7840

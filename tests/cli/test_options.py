@@ -72,8 +72,8 @@ def test_run_has_an_option_with_its_default_for_every_field():
         assert one.default is not None or one.none, one.flag
     # What sets MTT, DATM and PAD apart, and KIP and FRePo.
     trajectories = {"growing-start", "data-scheduler", "mask-ratio", "soft-labels"}
-    assert differing == {*trajectories, "kernel-kind"}
-    assert text.count("[default: the method's own]") == 5
+    assert differing == {*trajectories, "kernel-kind", "kernel-num-updates"}
+    assert text.count("[default: the method's own]") == 6
 
 
 def leaves(config: object, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:

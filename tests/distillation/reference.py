@@ -87,7 +87,7 @@ def plain_distill(
     optimizer = torch.optim.SGD(synthetic, lr=settings.learning_rate, momentum=settings.momentum)
     low = spec.normalise(torch.zeros(1, spec.channels, 1, 1))
     high = spec.normalise(torch.ones(1, spec.channels, 1, 1))
-    for iteration in range(settings.num_networks):
+    for iteration in range(settings.networks(coarse=False)):
         seed = int(torch.randint(2**62, (1,), generator=generator))
         blocks = stock_convnet(config.network, spec, seed).train().requires_grad_(False)
         parameters = draw(operations, len(members), (spec.height, spec.width), generator)

@@ -11,7 +11,7 @@ import torch
 
 from clbench import networks
 from clbench.coded import CodedImages
-from clbench.config import BenchmarkConfig, MemoryConfig, NetworkConfig
+from clbench.config import BenchmarkConfig, MemoryConfig, NetworkConfig, RunConfig
 from clbench.distillation import Update
 from clbench.errors import InputError
 from clbench.machine.device import resolve_device
@@ -27,6 +27,11 @@ from tests.tiny_stream import SPEC
 @pytest.fixture(autouse=True)
 def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
     tiny_stream.register(monkeypatch)
+
+
+def settled(config: RunConfig) -> RunConfig:
+    """With the codec that the memory takes where none is named."""
+    return config.replace(memory=config.memory.settled())
 
 
 class Listener(NullTracker):
@@ -113,7 +118,7 @@ def test_report(tmp_path: Path) -> None:
     )
     report = run(config, output=tmp_path / "run", use_cache=False)
     assert RunReport.load(tmp_path / "run") == report
-    assert report.config == config.to_dict()
+    assert report.config == settled(config).to_dict()
     assert report.data["num_train"] == [60] * 3 and report.data["num_validation"] == [20] * 3
     assert report.num_test == report.data["num_test"] == [40] * 3
     groups = report.class_groups
@@ -157,7 +162,7 @@ def test_directory(tmp_path: Path) -> None:
         *(f"figures/{name}.png" for name in figures),
     }  # fmt: skip
     assert status(path) == {"status": "done", "error": None}
-    assert json.loads((path / "config.json").read_text()) == config.to_dict()
+    assert json.loads((path / "config.json").read_text()) == settled(config).to_dict()
     assert json.loads((path / "env.json").read_text()) == report.environment
     for k in range(3):
         coded, metadata = CodedImages.load(path / "memory" / f"exp_{k}.safetensors")

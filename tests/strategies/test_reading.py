@@ -51,7 +51,7 @@ def expected(strategy: str, **changes: Any) -> RunConfig:
         strategy=strategy,
         benchmark=BenchmarkConfig("split_mnist5k", num_experiences=5, train_per_class=20),
         learner=LearnerConfig(epochs=1),
-        memory=MemoryConfig(images_per_class=1),
+        memory=MemoryConfig(images_per_class=1, codec="raw"),
         distillation=DISTILLATIONS[strategy],
         set_training=SetTrainingConfig(epochs=1),
     ).replace(**changes)
@@ -108,12 +108,12 @@ def without(values: dict[str, Any], path: str) -> dict[str, Any]:
         ("naive", "benchmark.train_per_class", {"benchmark": {"train_per_class": None}}),
         ("naive", "learner.network.hidden", {}),
         ("naive", "learner.epochs", {"learner": {"epochs": None}}),
-        ("random_replay", "memory.images_per_class", {"memory": {"images_per_class": 10}}),
+        ("random_replay", "memory.images_per_class", {"memory": {"images_per_class": None}}),
         ("random_replay", "set_training.label_smoothing", {}),
         ("dam_replay", "distillation.images_per_pass", {}),
         ("dam_replay", "distillation.matched_layers", {}),
         ("dam_replay", "distillation.num_networks",
-         {"distillation": {"settings": {"num_networks": 80}}}),
+         {"distillation": {"settings": {"num_networks": None}}}),
         ("dam_replay", "distillation.network.width",
          {"distillation": {"network": {"width": 32}}}),
         # Before there were trajectories.
@@ -125,7 +125,7 @@ def without(values: dict[str, Any], path: str) -> dict[str, Any]:
         ("pad_gdumb", "distillation.trajectory.mask_ratio", {}),
         ("pad_gdumb", "distillation.trajectory.experts.addition_end", {}),
         ("pad_gdumb", "distillation.num_networks",
-         {"distillation": {"settings": {"start": {"num_networks": 80}}}}),
+         {"distillation": {"settings": {"start": {"num_networks": None}}}}),
     ],
 )  # fmt: skip
 def test_a_field_that_an_older_report_lacks_is_its_default(

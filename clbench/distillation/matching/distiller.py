@@ -49,8 +49,9 @@ class Matching:
             updates = MatchingUpdates(self.config, job)
             if unfinished.state is not None:
                 updates.load_state_dict(unfinished.state)
-            total, done = settings.num_networks * each, unfinished.num_updates
-            for _ in range(done // each, settings.num_networks):
+            num = settings.networks(coarse=job.codec.coarse)
+            total, done = num * each, unfinished.num_updates
+            for _ in range(done // each, num):
                 for loss in updates.use_network():
                     done += 1
                     unfinished.tell(Update(done, total, loss))
@@ -61,9 +62,10 @@ class Matching:
         """Forward passes of the real batches; forward, backward of the synthetic images."""
         c, w = self.config.own(MatchingSettings), workload
         one = forward_flops(networks.build(self.config.network, spec, seed=0), spec.shape)
-        updates = c.num_networks * c.updates_per_network
+        num = c.networks(coarse=w.coarse)
+        updates = num * c.updates_per_network
         real = min(c.batch_real * w.num_classes, w.num_real)
-        draws = updates if c.resample or c.network_steps else c.num_networks
-        steps = c.num_networks * (c.updates_per_network - 1) * c.network_steps
+        draws = updates if c.resample or c.network_steps else num
+        steps = num * (c.updates_per_network - 1) * c.network_steps
         per_update = w.num_images * (1 + BACKWARD_TO_INPUT)
         return one * (draws * real + updates * per_update + steps * 3 * w.num_images)
