@@ -23,7 +23,7 @@ from clbench.config import DistillationConfig, MemoryConfig
 from clbench.data import ImageData
 from clbench.data.dataset import Normalisation
 from clbench.distillation import Job, OnUpdate, make_distiller
-from clbench.distillation.filling import Share, fill, label_bytes
+from clbench.distillation.filling import Share, fill_both, label_bytes
 from clbench.distillation.updates import UpdateLog
 from clbench.errors import InputError
 from clbench.evaluation import EVALUATIONS, Laboratory, Result, trials
@@ -88,7 +88,8 @@ def distil(
         keep=keep,
     )
     start = time.perf_counter()
-    made = fill(distiller, job, share, seeding.generator(seed, "filling"))
+    look = seeding.generator(seed, "filling")
+    made = fill_both(distiller, job, share, look, real_share=memory.real_share)
     seconds = time.perf_counter() - start + log.seconds_saved
     stored = CodedImages.of(made, share.codec, found.spec.shape)
     one = DistilledSet(

@@ -166,6 +166,10 @@ class MemoryConfig(Config):
         common=True,
     )
 
+    real_share: float = setting(
+        0.0,
+        "Part of a class's bytes for herded real images beside distilled ones (a hybrid memory).",
+    )
     code_current: Literal["auto", "yes", "no"] = setting(
         "auto",
         "Replay: current training images pass through the codec, too; auto where it drops grey "
@@ -198,6 +202,7 @@ class MemoryConfig(Config):
 
     def _validate(self) -> None:
         at_least(self, 1, "images_per_class", "capacity_bytes")
+        check(0 <= self.real_share < 1, "real_share", "0 up to but not 1", self.real_share)
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,7 @@ def make_memory(
         device=device,
         cache=cache,
         on_update=on_update,
+        real_share=wanted.real_share,
         **options,
     )
 

@@ -9,15 +9,16 @@ keeps their bytes low (its ``spare``); the last ones are dropped where they do n
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from clbench.codecs.fitting import num_that_fit
-from clbench.codecs.protocol import Codec
-from clbench.coded import LABEL_BYTES, empty, in_grid
-from clbench.distillation.protocol import Distiller, Job, Update
+from clbench.codecs.protocol import Codec, Levelled
+from clbench.coded import LABEL_BYTES, empty, enlarged, in_grid
+from clbench.distillation.protocol import Distiller, Job, Traits, Update
+from clbench.distillation.selection.distiller import Herding
 from clbench.errors import InputError
 from clbench.types import ImageSpec, LabelledImages
 
@@ -113,6 +114,43 @@ def too_small(codec: Codec, spec: ImageSpec, num_bytes: int, least: int) -> str:
     )
 
 
+def fill_both(
+    distiller: Distiller, job: Job, share: Share, rng: torch.Generator, *, real_share: float
+) -> LabelledImages:
+    """Fill a part of each share with herded real images, and the rest with distilled ones.
+
+    A hybrid memory, as in "Hybrid Memory Replay", arXiv 2410.15372; here both parts lie in one
+    stream. The real ones are among what is known to a distiller that says ``uses_own = True``.
+
+    Args:
+        distiller: makes the rest.
+        job: see `fill`.
+        share: of each class.
+        rng: see `fill`.
+        real_share: the part of a share's bytes that real images take; 0 is `fill`.
+    """
+    if not real_share:
+        return fill(distiller, job, share, rng)
+    part = replace(share, num_bytes=int(share.num_bytes * real_share))
+    try:
+        real = fill(Herding(), job, part, rng)
+    except InputError:
+        # Not one image fits into the part; whether one fits into the whole is seen below.
+        real = empty(share.codec, share.spec.shape)
+    held = {c: real.of_class(c).images for c in real.classes}
+    before = {c: torch.cat([share.before[c], new]) if c in share.before else new
+              for c, new in held.items()}  # fmt: skip
+    if Traits.of(distiller).uses_own and len(real):
+        shown = enlarged(real.to("cpu"), share.codec, share.spec.shape).as_floats()
+        known = [shown] if job.known is None else [job.known.to("cpu").as_floats(), shown]
+        job = job.replace(known=LabelledImages.concatenate(known))
+    made = fill(distiller, job, replace(share, before={**share.before, **before}), rng)
+    if len(made) and made.images.is_floating_point():
+        real = real.as_floats()
+    parts = [one.of_class(c) for c in job.real.classes for one in (real, made) if c in one.classes]
+    return LabelledImages.concatenate(parts) if parts else made
+
+
 def fill(distiller: Distiller, job: Job, share: Share, rng: torch.Generator) -> LabelledImages:
     """Condense ``job.real`` to as many images of each class as its share holds.
 
@@ -130,10 +168,12 @@ def fill(distiller: Distiller, job: Job, share: Share, rng: torch.Generator) -> 
         InputError: no room for one image of each class.
     """
     wanted = share.counts(job.real, rng)
-    ordered = bool(getattr(distiller, "ordered", False))
+    ordered = Traits.of(distiller).ordered
     if not any(wanted.values()):
         return empty(share.codec, share.spec.shape)
-    spare = SPARE if ordered else float(getattr(distiller, "spare", 1.0))
+    spare = SPARE if ordered else 1.0
+    if isinstance(share.codec, Levelled):
+        spare = max(spare, Traits.of(distiller).spare)
     if spare > 1 and share.codec.image_bytes(share.spec.shape) is None:
         labels, more = job.real.hard_labels, 4 if ordered else 0
         there = {c: int((labels == c).sum()) for c in wanted}
@@ -165,4 +205,4 @@ def outgrown(dropped: int, num: int) -> str:
 
 def label_bytes(distiller: Distiller, spec: ImageSpec) -> int:
     """Return the bytes of one image's soft label; 0 where the distiller gives hard ones."""
-    return LABEL_BYTES * spec.num_classes if getattr(distiller, "soft_labels", False) else 0
+    return LABEL_BYTES * spec.num_classes if Traits.of(distiller).soft_labels else 0

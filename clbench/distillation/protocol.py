@@ -126,14 +126,38 @@ class Job:
                 )
 
 
+@dataclass(frozen=True)
+class Traits:
+    """What a distiller says of itself by attributes of these names; what it does not say is False.
+
+    Attributes:
+        soft_labels: it gives soft labels.
+        uses_known: it can use what is known of other classes (`Job.known`).
+        uses_own: it can use images of the job's own classes among these: real ones that are stored
+            beside what it learns.
+        ordered: its first n images are those that it would give if n were wanted, as a choice of
+            real images; it can be asked for more than fit.
+        spare: where a codec's levels are counted it learns images of fewer bytes than real ones,
+            and can be asked for so many times the number of real ones that fit.
+    """
+
+    soft_labels: bool = False
+    uses_known: bool = False
+    uses_own: bool = False
+    ordered: bool = False
+    spare: float = 1.0
+
+    @staticmethod
+    def of(distiller: object) -> Traits:
+        """Return those of a distiller."""
+        names = [field.name for field in dataclasses.fields(Traits)]
+        return Traits(**{name: getattr(distiller, name, getattr(Traits, name)) for name in names})
+
+
 class Distiller(Protocol):
     """A pure function of configuration and job; knows no stream and no memory.
 
-    A distiller that gives soft labels says so by an attribute ``soft_labels = True``. One that can
-    use what is already known of other classes says ``uses_known = True``. One whose first n images
-    are those that it would give if n were wanted, as a choice of real images, says ``ordered =
-    True``; it can be asked for more than fit. One that learns images of fewer bytes than real ones
-    says how many more it can be asked for by ``spare``, a factor.
+    What else it says of itself, by attributes, is in `Traits`.
     """
 
     def distill(self, job: Job) -> LabelledImages:

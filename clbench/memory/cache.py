@@ -22,6 +22,7 @@ from clbench.distillation import (
     Update,
     Workload,
 )
+from clbench.distillation.protocol import Traits
 from clbench.distillation.updates import UpdateLog, plain
 from clbench.distillation.work import work_name
 from clbench.store.store import Store
@@ -110,9 +111,8 @@ class CachedDistiller:
             store: where the sets are kept.
         """
         self.distiller, self.config, self.store = distiller, config, store
-        self.soft_labels = bool(getattr(distiller, "soft_labels", False))
-        self.uses_known = bool(getattr(distiller, "uses_known", False))
-        self.ordered = bool(getattr(distiller, "ordered", False))
+        # It says of itself what the one inside says.
+        vars(self).update(asdict(Traits.of(distiller)))
         self._hit: float | None = None
 
     def distill(self, job: Job) -> LabelledImages:

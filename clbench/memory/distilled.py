@@ -10,7 +10,8 @@ from typing import Any, Unpack
 import torch
 
 from clbench.distillation import Distiller, Job, OnUpdate, Workload, make_distiller
-from clbench.distillation.filling import Share, fill
+from clbench.distillation.filling import Share, fill_both
+from clbench.distillation.protocol import Traits
 from clbench.distillation.settings import DistillationConfig
 from clbench.distillation.updates import UpdateLog
 from clbench.errors import InputError
@@ -43,6 +44,7 @@ class DistilledMemory(ImageMemory):
         device: torch.device | str = "cpu",
         cache: bool | Path = False,
         on_update: OnUpdate | None = None,
+        real_share: float = 0.0,
         **capacity: Unpack[Capacity],
     ) -> None:
         """Set up the memory.
@@ -56,10 +58,13 @@ class DistilledMemory(ImageMemory):
             cache: keep distilled sets on disk and take them from there when the same work was done
                 before: True for the user's cache directory, or a directory. Needs a configuration.
             on_update: called with every `Update` while distilling.
+            real_share: part of the bytes of a class that herded real images take beside the
+                distilled ones.
             capacity: images_per_class, capacity_bytes, codec, seed: see `ImageMemory`.
 
         Raises:
-            InputError: as `ImageMemory`; an unknown distiller; a cache without a configuration.
+            InputError: as `ImageMemory`; an unknown distiller; a cache without a configuration;
+                real images beside soft labels, or a share that is none.
         """
         made: Distiller
         if isinstance(distiller, DistillationConfig):
@@ -71,7 +76,15 @@ class DistilledMemory(ImageMemory):
             raise InputError("cache: expected a DistillationConfig to name the work by, found none")
         else:
             made = distiller
-        super().__init__(spec, soft_labels=bool(getattr(made, "soft_labels", False)), **capacity)
+        super().__init__(spec, soft_labels=Traits.of(made).soft_labels, **capacity)
+        if not 0 <= real_share < 1:
+            raise InputError(f"real_share: expected 0 up to but not 1, found {real_share}")
+        if real_share and self.label_bytes:
+            raise InputError(
+                "real_share: expected a distiller of hard labels, because real images have no soft "
+                "ones; found one of soft labels (--no-soft-labels)"
+            )
+        self.real_share = real_share
         self.distiller, self.device = made, torch.device(device)
         self.keep = bool(cache)
         self.on_update = on_update
@@ -126,7 +139,7 @@ class DistilledMemory(ImageMemory):
         )
         look = generator(self.seed, "filling", self.num_experiences)
         start = time.perf_counter()
-        made = fill(self.distiller, job, share, look)
+        made = fill_both(self.distiller, job, share, look, real_share=self.real_share)
         seconds = time.perf_counter() - start
         work = Workload(
             num_real=len(real),
@@ -146,7 +159,7 @@ class DistilledMemory(ImageMemory):
     @property
     def tells_known(self) -> bool:
         """The distiller learns against what memory holds."""
-        return bool(getattr(self.distiller, "uses_known", False))
+        return Traits.of(self.distiller).uses_known
 
     def _known(self, real: LabelledImages) -> LabelledImages | None:
         """The images held of classes that ``real`` has not; None where there are none."""

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from clbench.config import DistillationConfig, NetworkConfig
-from clbench.distillation import Update, work
+from clbench.distillation import Update, make_distiller, work
+from clbench.distillation.protocol import Traits
 from clbench.memory import DistilledMemory, cache
-from clbench.memory.cache import DistillationRecord
+from clbench.memory.cache import CachedDistiller, DistillationRecord
 from clbench.store.store import Entry, Store
 from clbench.types import LabelledImages
 from tests import telling, tiny_stream
@@ -194,3 +195,15 @@ def test_records_add_up() -> None:
     assert DistillationRecord.total(parts) == expected
     assert DistillationRecord.total([]) == DistillationRecord()
     assert DistillationRecord.from_dict(parts[0].to_dict()) == parts[0]
+
+
+def test_what_a_distiller_says_of_itself_its_cache_says_too(tmp_path: Path) -> None:
+    """Or a run with a cache would fill its memory otherwise than one without."""
+    for name in ("random", "herding", "kip", "pad", "dm"):
+        config = DistillationConfig(name)
+        plain = make_distiller(config)
+        assert Traits.of(CachedDistiller(plain, config, Store(tmp_path))) == Traits.of(plain)
+    assert Traits.of(make_distiller(DistillationConfig("kip"))) == Traits(
+        uses_known=True, uses_own=True, spare=1.2
+    )
+    assert Traits.of(object()) == Traits()

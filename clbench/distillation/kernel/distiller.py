@@ -37,10 +37,11 @@ class KernelRegression:
 
     Attributes:
         uses_known: memory of other classes is part of the support.
+        uses_own: so are real images of its own that are stored beside.
     """
 
     config: DistillationConfig
-    uses_known = True
+    uses_known = uses_own = True
 
     @property
     def spare(self) -> float:
