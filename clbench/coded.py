@@ -14,11 +14,12 @@ from clbench.codecs.pixels import Pixels
 from clbench.codecs.protocol import Codec, Shape
 from clbench.codecs.table import parse
 from clbench.errors import Diverged, InputError
+from clbench.soft_labels import read_labels, rounded_labels, written_labels
 from clbench.store.files import write_bytes
 from clbench.store.tensors import pack_tensors, unpack_tensors
 from clbench.types import LabelledImages
 
-LABEL_BYTES = 4  # of one entry of a soft label
+LABEL_BYTES = 1  # of one entry of a soft label (clbench.soft_labels)
 READ_TOGETHER = 1000  # images
 
 
@@ -65,7 +66,8 @@ class CodedImages:
                 parts.append(before)
                 continue
             streams[c] = codec.encode(mine.images)
-            parts.append(LabelledImages(codec.rounded(mine.images), mine.labels))
+            labels = rounded_labels(mine.labels)
+            parts.append(LabelledImages(codec.rounded(mine.images), labels))
         written = LabelledImages.concatenate(parts) if parts else empty(codec, shape)
         return CodedImages(codec, shape, streams, written)
 
@@ -124,7 +126,7 @@ class CodedImages:
             "classes": torch.tensor(self.classes, dtype=torch.int64),
         }
         if self.label_bytes:
-            tensors["soft_labels"] = self.grid.labels
+            tensors["soft_labels"] = written_labels(self.grid.labels)
         about = {"codec": self.codec.name, "shape": "x".join(map(str, self.shape))}
         return pack_tensors(tensors, {**(metadata or {}), **about})
 
@@ -243,7 +245,9 @@ def _read(tensors: Mapping[str, Tensor], codec: Codec, shape: Shape) -> CodedIma
     grid = LabelledImages.concatenate(parts) if parts else empty(codec, shape)
     soft = tensors.get("soft_labels")
     if soft is not None:
-        labelled = LabelledImages(grid.images, soft)
+        if soft.dtype != torch.uint8 or soft.ndim != 2:
+            raise ValueError("its soft labels are none")
+        labelled = LabelledImages(grid.images, read_labels(soft))
         if not torch.equal(labelled.hard_labels, grid.labels):
             raise ValueError("its soft labels belong to other classes than its streams")
         grid = labelled

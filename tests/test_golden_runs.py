@@ -92,7 +92,7 @@ def test_distilling_pays_on_a_memory_alone(runs: dict[str, list[RunReport]]) -> 
 
 def test_bytes_at_the_end_differ_by_soft_labels_alone(runs: dict[str, list[RunReport]]) -> None:
     for name, info in STRATEGIES.items():
-        image = 64 + (4 * 6 if info.memory == "pad" else 0)
+        image = 64 + (6 if info.memory == "pad" else 0)
         for report in runs[name]:
             assert (not report.memory) == (info.memory is None)
             assert all(entry["num_bytes"] == 6 * 3 * image for entry in report.memory[-1:]), name

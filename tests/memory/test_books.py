@@ -124,7 +124,7 @@ def test_float32_and_soft_labels_are_charged() -> None:
 
     soft = DistilledMemory(Means(soft_labels=True), SPEC, images_per_class=2)
     fill(soft)
-    assert soft.records[-1].num_bytes == 12 * (64 + 6 * 4)
+    assert soft.records[-1].num_bytes == 12 * (64 + 6)
     assert soft.contents().labels.shape == (12, 6)
 
 
@@ -134,7 +134,7 @@ def test_undeclared_soft_labels_are_refused() -> None:
     memory.label_bytes, memory.max_size = 0, 12 * 64
     memory.observe(classes(0, 1))
     memory.observe(classes(2, 3))
-    with pytest.raises(InputError, match=r"at most 768 bytes, found 1056 of 12 images"):
+    with pytest.raises(InputError, match=r"at most 768 bytes, found 840 of 12 images"):
         memory.observe(classes(4, 5))
 
 

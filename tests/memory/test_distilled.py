@@ -30,8 +30,8 @@ def test_a_distiller_is_given_what_memory_holds_of_other_classes() -> None:
     assert second is not None and second.images.shape[1:] == SPEC.shape
     assert torch.equal(second.images, held.images) and torch.equal(second.labels, held.labels)
     assert len(third) == 1 and third[0] is not None and third[0].classes == (0, 2)
-    # 1 comes back and keeps half of its images; a label takes 24 bytes, an image 16.
-    assert distiller.counts[-1] == {1: 2, 3: 4}
+    # 1 comes back and keeps half of its images; a label takes 6 bytes, an image 16.
+    assert distiller.counts[-1] == {1: 3, 3: 6}
 
 
 def test_other_distillers_are_not(monkeypatch: pytest.MonkeyPatch) -> None:

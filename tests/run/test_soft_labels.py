@@ -22,7 +22,7 @@ from tests import telling, tiny_stream
 from tests.distilling import changed
 from tests.telling import ALONE, LOSSES, SAVED
 
-SOFT_SLOT = 64 + 4 * 6
+SOFT_SLOT = 64 + 6
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +57,7 @@ def assert_right_and_soft(images: LabelledImages) -> None:
     """The labels are soft, in the data set's own numbers, ascending, and true of the images."""
     assert images.labels.shape == (len(images), 6)
     torch.testing.assert_close(images.labels.sum(1), torch.ones(len(images)))
-    assert images.labels.max(1).values.sub(0.9 + 0.1 / 6).abs().max() < 1e-6
+    assert images.labels.max(1).values.sub(0.9 + 0.1 / 6).abs().max() < 1e-3
     assert images.hard_labels.tolist() == sorted(images.hard_labels.tolist())
     truth = tiny_stream.prototypes(40, 1)
     means = torch.stack([truth.of_class(c).images.float().mean(0) for c in range(6)])
@@ -108,9 +108,9 @@ def test_certain_soft_labels_teach_as_hard_ones_do(monkeypatch: pytest.MonkeyPat
 def test_soft_labels_of_tiles(tmp_path: Path) -> None:
     config = tiny_stream.config("telling_gdumb", memory=MemoryConfig(3, codec="tiles:factor=2"))
     report = run(config, output=tmp_path, use_cache=False)
-    # An image takes 16 bytes and its label 24; a share is 3 raw images and their labels.
-    num = 3 * SOFT_SLOT // (16 + 24)
-    each = {str(c): num * (16 + 24) for c in range(6)}
+    # An image takes 16 bytes and its label 6; a share is 3 raw images and their labels.
+    num = 3 * SOFT_SLOT // (16 + 6)
+    each = {str(c): num * (16 + 6) for c in range(6)}
     assert report.memory[-1] == {
         "num_images": 6 * num, "num_bytes": sum(each.values()), "bytes_per_class": each,
         "per_class": {str(c): num for c in range(6)}, "decoded_bytes": 6 * num * 64 * 4,
@@ -123,7 +123,7 @@ def test_at_equal_bytes_soft_labels_leave_fewer_images() -> None:
     memory = MemoryConfig(capacity_bytes=6 * 64 * 4)
     soft = run(tiny_stream.config("telling_replay", memory=memory), use_cache=False)
     hard = run(tiny_stream.config("random_replay", memory=memory), use_cache=False)
-    assert soft.memory[-1]["num_images"] == 6 * 2 and hard.memory[-1]["num_images"] == 6 * 4
+    assert soft.memory[-1]["num_images"] == 6 * 3 and hard.memory[-1]["num_images"] == 6 * 4
     assert soft.memory[-1]["num_bytes"] <= hard.memory[-1]["num_bytes"] == 6 * 64 * 4
     assert soft.notes[0] == "1536 bytes of memory hold 2 images per class"
     (warning,) = compare([soft, hard]).warnings

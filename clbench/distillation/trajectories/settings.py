@@ -101,7 +101,7 @@ class TrajectorySettings(Config):
         0.25, "Share of the parameters, from the shallow end, that is not matched."
     )
     soft_labels: bool = setting(
-        True, "Learn soft labels; memory is charged 4 bytes per class and image for them."
+        True, "Learn soft labels; memory is charged a byte per class and image for them."
     )
     normalise_gradient: bool = setting(True, "Divide the images' gradient by its root mean square.")
     learning_rate: float = setting(

@@ -1,0 +1,34 @@
+"""Soft labels in one byte an entry.
+
+An entry is written as how far its logarithm lies below the largest one's, in steps of `STEP` nats
+and 255 of them at most. The largest entry alone is 0, so that a label's class is never lost. What
+is written is read back to the same bytes.
+
+Legend of shape suffixes: N labels, K classes.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+STEP = 0.05  # nats; ours: 255 of them reach down to 3e-6 of the largest entry
+
+
+def written_labels(labels_NK: Tensor) -> Tensor:
+    """Return soft labels (N, K) float as (N, K) uint8."""
+    logarithms = labels_NK.double().clamp_min(1e-300).log()
+    top = logarithms.max(1, keepdim=True).values
+    levels = ((top - logarithms) / STEP).round().clamp(1, 255).to(torch.uint8)
+    levels.scatter_(1, labels_NK.argmax(1, keepdim=True), 0)
+    return levels
+
+
+def read_labels(levels_NK: Tensor) -> Tensor:
+    """Return float32 soft labels, rows of which sum to 1, of what `written_labels` gave."""
+    return (-STEP * levels_NK.double()).softmax(1).float()
+
+
+def rounded_labels(labels_N: Tensor) -> Tensor:
+    """Return labels as they are read back; hard ones as they are."""
+    return read_labels(written_labels(labels_N)) if labels_N.ndim == 2 else labels_N
