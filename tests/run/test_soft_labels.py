@@ -125,9 +125,9 @@ def test_at_equal_bytes_soft_labels_leave_fewer_images() -> None:
     hard = run(tiny_stream.config("random_replay", memory=memory), use_cache=False)
     assert soft.memory[-1]["num_images"] == 6 * 3 and hard.memory[-1]["num_images"] == 6 * 4
     assert soft.memory[-1]["num_bytes"] <= hard.memory[-1]["num_bytes"] == 6 * 64 * 4
-    assert soft.notes[0] == "1536 bytes of memory hold 2 images per class"
+    assert soft.notes[0] == "1536 bytes of memory hold 3 images per class"
     (warning,) = compare([soft, hard]).warnings
-    assert "bytes of memory" in warning and "1,056" in warning and "1,536" in warning
+    assert "bytes of memory" in warning and "1,260" in warning and "1,536" in warning
 
 
 def test_the_report_holds_curves_notes_and_saved_seconds(tmp_path: Path) -> None:
