@@ -23,7 +23,7 @@ from clbench.errors import InputError
 from clbench.types import ImageSpec, LabelledImages
 
 FIRST_LOOK = 32  # images written to see how many may fit
-WORTH_TELLING = 0.2  # part of the learnt images that are dropped
+WORTH_TELLING = 0.2  # part of the real images that would fit, by which learnt ones are fewer
 SPARE = 1.25  # asked of a choice of real images, times the number of random ones that fit
 
 
@@ -174,6 +174,7 @@ def fill(distiller: Distiller, job: Job, share: Share, rng: torch.Generator) -> 
     spare = SPARE if ordered else 1.0
     if isinstance(share.codec, Levelled):
         spare = max(spare, Traits.of(distiller).spare)
+    fitting = sum(wanted.values())  # real images
     if spare > 1 and share.codec.image_bytes(share.spec.shape) is None:
         labels, more = job.real.hard_labels, 4 if ordered else 0
         there = {c: int((labels == c).sum()) for c in wanted}
@@ -189,9 +190,8 @@ def fill(distiller: Distiller, job: Job, share: Share, rng: torch.Generator) -> 
         mine = grid.of_class(c)
         parts.append(mine.select(torch.arange(share.fitting(mine.images, c))))
     kept = LabelledImages.concatenate(parts)
-    dropped = len(grid) - len(kept)
-    if job.on_update is not None and not ordered and dropped > WORTH_TELLING * len(grid):
-        job.on_update(Update(0, 0, 0.0, note=outgrown(dropped, len(grid))))
+    if job.on_update is not None and not ordered and len(kept) < (1 - WORTH_TELLING) * fitting:
+        job.on_update(Update(0, 0, 0.0, note=outgrown(len(grid) - len(kept), len(grid))))
     return kept
 
 
