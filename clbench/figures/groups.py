@@ -142,7 +142,8 @@ class Panel:
 def accuracy_over_bytes_figure(panels: Mapping[str, Panel]) -> Figure:
     """Average accuracy of each memory over its bytes, on a logarithmic axis.
 
-    Lines are means over seeds, bands 95 % t-intervals; what has no memory is a dashed line.
+    Lines are means over seeds, bands 95 % t-intervals; what has no memory is a dashed line, or a
+    number at the edge where it lies so far off that it would press the lines together.
 
     Args:
         panels: heading -> one panel.
@@ -160,8 +161,7 @@ def accuracy_over_bytes_figure(panels: Mapping[str, Panel]) -> Figure:
         for axes, (heading, panel) in zip(every, panels.items(), strict=True):
             for name, points in panel.curves.items():
                 _curve(axes, points, *look[name], name)
-            for name, values in panel.bounds.items():
-                _bound(axes, name, 100 * float(np.mean(values)))
+            _bounds(axes, panel)
             axes.set_xscale("log")
             axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.xaxis.set_major_formatter("{x:,.0f}")
@@ -189,13 +189,31 @@ def _curve(
         axes.fill_between(sizes, low, high, color=colour, alpha=0.15, linewidth=0)
 
 
-def _bound(axes: Axes, name: str, per_cent_correct: float) -> None:
-    axes.axhline(per_cent_correct, color=FAINT, linestyle="--", linewidth=1.2)
+def _bounds(axes: Axes, panel: Panel) -> None:
+    """Draw what has no memory; the lines' own range decides what is far off."""
+    low, high = axes.get_ylim()
+    span = max(high - low, 5.0)
+    at_edge = {-1: 0, 1: 0}
+    for name, values in panel.bounds.items():
+        value = 100 * float(np.mean(values))
+        side = -1 if value < low - span else 1 if value > high + span else 0
+        if not side:
+            axes.axhline(value, color=FAINT, linestyle="--", linewidth=1.2)
+            _note(axes, f"{name} {value:.1f}", value, ("axes fraction", "data"), 2)
+            continue
+        edge, up = (0, 3 + 11 * at_edge[side]) if side < 0 else (1, -12 - 11 * at_edge[side])
+        at_edge[side] += 1
+        told = f"{name} {value:.1f}, {'below' if side < 0 else 'above'}"
+        _note(axes, told, edge, "axes fraction", up)
+
+
+def _note(axes: Axes, text: str, y: float, coordinates: Any, up: float) -> None:
+    """Write ``text`` at the right edge, ``up`` points above ``y``."""
     axes.annotate(
-        f"{name} {per_cent_correct:.1f}",
-        (1, per_cent_correct),
-        xycoords=("axes fraction", "data"),
-        xytext=(0, 2),
+        text,
+        (1, y),
+        xycoords=coordinates,
+        xytext=(0, up),
         textcoords="offset points",
         ha="right",
         va="bottom",

@@ -20,7 +20,7 @@ from clbench.comparison import (
 )
 from clbench.comparison.budgets import is_real
 from clbench.errors import InputError
-from clbench.figures import figure_to_array
+from clbench.figures import Panel, accuracy_over_bytes_figure, figure_to_array
 from clbench.report import RunReport
 from clbench.strategies import read_config
 
@@ -284,8 +284,23 @@ def test_curves_of_two_learners_are_apart():
         assert axes.get_xscale() == "log"
         lines = {line.get_label(): line for line in axes.lines}
         assert list(lines["dam_replay"].get_xdata()) == [2000, 8000]
-        assert {text.get_text() for text in axes.texts} == {"cumulative 95.0", "naive 20.0"}
+        assert [text.get_text()[:10] for text in axes.texts] == ["cumulative", "naive 20.0"]
     assert printed(comparison, width=80)
+
+
+def test_a_bound_that_is_far_off_does_not_press_the_lines_together():
+    curves = {"kip_replay": {2000: [0.89, 0.9], 8000: [0.92, 0.91]}}
+    bounds = {"naive": [0.2], "other": [0.3], "cumulative": [0.96]}
+    (axes,) = accuracy_over_bytes_figure({"": Panel(curves, bounds)}).axes
+    assert [text.get_text() for text in axes.texts] == [
+        "naive 20.0, below",
+        "other 30.0, below",
+        "cumulative 96.0",
+    ]
+    low, high = axes.get_ylim()
+    assert low > 75 and high > 96
+    heights = [text.xyann[1] for text in axes.texts[:2]]
+    assert heights[1] > heights[0], "one above the other"
 
 
 def test_a_codec_of_its_own_at_each_budget_is_one_curve():
