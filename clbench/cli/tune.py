@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clbench.cli.group import Group
+from clbench.cli.group import Group, Interrupted
 from clbench.cli.options import (
     DATA_ROOT,
     JSON,
@@ -127,7 +127,16 @@ def codec(ctx: click.Context, **values: Any) -> None:
                 line.write(f"{number}/{total}  {_in_words(trial)}")
             line.show("tuning", number, total)
 
-        found = plan.search(told)
+        try:
+            found = plan.search(told)
+        except KeyboardInterrupt:
+            num = len(plan.tried.trials)
+            raise Interrupted(
+                f"interrupted; {plan.folder / 'tuning.json'} keeps {num} trials, and the same "
+                "command goes on"
+                if num
+                else "interrupted; nothing was tried yet, and the same command begins again"
+            ) from None
     text = _markdown(found, plan.tried)
     _write(plan.folder / "tuning.md", text)
     if values["json"]:

@@ -1,5 +1,6 @@
 """``clbench tune codec`` as a user types it, on a tiny stream."""
 
+import importlib
 import json
 from pathlib import Path
 
@@ -69,3 +70,23 @@ def test_what_cannot_be_tried_is_one_line_before_any_run(invoke, given, expected
     assert result.exit_code == 2
     (line,) = result.stderr.strip().splitlines()
     assert expected in line
+
+
+def test_a_stopped_search_says_what_is_kept_and_goes_on(invoke, monkeypatch):
+    command = [*SEARCH, *CODECS, *SMALL_STREAM, "--strategy", "random_replay"]
+    # clbench.run is the function; here its module is meant.
+    module = importlib.import_module("clbench.run")
+    real, calls = module.run, []
+
+    def stopped(*arguments, **options):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(module, "run", stopped)
+    result = invoke(*command)
+    assert result.exit_code == 130
+    assert "t/tuning.json keeps 1 trials, and the same command goes on" in result.stderr
+    assert invoke(*command).exit_code == 0
+    assert len(calls) == 4, "one that was done is not done again"
