@@ -127,9 +127,10 @@ def fill_both(
         job: see `fill`.
         share: of each class.
         rng: see `fill`.
-        real_share: the part of a share's bytes that real images take; 0 is `fill`.
+        real_share: the part of a share's bytes that real images take; 0 is `fill`, and so is any
+            where the distiller chooses real images itself.
     """
-    if not real_share:
+    if not real_share or Traits.of(distiller).ordered:
         return fill(distiller, job, share, rng)
     part = replace(share, num_bytes=int(share.num_bytes * real_share))
     try:

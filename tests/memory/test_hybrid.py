@@ -96,6 +96,16 @@ def test_a_run_of_it_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert one["config"]["memory"]["real_share"] == 0.5
 
 
+def test_a_memory_of_real_images_has_them_once() -> None:
+    """Herded images beside herded ones would be the same."""
+    held = []
+    for part in (0.0, 0.5):
+        memory = DistilledMemory(Herding(), SPEC, images_per_class=4, real_share=part)
+        memory.observe(classes(0, 1))
+        held.append(memory.contents())
+    assert held[0].equals(held[1])
+
+
 def test_soft_labels_and_shares_that_are_none_are_refused() -> None:
     with pytest.raises(InputError, match="distiller of hard labels"):
         DistilledMemory(distillation("pad"), SPEC, images_per_class=4, real_share=0.5)
