@@ -161,6 +161,10 @@ class _Plan:
         fixed |= {name: values[name] for name in ("seed", "device")}
         if fixed.get("benchmark__validation_fraction") in (None, 0):
             fixed["benchmark__validation_fraction"] = FRACTION
+        sizes = ("memory__capacity_bytes", "memory__images_per_class")
+        if all(fixed[size] is None for size in sizes):
+            # A candidate names a codec, and would lose the benchmark's own capacity with it.
+            fixed[sizes[0]] = _own_capacity(fixed["benchmark__name"])
         self.fixed = fixed
         self.seed = RunConfig().seed if values["seed"] is None else values["seed"]
         strategies = list(dict.fromkeys(values["strategy"]))
@@ -293,6 +297,12 @@ def _varied(text: str) -> tuple[str, list[str]]:
     if not equals or not values:
         raise InputError(f"--vary: expected OPTION=VALUE,VALUE, found {text!r}")
     return name.strip(), list(dict.fromkeys(values))
+
+
+def _own_capacity(benchmark: str | None) -> int | None:
+    from clbench import benchmarks
+
+    return benchmarks.info(benchmark or RunConfig().benchmark.name).memory_bytes
 
 
 def _default_folder(configs: Sequence[RunConfig]) -> Path:

@@ -90,3 +90,14 @@ def test_a_stopped_search_says_what_is_kept_and_goes_on(invoke, monkeypatch):
     assert "t/tuning.json keeps 1 trials, and the same command goes on" in result.stderr
     assert invoke(*command).exit_code == 0
     assert len(calls) == 4, "one that was done is not done again"
+
+
+def test_without_a_capacity_it_is_the_benchmarks_own(invoke):
+    result = invoke(
+        "tune", "codec", *CODECS[:2], *SMALL_STREAM, "--strategy", "random_replay",
+        "--seeds", "1", "--json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    (trial,) = json.loads(result.stdout)["trials"]
+    assert 0 < trial["num_bytes"] <= 1960
+    assert Path("tunings/split_mnist5k-random_replay-1960bytes/tuning.json").exists()
