@@ -54,9 +54,13 @@ class CodedImages:
 
         Raises:
             InputError: images that the codec cannot write.
+            Diverged: a soft label that is nan or infinite.
         """
         codec.check(shape)
         grid = in_grid(images.to("cpu"), codec, shape)
+        if not grid.labels.isfinite().all():
+            # One byte would take them for labels.
+            grid.require_finite()
         parts, streams = [], {}
         for c in grid.classes:
             mine = grid.of_class(c)

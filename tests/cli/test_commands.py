@@ -153,7 +153,7 @@ def test_distill_shows_and_keeps_the_curves(invoke: Invoke, monkeypatch: pytest.
     assert result["losses"] == list(telling.LOSSES) and result["notes"] == []
     assert result["scalars"] == {"step_size": [0.03, 0.015, 0.03 / 3]}
     assert result["distil_seconds"] >= telling.SAVED
-    assert result["num_bytes"] == 20 * (784 + 4 * 10)
+    assert result["num_bytes"] == 20 * (784 + 10)
     made, metadata = CodedImages.load(Path("out/set.safetensors"))
     assert made.grid.labels.shape == (20, 10) and float(metadata["distil_seconds"]) >= telling.SAVED
     phases = list(dict.fromkeys(what[0] for what in shown))

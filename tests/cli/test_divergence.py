@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from clbench.errors import Diverged
+from clbench.store.tensors import pack_tensors
 from clbench.types import LabelledImages
 from tests.cli.conftest import SMALL_DISTILLATION, Invoke
 from tests.cli.test_errors import assert_one_line
@@ -89,6 +91,10 @@ def test_pixels_that_are_none_are_refused(invoke: Invoke, pixel: float) -> None:
 
 
 def test_soft_labels_that_are_none_are_refused(invoke: Invoke) -> None:
-    labels = torch.full((1, 10), math.nan)
-    save_set(LabelledImages(torch.zeros(1, 1, 28, 28), labels), "s.safetensors")
+    """When they are written, because a byte is always a label, and in a file of version 0.1."""
+    images, labels = torch.zeros(1, 1, 28, 28), torch.full((1, 10), math.nan)
+    with pytest.raises(Diverged, match="expected finite pixels and labels"):
+        save_set(LabelledImages(images, labels), "s.safetensors")
+    content = pack_tensors({"images": images, "labels": labels}, {"packing": "1"})
+    Path("s.safetensors").write_bytes(content)
     assert_one_line(invoke("evaluate", "s.safetensors"), "finite labels")
