@@ -116,13 +116,15 @@ def share_of(memory: MemoryConfig, spec: ImageSpec, label_bytes: int = 0) -> Sha
         spec: of the images.
         label_bytes: of one image's soft label.
     """
-    memory = memory.settled()
-    assert memory.codec is not None and memory.images_per_class is not None
-    codec = parse(memory.codec)
+    wanted = memory.settled()
+    assert wanted.codec is not None
+    codec = parse(wanted.codec)
     codec.check(spec.shape)
-    num_bytes = memory.images_per_class * (spec.image_bytes + label_bytes)
-    if memory.capacity_bytes is not None:
-        num_bytes = memory.capacity_bytes // spec.num_classes
+    if wanted.capacity_bytes is not None:
+        num_bytes = wanted.capacity_bytes // spec.num_classes
+    else:
+        assert wanted.images_per_class is not None
+        num_bytes = wanted.images_per_class * (spec.image_bytes + label_bytes)
     return Share(spec, codec, num_bytes, label_bytes)
 
 

@@ -183,21 +183,23 @@ class MemoryConfig(Config):
         super().__post_init__()
 
     def settled(self, codec: str = "raw", capacity_bytes: int | None = None) -> Self:
-        """Return the same with nothing left open.
+        """Return the same with a codec and one capacity.
 
         Without ``--images-per-class`` the codec is ``codec``; without any of the three options the
-        capacity is ``capacity_bytes``. Otherwise: raw pixels, ten images of each class.
+        capacity is ``capacity_bytes``. Otherwise: raw pixels, ten images of each class. Of two
+        capacities bytes count, and ``images_per_class`` is None.
 
         Args:
             codec: the benchmark's own.
             capacity_bytes: the benchmark's own; None where it has none.
         """
-        counted, sized = self.images_per_class is not None, self.capacity_bytes is not None
-        own_size = not counted and not sized and self.codec is None
+        counted, size = self.images_per_class is not None, self.capacity_bytes
+        if not counted and size is None and self.codec is None:
+            size = capacity_bytes
         return self.replace(
             codec=self.codec or ("raw" if counted else codec),
-            capacity_bytes=capacity_bytes if own_size else self.capacity_bytes,
-            images_per_class=self.images_per_class if counted else IMAGES_PER_CLASS,
+            capacity_bytes=size,
+            images_per_class=(self.images_per_class or IMAGES_PER_CLASS) if size is None else None,
         )
 
     def _validate(self) -> None:

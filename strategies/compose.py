@@ -38,11 +38,12 @@ def make_memory(
         return None
     wanted = config.memory.settled()
     options: dict[str, Any] = {
-        "images_per_class": wanted.images_per_class,
         "capacity_bytes": wanted.capacity_bytes,
         "codec": wanted.codec,
         "seed": config.seed,
     }
+    if wanted.images_per_class is not None:
+        options["images_per_class"] = wanted.images_per_class
     if kind == RESERVOIR:
         return ReservoirMemory(spec, **options)
     return DistilledMemory(

@@ -247,8 +247,8 @@ def test_cifar10_presets_are_the_papers_loop(images_per_class: int) -> None:
 @pytest.mark.parametrize(
     ("given", "codec", "images", "size"),
     [
-        ({}, "png", 10, 1960),
-        ({"capacity_bytes": 500}, "png", 10, 500),
+        ({}, "png", None, 1960),
+        ({"capacity_bytes": 500}, "png", None, 500),
         ({"codec": "raw"}, "raw", 10, None),
         ({"images_per_class": 3}, "raw", 3, None),
         ({"images_per_class": 3, "codec": "webp"}, "webp:quality=100", 3, None),

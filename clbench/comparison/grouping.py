@@ -14,6 +14,7 @@ from clbench.strategies import read_config
 # What a strategy does by itself; everything else is a condition that groups should share.
 METHOD = ("distillation.", "set_training.")
 STREAM = ("benchmark.", "data.")
+_BYTES = "memory.capacity_bytes"
 
 Fields = dict[str, Any]
 
@@ -77,6 +78,8 @@ def _identity(name: str, report: RunReport) -> tuple[str, int, Fields]:
     done = {"distillation.": used_networks(report), "memory.": final_memory_bytes(report)}
     idle = tuple(prefix for prefix, what in done.items() if not what)
     fields = {k: v for k, v in fields.items() if not k.startswith(idle)}
+    # Of the two ways to give a capacity, bytes name a group first.
+    fields = {**{k: fields[k] for k in (_BYTES,) if k in fields}, **fields}
     fields["data.fingerprint"] = str(report.data.get("fingerprint"))
     return strategy, seed, fields
 

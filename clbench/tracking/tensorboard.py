@@ -43,11 +43,13 @@ if TYPE_CHECKING:
 # watched; after each experience they are flushed anyway.
 FLUSH_SECONDS = 5
 
+_UNSET = "default"  # what a setting of None is shown as
 # The table of the HPARAMS tab has room for five settings, by itself the first of the alphabet.
 _SHOWN_FIRST = {
     "strategy",
     "seed",
     "memory.images_per_class",
+    "memory.capacity_bytes",  # one of the two is set
     "memory.codec",
     "learner.network.name",
 }
@@ -250,21 +252,21 @@ class TensorBoardTracker:
         make: Any = hparams
         experiment, start, end = make(self._hparams, dict.fromkeys(metric_names, 0.0))
         writer: Any = self._open_writer.file_writer
-        for summary in (end,) if ended else (_telling_first(experiment), start):
+        for summary in (end,) if ended else (self._telling_first(experiment), start):
             writer.add_summary(summary)
 
+    def _telling_first(self, announcement: Any) -> Any:
+        """The announcement with a mark on what to show first, where TensorBoard knows the mark."""
+        from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-def _telling_first(announcement: Any) -> Any:
-    """The announcement with a mark on the settings to show first, where TensorBoard knows it."""
-    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
-
-    content = announcement.value[0].metadata.plugin_data
-    data = HParamsPluginData.FromString(content.content)
-    for info in data.experiment.hparam_infos:
-        if "differs" in info.DESCRIPTOR.fields_by_name:
-            info.differs = info.name in _SHOWN_FIRST
-    content.content = data.SerializeToString()
-    return announcement
+        content = announcement.value[0].metadata.plugin_data
+        data = HParamsPluginData.FromString(content.content)
+        for info in data.experiment.hparam_infos:
+            if "differs" in info.DESCRIPTOR.fields_by_name:
+                is_set = self._hparams[info.name] != _UNSET
+                info.differs = info.name in _SHOWN_FIRST and is_set
+        content.content = data.SerializeToString()
+        return announcement
 
 
 def _metric_names(num_experiences: int) -> list[str]:
@@ -283,7 +285,7 @@ def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
 
 def _hparam(value: Any) -> str | float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return "default" if value is None else readable(str(value))
+        return _UNSET if value is None else readable(str(value))
     return float(value)
 
 
@@ -291,7 +293,7 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A table of text as TensorBoard shows it; None stands as "default"."""
 
     def cell(value: Any) -> str:
-        text = "default" if value is None else str(value)
+        text = _UNSET if value is None else str(value)
         return readable(text).replace("|", "\\|").replace("\n", " ")
 
     lines = [header, ["---"] * len(header), *([cell(value) for value in row] for row in rows)]
