@@ -14,10 +14,10 @@ from clbench.cli.options import (
     DATA_ROOT,
     JSON,
     QUIET,
+    TRAIN_ANEW,
     Command,
     Option,
     attach,
-    flag,
     method_options,
     option_of,
     preset_option,
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from clbench.sets import DistilledSet
 
 SETTINGS = "settings__"  # before the name of an option of the evaluation's own
-NO_CACHE = flag("--no-cache", "Train anew what was trained before.", common=False)
 EVALUATION = [
     option_of(setting, SETTINGS + setting.path.replace(".", "__"))
     for setting in settings_of(SetSettings())
@@ -90,7 +89,7 @@ TENSORBOARD = Option(
 @attach(preset_option())
 @attach(*run_options("distillation", but=["distillation.distiller"]), *method_options())
 @attach(EVALUATE, *EVALUATION)
-@attach(WORKERS, OUTPUT, DATA_ROOT, TENSORBOARD, NO_CACHE, QUIET, JSON)
+@attach(WORKERS, OUTPUT, DATA_ROOT, TENSORBOARD, TRAIN_ANEW, QUIET, JSON)
 def command(**values: Any) -> None:
     r"""Distil a data set into a few images and score them.
 

@@ -12,10 +12,10 @@ from clbench.cli.options import (
     DATA_ROOT,
     JSON,
     QUIET,
+    TRAIN_ANEW,
     Command,
     Option,
     attach,
-    flag,
     option_of,
     run_options,
 )
@@ -28,7 +28,6 @@ SETTINGS = "settings__"  # before the name of an option of the evaluation's own
 SETS = click.Argument(
     ["sets"], nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SET..."
 )
-NO_CACHE = flag("--no-cache", "Train anew what was trained before.")
 OUTPUT = Option(
     ["--output", "-o"],
     type=click.Path(path_type=Path),
@@ -116,7 +115,7 @@ def _settings(row: EvaluationInfo) -> list[Option]:
 
 
 def _where(row: EvaluationInfo) -> list[Option]:
-    workers = [WORKERS, NO_CACHE] if row.of_sets else []
+    workers = [WORKERS, TRAIN_ANEW] if row.of_sets else []
     return [*workers, *([OUTPUT, TENSORBOARD] if row.keeps_report else [])]
 
 

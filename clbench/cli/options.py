@@ -240,3 +240,7 @@ QUIET = flag("--quiet", "No progress, no table.")
 JSON = flag(
     "--json", "Print the result as JSON on standard output, and nothing else there.", common=False
 )
+DISTIL_ANEW = flag(
+    "--no-cache", "Distil anew instead of taking sets that were distilled before.", common=False
+)
+TRAIN_ANEW = flag("--no-cache", "Train anew what was trained before.", common=False)

@@ -10,6 +10,7 @@ import click
 
 from clbench.cli.options import (
     DATA_ROOT,
+    DISTIL_ANEW,
     JSON,
     QUIET,
     Command,
@@ -17,7 +18,6 @@ from clbench.cli.options import (
     attach,
     completer,
     evaluation_options,
-    flag,
     method_options,
     preset_option,
     run_options,
@@ -78,9 +78,6 @@ TENSORBOARD = Option(
     common=False,
     help="Write TensorBoard events.  [default: yes]",
 )
-NO_CACHE = flag(
-    "--no-cache", "Distil anew instead of taking sets that were distilled before.", common=False
-)
 
 
 @click.command(cls=Command)
@@ -89,7 +86,7 @@ NO_CACHE = flag(
 @attach(*run_options("benchmark", "learner", "memory"), preset_option())
 @attach(*run_options("distillation", but=["distillation.distiller"]), *method_options())
 @attach(*run_options("set_training"), EVALUATE, *evaluation_options())
-@attach(OUTPUT, CONFIG, DATA_ROOT, TENSORBOARD, NO_CACHE, QUIET, JSON)
+@attach(OUTPUT, CONFIG, DATA_ROOT, TENSORBOARD, DISTIL_ANEW, QUIET, JSON)
 def command(**values: Any) -> None:
     r"""Run a strategy on a stream and measure what it forgets.
 
@@ -133,21 +130,26 @@ def command(**values: Any) -> None:
         )
 
     reports, tables = run_these(configs, folders)
+    shown = not quiet and not values["json"]
+    if shown:
+        print_reports(reports)
+        for title, table in tables:
+            print_shown(title, table)
     factor, larger = _factor(values), []
-    if factor and reports[1].memory:
-        one = _with_more_bytes(reports[1], factor)
-        larger, _ = run_these([one], [folder / f"{one.strategy}-{factor}-times-the-bytes"])
-    if len(reports) > 1:
-        _write_side_by_side([*reports, *larger], folder)
+    try:
+        if factor and reports[1].memory:
+            one = _with_more_bytes(reports[1], factor)
+            larger, _ = run_these([one], [folder / f"{one.strategy}-{factor}-times-the-bytes"])
+    finally:
+        # What comes of more bytes costs the pair nothing.
+        if len(reports) > 1:
+            _write_side_by_side([*reports, *larger], folder)
     if values["json"]:
         found = [report.to_dict() for report in reports]
         return print_json(found if values["baseline"] else found[0])
-    if not quiet:
-        print_reports(reports)
+    if shown:
         for report in larger:
             click.echo(_what_more_bytes_give(report, factor))
-        for title, table in tables:
-            print_shown(title, table)
         _hints(folder, folders, tensorboard)
     return None
 
@@ -174,8 +176,10 @@ def _with_more_bytes(report: RunReport, factor: int) -> RunConfig:
 
 
 def _what_more_bytes_give(report: RunReport, factor: int) -> str:
+    from clbench.measuring import metrics
+
     name, memory = report.config["strategy"], report.memory[-1]
-    accuracy = 100 * (report.metrics["average_accuracy"] or 0.0)
+    accuracy = 100 * metrics.average_accuracy(report.accuracy_matrix)
     return (
         f"{factor} times the bytes: {name} scores {accuracy:.1f} % with {memory['num_images']:,} "
         f"images in {memory['num_bytes']:,} bytes."

@@ -13,13 +13,13 @@ import click
 from clbench.cli.group import Group, Interrupted
 from clbench.cli.options import (
     DATA_ROOT,
+    DISTIL_ANEW,
     JSON,
     QUIET,
     Command,
     Option,
     attach,
     completer,
-    flag,
     method_options,
     preset_option,
     run_options,
@@ -78,7 +78,6 @@ OUTPUT = Option(
     help="Folder of tuning.json and tuning.md; a search that was stopped there goes on.  "
     "[default: tunings/BENCHMARK-STRATEGIES-CAPACITY]",
 )
-NO_CACHE = flag("--no-cache", "Distil anew instead of taking sets that were distilled before.")
 
 
 @click.group(cls=Group)
@@ -98,7 +97,7 @@ def command() -> None:
 @attach(*run_options("memory", but=["memory.codec"]), preset_option())
 @attach(*run_options("distillation", but=["distillation.distiller"]), *method_options())
 @attach(*run_options("set_training"))
-@attach(OUTPUT, DATA_ROOT, NO_CACHE, QUIET, JSON)
+@attach(OUTPUT, DATA_ROOT, DISTIL_ANEW, QUIET, JSON)
 @click.pass_context
 def codec(ctx: click.Context, **values: Any) -> None:
     r"""Find the codec that serves each memory best at equal bytes.

@@ -180,7 +180,7 @@ def search(
 
     def trial_of(candidate: Candidate, seed: int) -> Trial:
         nonlocal number
-        number = min(number + 1, total)
+        number += 1
         trial = tried.find(candidate, seed)
         if trial is None:
             trial = measure(candidate, seed)

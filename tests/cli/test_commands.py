@@ -335,3 +335,23 @@ def test_more_bytes_are_tried_when_asked_for(invoke, more, there):
     assert folder.exists() == there == ("2 times the bytes: random_replay" in result.output)
     if there:
         assert RunReport.load(folder).memory[-1]["num_bytes"] == 2 * 7840
+
+
+def test_a_pair_is_shown_and_kept_whatever_comes_of_more_bytes(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+):
+    run_all, calls = running.run_all, []
+
+    def stopped(*arguments, **options):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return run_all(*arguments, **options)
+
+    monkeypatch.setattr(running, "run_all", stopped)
+    result = invoke(
+        "run", "--strategy", "herding_replay", "--baseline", "random_replay", *SMALL_STREAM,
+        "--images-per-class", "1", "--no-tensorboard", "-o", "out", "--more-bytes", "2",
+    )  # fmt: skip
+    assert result.exit_code == 130 and "average accuracy %" in result.stdout
+    assert (Path("out") / "comparison" / "comparison.md").exists()
