@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 from clbench.codecs import parse
+from clbench.config import DistillationConfig
 from clbench.distillation.rate import Rate, rate_of
 from clbench.types import LabelledImages
 from tests import distilling
 from tests.distillation.test_kernel import SPEC, blobs, config
+from tests.distillation.test_pad import config as trajectory_config
 
 AROUND = ((0, -1), (-1, 0), (0, 1), (1, 0), (-1, -1), (-1, 1), (1, -1), (1, 1))
 
@@ -107,7 +109,24 @@ def test_other_codecs_have_no_levels_to_count(codec: str) -> None:
     assert rate_of(parse(codec), blobs(0), (0,), (1,)) is None
 
 
-@pytest.mark.parametrize("name", ["kip", "frepo", "dm", "datadam"])
+def with_rate(name: str, weight: float) -> DistillationConfig:
+    """Few updates of a method, with a step that the rate term can be seen by."""
+    if name in ("kip", "frepo"):
+        return config(name, rate_weight=weight, learning_rate=0.1)
+    if name in ("mtt", "pad"):
+        return trajectory_config(
+            name, rate_weight=weight, num_updates=12, learning_rate=0.1, normalise_gradient=True
+        )
+    return distilling.distillation(
+        name,
+        network=config().network,
+        num_networks=4,
+        updates_per_network=2,
+        rate_weight=weight,
+    )
+
+
+@pytest.mark.parametrize("name", ["kip", "frepo", "dm", "datadam", "mtt", "pad"])
 def test_what_is_learnt_with_a_rate_term_takes_fewer_bytes(name: str) -> None:
     codec = parse("levels:side=6,levels=2")
     real = blobs(0, 2, 5)
@@ -116,18 +135,8 @@ def test_what_is_learnt_with_a_rate_term_takes_fewer_bytes(name: str) -> None:
     real = LabelledImages((real.images // 3 + noise).to(torch.uint8), real.labels)
     made = {}
     for weight in (0.0, 1.0):
-        if name in ("kip", "frepo"):
-            c = config(name, rate_weight=weight, learning_rate=0.1)
-        else:
-            c = distilling.distillation(
-                name,
-                network=config().network,
-                num_networks=4,
-                updates_per_network=2,
-                rate_weight=weight,
-            )
         found = distilling.distil(
-            c, real, SPEC, images_per_class=20, codec="levels:side=6,levels=2"
+            with_rate(name, weight), real, SPEC, images_per_class=20, codec="levels:side=6,levels=2"
         )
         made[weight] = sum(len(codec.encode(found.of_class(k).images)) for k in (0, 2, 5))
     assert made[1.0] < made[0.0]

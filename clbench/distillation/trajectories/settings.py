@@ -121,12 +121,18 @@ class TrajectorySettings(Config):
     learn_step_size: bool = setting(True, "Learn the student's step size; log b is what moves.")
     step_size_learning_rate: float = setting(0.05, "Step size of that one's logarithm.")
     max_loss: float = setting(1.0, "Updates of a greater loss move nothing.")
+    rate_weight: float = setting(
+        0.0,
+        "Weight of an image's bits in the loss (codec levels only); 0 counts none.",
+        flag="trajectory-rate-weight",
+    )
     experts: ExpertSettings = nested(ExpertSettings())
     start: MatchingSettings = nested(MatchingSettings())
 
     def _validate(self) -> None:
         at_least(self, 1, "num_updates", "student_steps", "expert_snapshots", "batch_synthetic")
         at_least(self, 0, "first_start", "mask_ratio", "momentum", "label_momentum")
+        at_least(self, 0, "rate_weight")
         at_least(self, self.first_start + 1, "initial_last_start", "last_start")
         check(self.mask_ratio < 1, "mask_ratio", "0 up to but not 1", self.mask_ratio)
         above_zero(self, "learning_rate", "label_learning_rate", "max_loss")

@@ -21,6 +21,7 @@ from clbench.distillation.difficulty.el2n import easiest
 from clbench.distillation.flat import FlatNetwork
 from clbench.distillation.problem import Problem
 from clbench.distillation.protocol import Job
+from clbench.distillation.rate import rate_of
 from clbench.distillation.selection.choice import herding_index, learnable_images, random_index
 from clbench.distillation.settings import DistillationConfig
 from clbench.distillation.trajectories.adjoint import StepLoss, matching_gradient
@@ -62,8 +63,11 @@ class TrajectoryUpdates:
             seen = enlarged(start, job.codec, problem.spec.shape)
         start = start.to(self.device)
         self.labels = start.hard_labels
-        per_class = self.labels.bincount().tolist()
-        self.decoding = Decoding(job.codec, problem.spec, [num for num in per_class if num])
+        held = {c: num for c, num in enumerate(self.labels.bincount().tolist()) if num}
+        self.decoding = Decoding(job.codec, problem.spec, list(held.values()))
+        self.rate = None
+        if self.settings.rate_weight:
+            self.rate = rate_of(job.codec, problem.real, list(held), list(held.values()))
         self.grid = problem.spec.normalise(start.images).requires_grad_()
         self.logits = self._expert_logits(seen.to(self.device)).requires_grad_()
         self.decay = 1.0  # of all step sizes, now
@@ -168,8 +172,17 @@ class TrajectoryUpdates:
         )
         scalars = {"step_size": math.exp(self.log_step), "start_snapshot": float(start)}
         images, logits = result.inputs
+        images = self._with_rate(images)
         self._apply(result.loss, images, logits, math.exp(self.log_step) * result.step_size)
         return min(result.loss, DIVERGED) if math.isfinite(result.loss) else DIVERGED, scalars
+
+    def _with_rate(self, gradient: Tensor) -> Tensor:
+        """Add the gradient of the images' bits to that of the distance."""
+        if self.rate is None:
+            return gradient
+        bits = self.rate(self.problem.spec.denormalise(self.grid))
+        (slope,) = torch.autograd.grad(bits, self.grid)
+        return gradient + self.settings.rate_weight * slope
 
     def _draw_start(self, progress: float) -> int:
         s = self.settings
