@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,8 @@ from clbench.codecs.protocol import read_number, write_number
 from clbench.codecs.scaling import area_sums, blurred, grown, shrunk
 from clbench.errors import Diverged, InputError
 
+# CLBENCH_ROUND_TRIPS=10000 pytest tests/codecs -k comes_back: the long form
+ROUND_TRIPS = int(os.environ.get("CLBENCH_ROUND_TRIPS", "40"))
 LINES = (
     "raw",
     "float32",
@@ -49,7 +52,7 @@ def images(draw: st.DrawFn) -> Tensor:
 
 @pytest.mark.parametrize("line", LINES)
 @given(images())
-@settings(max_examples=40)
+@settings(max_examples=ROUND_TRIPS)
 def test_what_is_written_comes_back(line: str, found: Tensor) -> None:
     codec = parse(line)
     shape = tuple(found.shape[1:])
