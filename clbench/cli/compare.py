@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from clbench.cli.options import JSON, QUIET, Command, Option, attach, completer
+from clbench.measuring.scores import AVERAGE, SCORES
 
 if TYPE_CHECKING:
     from clbench.comparison import Comparison
@@ -20,6 +21,14 @@ BASELINE = Option(
     shell_complete=completer("strategies"),
     help="Strategy, or label of a row, that all others are tested against.  "
     "[default: the random memory of the same kind]",
+)
+METRIC = Option(
+    ["--metric"],
+    type=click.Choice(list(SCORES)),
+    default=AVERAGE,
+    heading="Output",
+    help="What rows are ranked and tested by; balanced_accuracy where test images of the classes "
+    "are unequal in number.  [default: average_accuracy]",
 )
 OUTPUT = Option(
     ["--output", "-o"],
@@ -40,10 +49,11 @@ MARKDOWN = Option(
 
 @click.command(cls=Command)
 @click.argument("runs", nargs=-1, type=click.Path(path_type=Path), metavar="RUN...")
-@attach(BASELINE, OUTPUT, MARKDOWN, JSON, QUIET)
+@attach(BASELINE, METRIC, OUTPUT, MARKDOWN, JSON, QUIET)
 def command(
     runs: tuple[Path, ...],
     baseline: str | None,
+    metric: str,
     output: Path | None,
     markdown: bool,
     json: bool,
@@ -60,6 +70,7 @@ def command(
     Examples:
       clbench compare runs/split_mnist5k
       clbench compare runs/split_mnist --baseline herding_replay -o vs-herding
+      clbench compare runs/histology --metric balanced_accuracy
       clbench compare runs/a runs/b --markdown > table.md
     """
     from clbench.cli.display import console, print_json
@@ -72,7 +83,7 @@ def command(
     if markdown and json:
         raise Failure("expected --markdown or --json, found both; leave one of them out")
     kept, repeated = load_runs(runs).without_repeats()
-    comparison = compare(kept, baseline=baseline)
+    comparison = compare(kept, baseline=baseline, metric=metric)
     folder = new_directory(output, Path("comparisons") / "all")
     written = write_comparison(comparison, folder)
     if json:

@@ -257,4 +257,4 @@ def say_notes(images: Any) -> None:
         click.echo(f"note:        {note}")
     share = majority_of_two(images.test.hard_labels.numpy())
     if share is not None:
-        click.echo(f"note:        always the larger class: {100 * share:.1f} %")
+        click.echo(f"note:        always the largest class: {100 * share:.1f} %")

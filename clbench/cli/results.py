@@ -69,8 +69,9 @@ def _summary(reports: Sequence[RunReport], names: Sequence[str]) -> Table:
     if difference:
         columns += [f"{names[0]} - {name}" for name in names[1:]]
     made = table(columns)
-    of_two_classes = any("sensitivity" in report.metrics for report in reports)
-    for title, read, show, compared in (*(TWO_CLASSES if of_two_classes else ()), *ROWS):
+    held = {name for report in reports for name in report.metrics}
+    first = TWO_CLASSES if "sensitivity" in held else UNEQUAL if "majority_share" in held else ()
+    for title, read, show, compared in (*first, *ROWS):
         values = [read(report) for report in reports]
         cells = ["-" if value is None else show(value) for value in values]
         for other in values[1:] if difference else ():
@@ -102,11 +103,20 @@ def _more(value: float) -> str:
 
 Row = tuple[str, Read, Show, Show | None]
 # Over all test images after the last experience; the averages below are over experiences.
+_MAJORITY: Row = ("always the largest class %", _metric("majority_share"), per_cent, None)
+_OF_ALL: Row = (
+    "accuracy over all test images %",
+    _metric("weighted_average_accuracy"),
+    per_cent,
+    points,
+)
+_BALANCED: Row = ("balanced accuracy %", _metric("balanced_accuracy"), per_cent, points)
+UNEQUAL: tuple[Row, ...] = (_MAJORITY, _OF_ALL, _BALANCED)
 TWO_CLASSES: tuple[Row, ...] = (
-    ("always the larger class %", _metric("majority_share"), per_cent, None),
-    ("accuracy over all test images %", _metric("weighted_average_accuracy"), per_cent, points),
+    _MAJORITY,
+    _OF_ALL,
     ("AUC %", _metric("auc"), per_cent, points),
-    ("balanced accuracy %", _metric("balanced_accuracy"), per_cent, points),
+    _BALANCED,
     ("sensitivity %", _metric("sensitivity"), per_cent, points),
     ("specificity %", _metric("specificity"), per_cent, points),
 )

@@ -14,7 +14,9 @@ from clbench.comparison.loading import Runs
 from clbench.comparison.readings import final_memory_bytes, total_seconds
 from clbench.comparison.records import Comparison, Contest, Group, Summary, Versus
 from clbench.errors import InputError
+from clbench.fields import check
 from clbench.measuring import metrics
+from clbench.measuring.scores import AVERAGE, SCORES
 from clbench.measuring.statistics import cohens_d_paired, holm, sign_flip_p
 from clbench.report import RunReport
 from clbench.seeding import derive
@@ -22,7 +24,9 @@ from clbench.seeding import derive
 Budgets = Mapping[str, float | None]
 
 
-def compare(runs: Runs | Sequence[RunReport], *, baseline: str | None = None) -> Comparison:
+def compare(
+    runs: Runs | Sequence[RunReport], *, baseline: str | None = None, metric: str = AVERAGE
+) -> Comparison:
     """Group runs by everything but the seed and test each group against its baseline.
 
     Args:
@@ -34,14 +38,16 @@ def compare(runs: Runs | Sequence[RunReport], *, baseline: str | None = None) ->
             ``random_gdumb`` for ``*_gdumb``), else ``random_replay``, matched likewise; without
             one the group is not tested and a note says so. Strategies without memory (naive,
             cumulative) are bounds and tested only against a baseline that is named.
+        metric: what groups are ranked and tested by, one of `SCORES`.
 
     Raises:
-        InputError: no reports, two runs of one configuration and seed, an unknown baseline, or an
-            accuracy matrix that is none.
+        InputError: no reports, two runs of one configuration and seed, an unknown baseline, an
+            accuracy matrix that is none, or a metric that a report does not hold.
     """
     if not len(runs):
         raise InputError("expected at least one report to compare, found none")
-    cells = group_runs(_named(runs))
+    check(metric in SCORES, "metric", f"one of {', '.join(SCORES)}", metric)
+    cells = group_runs(_named(runs), metric)
     held = budgets(cells)
     cells = _sorted(cells, held)
     if baseline is not None and not any(baseline in (c.label, c.strategy) for c in cells):
@@ -78,6 +84,7 @@ def compare(runs: Runs | Sequence[RunReport], *, baseline: str | None = None) ->
             *notes.reported(cells),
         ),
         contests=_contests(cells, held),
+        metric=metric,
     )
 
 
@@ -87,16 +94,8 @@ def _named(runs: Runs | Sequence[RunReport]) -> list[tuple[str, RunReport]]:
     return list(zip(names, runs, strict=True))
 
 
-def _accuracies(cell: Cell) -> dict[int, float]:
-    return {s: metrics.average_accuracy(r.accuracy_matrix) for s, r in cell.runs.items()}
-
-
 def _setting(cell: Cell, *prefixes: str) -> list[tuple[str, str]]:
     return [(n, repr(v)) for n, v in sorted(cell.fields.items()) if n.startswith(prefixes)]
-
-
-def _mean_accuracy(cell: Cell) -> float:
-    return float(np.mean(list(_accuracies(cell).values())))
 
 
 def _sorted(cells: list[Cell], held: Budgets) -> list[Cell]:
@@ -105,7 +104,7 @@ def _sorted(cells: list[Cell], held: Budgets) -> list[Cell]:
     def key(cell: Cell) -> tuple[str, float, float, str]:
         size = held[cell.label]
         budget = 0.0 if condition(cell) not in several else np.inf if size is None else size
-        return condition(cell), budget, -_mean_accuracy(cell), cell.label
+        return condition(cell), budget, -cell.mean_score, cell.label
 
     return sorted(cells, key=key)
 
@@ -137,7 +136,8 @@ def _contests(cells: Sequence[Cell], held: Budgets) -> tuple[Contest, ...]:
 
 
 def _best(cells: Sequence[Cell], *, real: bool) -> Cell | None:
-    return max((c for c in cells if is_real(c.strategy) is real), key=_mean_accuracy, default=None)
+    rivals = (cell for cell in cells if is_real(cell.strategy) is real)
+    return max(rivals, key=lambda cell: cell.mean_score, default=None)
 
 
 def _baseline(cell: Cell, cells: list[Cell], held: Budgets, wanted: str | None) -> Cell | None:
@@ -164,12 +164,12 @@ def _baseline(cell: Cell, cells: list[Cell], held: Budgets, wanted: str | None) 
 
 
 def _likeness(cell: Cell, other: Cell) -> tuple[bool, bool, int, float]:
-    """How well ``other`` suits as a baseline; of several that suit equally, the most accurate."""
+    """How well ``other`` suits as a baseline; of several that suit equally, the best."""
     codecs = (_codec(cell), _codec(other))
     shared = len(set(_setting(cell, "memory.")) & set(_setting(other, "memory.")))
     alike = codecs[0] == codecs[1]
     plain = codecs[0] is None and codecs[1] == "raw"
-    return alike, plain, shared if alike else 0, _mean_accuracy(other)
+    return alike, plain, shared if alike else 0, other.mean_score
 
 
 def _codec(cell: Cell) -> str | None:
@@ -184,7 +184,7 @@ def _same(one: Cell, other: Cell, *prefixes: str) -> bool:
 def _versus(cell: Cell, baseline: Cell | None) -> Versus | None:
     if baseline is None or baseline is cell:
         return None
-    mine, theirs = _accuracies(cell), _accuracies(baseline)
+    mine, theirs = cell.scores, baseline.scores
     seeds = tuple(seed for seed in mine if seed in theirs)
     if not seeds:
         return None
@@ -211,7 +211,8 @@ def _group(cell: Cell, versus: Versus | None) -> Group:
         strategy=cell.strategy,
         seeds=tuple(cell.runs),
         reports=reports,
-        average_accuracy=Summary.of(list(_accuracies(cell).values())),
+        score=Summary.of(list(cell.scores.values())),
+        average_accuracy=Summary.of([metrics.average_accuracy(R) for R in matrices]),
         forgetting=Summary.of(forgetting) if forgetting else None,
         memory_bytes=Summary.of(memory) if memory else None,
         seconds=Summary.of(seconds) if seconds else None,

@@ -6,8 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clbench.comparison.readings import final_memory_bytes, used_networks
+import numpy as np
+
+from clbench.comparison.readings import final_memory_bytes, score, used_networks
 from clbench.errors import InputError
+from clbench.measuring.scores import AVERAGE
 from clbench.report import RunReport
 from clbench.strategies import read_config
 
@@ -27,6 +30,7 @@ class Cell:
         fields: the configuration, flat, without seed and strategy, and ``data.fingerprint``.
         strategy: name of the strategy.
         runs: seed -> report, ascending.
+        scores: seed -> what groups are ranked and tested by, in 0..1.
         label: strategy and whatever sets this group apart from the others.
     """
 
@@ -34,17 +38,24 @@ class Cell:
     strategy: str
     runs: Mapping[int, RunReport]
     label: str
+    scores: Mapping[int, float]
+
+    @property
+    def mean_score(self) -> float:
+        """Over the seeds."""
+        return float(np.mean(list(self.scores.values())))
 
 
-def group_runs(named_reports: Sequence[tuple[str, RunReport]]) -> list[Cell]:
+def group_runs(named_reports: Sequence[tuple[str, RunReport]], metric: str = AVERAGE) -> list[Cell]:
     """Group reports by everything but the seed, and label the groups.
 
     Args:
         named_reports: (where it came from, report).
+        metric: what a group's scores are, one of `SCORES`.
 
     Raises:
         InputError: a configuration without strategy or seed, or two runs of one configuration and
-            seed.
+            seed, or a report without the metric.
     """
     found: dict[str, tuple[str, Fields, dict[int, tuple[str, RunReport]]]] = {}
     for name, report in named_reports:
@@ -58,10 +69,12 @@ def group_runs(named_reports: Sequence[tuple[str, RunReport]]) -> list[Cell]:
             )
         runs[seed] = (name, report)
     parts = [(strategy, fields) for strategy, fields, _ in found.values()]
-    return [
-        Cell(fields, strategy, {seed: runs[seed][1] for seed in sorted(runs)}, label)
-        for (strategy, fields, runs), label in zip(found.values(), label_fields(parts), strict=True)
-    ]
+    cells = []
+    for (strategy, fields, runs), label in zip(found.values(), label_fields(parts), strict=True):
+        reports = {seed: runs[seed][1] for seed in sorted(runs)}
+        scores = {seed: score(report, metric) for seed, report in reports.items()}
+        cells.append(Cell(fields, strategy, reports, label, scores))
+    return cells
 
 
 def _identity(name: str, report: RunReport) -> tuple[str, int, Fields]:

@@ -42,12 +42,12 @@ class Summary:
 
 @dataclass(frozen=True)
 class Versus:
-    """A group's average accuracy against its baseline's, paired by seed.
+    """A group's score against its baseline's, paired by seed.
 
     Attributes:
         baseline: label of the baseline group.
         seeds: the seeds that both have.
-        difference: group minus baseline, in 0..1 accuracy, one value per common seed.
+        difference: group minus baseline, of a score in 0..1, one value per common seed.
         p: exact two-sided sign-flip permutation test.
         p_holm: the same after Holm's correction over all tests of the comparison.
         effect_size: Cohen's d of the paired differences; None without spread.
@@ -70,6 +70,7 @@ class Group:
         strategy: name of the strategy.
         seeds: ascending.
         reports: one per seed.
+        score: what groups are ranked and tested by, in 0..1; see `Comparison.metric`.
         average_accuracy: A_T, 0..1.
         forgetting: mean forgetting, 0..1 (max - last); None on a stream of one experience.
         memory_bytes: memory after the last experience; None without memory.
@@ -85,6 +86,7 @@ class Group:
     strategy: str
     seeds: tuple[int, ...]
     reports: tuple[RunReport, ...]
+    score: Summary
     average_accuracy: Summary
     forgetting: Summary | None
     memory_bytes: Summary | None
@@ -102,8 +104,8 @@ class Contest:
     Attributes:
         condition: what tells its stream and learner apart from others; "" where there is one.
         num_bytes: the budget.
-        distilled: label of the distilled memory of the highest mean accuracy; None without one.
-        real: label of the real memory of the highest mean accuracy; None without one.
+        distilled: label of the distilled memory of the highest mean score; None without one.
+        real: label of the real memory of the highest mean score; None without one.
         versus: distilled minus real, paired by seed; Holm's correction is over all budgets. None
             where one of the two is missing, or they have no seed in common.
     """
@@ -128,16 +130,18 @@ class Comparison:
 
     Attributes:
         groups: those of one stream and learner together; within these by budget where there are
-            several; then best average accuracy first.
+            several; then the best score first.
         warnings: why rows may not be compared, one sentence each; empty when all may.
         notes: what else a reader must know, one sentence each.
         contests: one per stream, learner and budget, ascending; empty with a single budget.
+        metric: what a score is: average accuracy, or another name of a report's metrics.
     """
 
     groups: tuple[Group, ...]
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
     contests: tuple[Contest, ...] = ()
+    metric: str = "average_accuracy"
 
     def to_frame(self) -> DataFrame:
         """Return a pandas table, one row per run: the group's label and the run's own numbers."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from clbench.comparison.records import Comparison, Contest, Group, Summary, Versus
+from clbench.measuring.scores import AVERAGE, SCORES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -76,14 +77,20 @@ def _effect(group: Group) -> str:
 
 
 LABEL: Column = ("strategy", lambda g: g.label)
-SCORES: list[Column] = [
-    ("n", lambda g: str(len(g.seeds))),
-    ("accuracy %", lambda g: _percent(g.average_accuracy)),
-    ("95 % interval", lambda g: _interval(g.average_accuracy)),
-    ("forgetting %", lambda g: _percent(g.forgetting)),
-    ("bytes", lambda g: _mean(g.memory_bytes)),
-    ("seconds", lambda g: _seconds(g.seconds)),
-]
+
+
+def _columns(comparison: Comparison) -> list[Column]:
+    """What every group has."""
+    return [
+        ("n", lambda g: str(len(g.seeds))),
+        (SCORES[comparison.metric], lambda g: _percent(g.score)),
+        ("95 % interval", lambda g: _interval(g.score)),
+        ("forgetting %", lambda g: _percent(g.forgetting)),
+        ("bytes", lambda g: _mean(g.memory_bytes)),
+        ("seconds", lambda g: _seconds(g.seconds)),
+    ]
+
+
 TESTS: list[Column] = [
     ("baseline", _baseline),
     ("pairs", _num_pairs),
@@ -103,7 +110,7 @@ def _contest_rows(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
     def best(label: str | None) -> list[str]:
         if label is None:
             return [NOTHING, NOTHING]
-        return [groups[label].memory, _percent(groups[label].average_accuracy)]
+        return [groups[label].memory, _percent(groups[label].score)]
 
     def row(contest: Contest) -> list[str]:
         winner = contest.winner
@@ -130,7 +137,9 @@ CONTEST_LEGEND = (
 
 
 def _legend(comparison: Comparison) -> str:
-    text = "Average accuracy and forgetting after the last experience: mean ± standard deviation."
+    name = _title(comparison)
+    text = f"{name[0].upper()}{name[1:]} and forgetting after the last experience: mean ± standard "
+    text += "deviation."
     if any(group.versus for group in comparison.groups):
         text += (
             " Differences are paired by seed, with a 95 % interval; p: exact sign-flip test, then "
@@ -147,7 +156,7 @@ def render_table(comparison: Comparison, console: Console) -> None:
         console.print(Text(f"NOT COMPARABLE: {warning}", style="bold red"))
     tested = [group for group in comparison.groups if group.versus is not None]
     # Two narrow tables, since one with all columns does not fit a terminal.
-    for groups, columns in ((comparison.groups, SCORES), (tested, TESTS)):
+    for groups, columns in ((comparison.groups, _columns(comparison)), (tested, TESTS)):
         if groups:
             headers = [header for header, _ in (LABEL, *columns)]
             rows = [[cell(group) for _, cell in (LABEL, *columns)] for group in groups]
@@ -183,7 +192,7 @@ def to_markdown(comparison: Comparison) -> str:
         return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
     tested = any(group.versus is not None for group in comparison.groups)
-    columns = [LABEL, *SCORES, *(TESTS if tested else ())]
+    columns = [LABEL, *_columns(comparison), *(TESTS if tested else ())]
     lines = [f"**NOT COMPARABLE: {warning}**\n" for warning in comparison.warnings]
 
     def table(headers: list[str], rows: list[list[str]]) -> list[str]:
@@ -213,9 +222,17 @@ def to_dict(comparison: Comparison) -> dict[str, Any]:
             {**dataclasses.asdict(contest), "winner": contest.winner}
             for contest in comparison.contests
         ],
+        "metric": comparison.metric,
         "warnings": list(comparison.warnings),
         "notes": list(comparison.notes),
     }
+
+
+def _title(comparison: Comparison) -> str:
+    """The metric in words."""
+    if comparison.metric == AVERAGE:
+        return "average accuracy"
+    return SCORES[comparison.metric].removesuffix(" %")
 
 
 def comparison_figures(comparison: Comparison) -> dict[str, Figure]:
@@ -226,25 +243,27 @@ def comparison_figures(comparison: Comparison) -> dict[str, Figure]:
 def comparison_drawings(comparison: Comparison) -> dict[str, Callable[[], Figure]]:
     """File stem -> draws the figure.
 
-    ``forgetting_curves`` of all groups, and ``average_accuracy`` as bars. Where there are several
-    budgets of bytes, ``accuracy_over_bytes`` too.
+    ``forgetting_curves`` of all groups, and the metric of the comparison as bars, by its name.
+    Where there are several budgets of bytes, ``accuracy_over_bytes`` too.
     Of two classes there is ``accuracy_of_all`` too, the accuracy over all test images beside what
     always saying the larger class has; the average over experiences is no match for that number.
     """
     from clbench import figures
 
     reports = {g.label: g.reports for g in comparison.groups}
+    name = _title(comparison)
     drawn: dict[str, Callable[[], Figure]] = {
         "forgetting_curves": lambda: figures.comparison_curves_figure(
             {label: [r.accuracy_matrix for r in runs] for label, runs in reports.items()}
         ),
-        "average_accuracy": lambda: figures.comparison_bars_figure(
-            {g.label: g.average_accuracy.values for g in comparison.groups}
+        comparison.metric: lambda: figures.comparison_bars_figure(
+            {g.label: g.score.values for g in comparison.groups},
+            title=f"{name[0].upper()}{name[1:]} after the stream",
         ),
     }
     if comparison.contests:
         drawn["accuracy_over_bytes"] = lambda: figures.accuracy_over_bytes_figure(
-            _panels(comparison.groups)
+            _panels(comparison.groups), metric=name
         )
     shares = {r.metrics.get("majority_share") for runs in reports.values() for r in runs}
     weighted = {
@@ -269,8 +288,8 @@ def _panels(groups: Sequence[Group]) -> dict[str, Panel]:
     for group in groups:
         panel = panels.setdefault(group.condition, Panel({}, {}))
         if group.memory_bytes is None:
-            panel.bounds[group.memory] = group.average_accuracy.values
+            panel.bounds[group.memory] = group.score.values
         else:
             points = panel.curves.setdefault(group.memory, {})
-            points[group.memory_bytes.mean] = group.average_accuracy.values
+            points[group.memory_bytes.mean] = group.score.values
     return panels

@@ -100,7 +100,7 @@ def cross_architecture_figure(
         axes.spines[:].set_visible(False)
         axes.set_title(title)
         if majority_share is not None:
-            axes.set_xlabel(f"always the larger class: {100 * majority_share:.1f}")
+            axes.set_xlabel(f"always the largest class: {100 * majority_share:.1f}")
     return figure
 
 

@@ -139,14 +139,17 @@ class Panel:
     bounds: dict[str, Sequence[float]]
 
 
-def accuracy_over_bytes_figure(panels: Mapping[str, Panel]) -> Figure:
-    """Average accuracy of each memory over its bytes, on a logarithmic axis.
+def accuracy_over_bytes_figure(
+    panels: Mapping[str, Panel], metric: str = "average accuracy"
+) -> Figure:
+    """Accuracy of each memory over its bytes, on a logarithmic axis.
 
     Lines are means over seeds, bands 95 % t-intervals; what has no memory is a dashed line, or a
     number at the edge where it lies so far off that it would press the lines together.
 
     Args:
         panels: heading -> one panel.
+        metric: which accuracy it is.
 
     Raises:
         InputError: no panel, or one without a memory.
@@ -167,9 +170,9 @@ def accuracy_over_bytes_figure(panels: Mapping[str, Panel]) -> Figure:
             axes.xaxis.set_major_formatter("{x:,.0f}")
             axes.xaxis.set_minor_formatter(NullFormatter())
             axes.set_xlabel("bytes of memory after the stream")
-            axes.set_ylabel("average accuracy (%)")
+            axes.set_ylabel(f"{metric} (%)")
             axes.grid(True)
-            axes.set_title(heading or "Accuracy over bytes")
+            axes.set_title(heading or f"{metric[0].upper()}{metric[1:]} over bytes")
         shown = dict(
             reversed(pair)
             for axes in every

@@ -125,7 +125,7 @@ def majority_line(axes: Axes, share: float | None, *, upright: bool = False) -> 
     if share is None:
         return
     draw = axes.axvline if upright else axes.axhline
-    label = f"always the larger class, {100 * share:.1f} %"
+    label = f"always the largest class, {100 * share:.1f} %"
     draw(100 * share, color=FAINT, linestyle="--", linewidth=1.2, label=label)
 
 

@@ -298,6 +298,35 @@ def roc_auc(scores: Vector, labels: Vector) -> float:
     return float(above / (n0 * n1))
 
 
+UNEQUAL = 1.5
+"""Test images of the largest class, over those of the smallest, from which accuracy misleads."""
+
+
+def unequal_class_metrics(confusion: Matrix) -> dict[str, float]:
+    """What classes of unequal numbers of test images need beside accuracy.
+
+    Args:
+        confusion: K x K counts, rows true.
+
+    Returns:
+        name -> value: `two_class_metrics` of two classes; balanced accuracy and the majority's
+        share of more, where the largest has more than `UNEQUAL` times the images of the smallest;
+        else empty.
+
+    Raises:
+        InputError: not a confusion matrix.
+    """
+    totals = _confusion(confusion).sum(axis=1)
+    if len(totals) == 2:
+        return two_class_metrics(confusion)
+    if not totals.all() or totals.max() <= UNEQUAL * totals.min():
+        return {}
+    return {
+        "balanced_accuracy": balanced_accuracy(confusion),
+        "majority_share": majority_share(confusion),
+    }
+
+
 def two_class_metrics(confusion: Matrix) -> dict[str, float]:
     """What two unbalanced classes need beside accuracy.
 

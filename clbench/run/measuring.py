@@ -13,7 +13,12 @@ from clbench.benchmarks import Benchmark
 from clbench.config import RunConfig
 from clbench.errors import Diverged
 from clbench.measuring.cost import Stopwatch
-from clbench.measuring.metrics import all_metrics, roc_auc, two_class_metrics
+from clbench.measuring.metrics import (
+    all_metrics,
+    roc_auc,
+    two_class_metrics,
+    unequal_class_metrics,
+)
 from clbench.run.progress import RunProgress
 from clbench.training import predict_logits
 from clbench.types import LabelledImages
@@ -79,10 +84,10 @@ class Measuring:
             self.validation_matrix.append(self._evaluate(model, self.validation)[0])
 
     def metrics(self) -> dict[str, float | None]:
-        """Return every metric of the matrix, and those of two classes where there are two."""
+        """Return every metric of the matrix, and those of two or of unequal classes."""
         return {
             **all_metrics(self.matrix, self.untrained, self.num_test),
-            **two_class_metrics(self.confusion),
+            **unequal_class_metrics(self.confusion),
             **self._auc(),
         }
 

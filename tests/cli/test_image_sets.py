@@ -92,7 +92,7 @@ def test_streams_of_histology(invoke: Invoke, benchmark: str, groups: list[list[
     report = RunReport.load(Path(f"runs/{benchmark}/random_replay-seed0"))
     assert report.class_groups == groups
     assert report.config["benchmark"]["normalisation"] == "imagenet"
-    for text in ("subset (8 of 3,152 images)", "always the larger class %", "sensitivity %"):
+    for text in ("subset (8 of 3,152 images)", "always the largest class %", "sensitivity %"):
         assert text in done.stdout
     again = invoke("run", "--config", f"runs/{benchmark}/random_replay-seed0/config.json",
                    "--data-root", "root", "-o", "again", "--quiet", "--no-tensorboard")  # fmt: skip

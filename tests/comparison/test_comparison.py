@@ -6,6 +6,7 @@ import json
 import math
 import re
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -100,6 +101,40 @@ def test_groups_over_seeds_with_spread_and_paired_test():
     assert dam.versus.effect_size == pytest.approx(0.11 / 0.0141421, rel=1e-4)
     assert comparison.warnings == ()
     assert comparison.notes == ()
+
+
+def test_another_metric_ranks_tests_and_is_drawn():
+    """Balanced accuracy turns the order of the average round."""
+    reports = over_bytes(1960, 7840)
+    for report in reports:
+        behind = report.config["strategy"] == "dam_replay"
+        balanced = 0.3 if behind else 0.4 + 0.01 * report.config["seed"]
+        report.metrics.update(balanced_accuracy=balanced)
+    plain, other = compare(reports), compare(reports, metric="balanced_accuracy")
+    assert {c.winner == c.distilled for c in plain.contests} == {True}
+    assert {c.winner == c.real for c in other.contests} == {True}
+    for contest in other.contests:
+        real = group(other, contest.real)
+        mean = sum(real.score.values) / len(real.score.values)
+        assert contest.versus.difference.mean == pytest.approx(0.3 - mean)
+        assert real.average_accuracy == group(plain, contest.real).average_accuracy
+    assert other.groups[0].strategy == "random_replay" and plain.groups[0].strategy == "dam_replay"
+    assert "balanced accuracy %" in printed(other) and "Balanced accuracy and" in printed(other)
+    drawn = comparison_figures(other)
+    assert "balanced_accuracy" in drawn and "average_accuracy" not in drawn
+    axes = drawn["accuracy_over_bytes"].axes[0]
+    assert axes.get_ylabel() == "balanced accuracy (%)"
+    (line,) = [one for one in axes.lines if one.get_label() == "dam_replay"]
+    assert np.allclose(line.get_ydata(), 30)
+    assert to_dict(other)["metric"] == "balanced_accuracy"
+
+
+def test_a_metric_that_a_report_lacks_is_refused():
+    message = "found auc, which dam_replay with seed 0 has not; it has average_accuracy"
+    with pytest.raises(InputError, match=message):
+        compare(six_seeds()[6:], metric="auc")
+    with pytest.raises(InputError, match="metric: expected one of average_accuracy, .* 'bwt'"):
+        compare(six_seeds(), metric="bwt")
 
 
 def test_order_of_the_reports_does_not_matter():
@@ -530,7 +565,7 @@ def test_dictionary_is_json_and_holds_no_reports():
     text = json.dumps(values, allow_nan=False)
     assert json.loads(text)["groups"][0]["versus"]["p"] == 2 / 64
     assert "accuracy_matrix" not in text
-    assert list(values) == ["groups", "contests", "warnings", "notes"]
+    assert list(values) == ["groups", "contests", "metric", "warnings", "notes"]
 
 
 def test_figures_of_a_comparison():

@@ -138,6 +138,17 @@ def test_two_unbalanced_classes_by_hand() -> None:
     }
 
 
+def test_unequal_classes_of_any_number() -> None:
+    three = [[4, 0, 0], [3, 3, 0], [2, 0, 8]]  # of 4, 6 and 10 images
+    assert metrics.unequal_class_metrics(three) == {
+        "balanced_accuracy": pytest.approx((1 + 0.5 + 0.8) / 3),
+        "majority_share": pytest.approx(10 / 20),
+    }
+    assert metrics.unequal_class_metrics([[4, 0, 0], [0, 6, 0], [0, 0, 6]]) == {}
+    assert metrics.unequal_class_metrics([[4, 0, 0], [0, 0, 0], [0, 0, 9]]) == {}
+    assert metrics.unequal_class_metrics(TWO) == metrics.two_class_metrics(TWO)
+
+
 def test_the_published_majority_of_mhist() -> None:
     assert metrics.majority_share([[617, 0], [360, 0]]) == pytest.approx(0.632, abs=5e-4)
 
