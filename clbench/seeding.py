@@ -11,6 +11,7 @@ import hashlib
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,6 +26,29 @@ def derive(seed: int, *names: str | int) -> int:
 def generator(seed: int, *names: str | int) -> torch.Generator:
     """A CPU generator for the stream ``names`` of ``seed``."""
     return torch.Generator().manual_seed(derive(seed, *names))
+
+
+def global_state() -> dict[str, Any]:
+    """State of the global generators of torch, numpy and random, as tensors and plain values."""
+    name, keys, *rest = np.random.get_state(legacy=True)
+    version, numbers, gauss = random.getstate()
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "numpy": [name, torch.from_numpy(np.asarray(keys, dtype=np.int64)), *rest],
+        "random": [version, list(numbers), gauss],
+    }
+
+
+def set_global_state(state: dict[str, Any]) -> None:
+    """Put the global generators where `global_state` found them."""
+    torch.set_rng_state(state["torch"])
+    if state["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])
+    name, keys, *rest = state["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
+    version, numbers, gauss = state["random"]
+    random.setstate((version, tuple(numbers), gauss))
 
 
 @contextmanager

@@ -30,6 +30,14 @@ from clbench.training import require_finite_weights, train_on_set  # noqa: E402
 from clbench.types import ImageSpec, LabelledImages  # noqa: E402
 
 _EVALUATION_BATCH = 512
+_COUNTERS = (
+    "train_iterations",
+    "train_exp_counter",
+    "train_exp_epochs",
+    "train_exp_iterations",
+    "train_epoch_iterations",
+    "total_iterations",
+)  # of Avalanche's clock
 
 
 class NoEvaluation(EvaluationPlugin):
@@ -123,6 +131,34 @@ class TensorLearner(SupervisedTemplate):
     def num_steps(self) -> int:
         """Steps that training on the current experience takes."""
         return len(self.dataloader) * self.train_epochs
+
+    def skip(self, experience: Any) -> None:
+        """Pass over an experience that was learnt before `load_state_dict`."""
+        self.experience = experience
+        self.train_dataset_adaptation()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Between two experiences this is all there is, but for the memory.
+
+        Generators are derived from the seed and the counters. A strategy whose plugins have a state
+        adds it here.
+        """
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "clock": {name: getattr(self.clock, name) for name in _COUNTERS},
+            "num_trained_images": self.num_trained_images,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Be where `state_dict` was taken."""
+        self.model.load_state_dict(state["model"])
+        # Avalanche empties an optimiser that it meets for the first time.
+        self.make_optimizer(reset_optimizer_state=True)
+        self.optimizer.load_state_dict(state["optimizer"])
+        for name in _COUNTERS:
+            setattr(self.clock, name, state["clock"][name])
+        self.num_trained_images = state["num_trained_images"]
 
     def training_images(self) -> LabelledImages:
         """What the current experience is trained on, on the device."""

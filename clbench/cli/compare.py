@@ -26,9 +26,9 @@ METRIC = Option(
     ["--metric"],
     type=click.Choice(list(SCORES)),
     default=AVERAGE,
+    metavar="NAME",
     heading="Output",
-    help="What rows are ranked and tested by; balanced_accuracy where test images of the classes "
-    "are unequal in number.  [default: average_accuracy]",
+    help=f"What rows are ranked and tested by: {', '.join(SCORES)}.  [default: average_accuracy]",
 )
 OUTPUT = Option(
     ["--output", "-o"],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain, count
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import click
 
 from clbench.errors import InputError
 from clbench.store.claims import NAME, Claim, claim_directory, claim_file, is_claim, is_held
+from clbench.store.files import CHECKPOINTS
 
 IN_USE = "one that another clbench command is writing to; wait for it or choose another name"
 
@@ -141,6 +142,105 @@ def _refuse_work(path: Path, free: Callable[[Path], bool], expected: str) -> Non
     )
 
 
+def run_directory(chosen: Path) -> Path:
+    """``chosen``, which may hold runs, unfinished or finished, and no other work; claimed.
+
+    Whether they are those that are asked for is for `check_runs`.
+
+    Raises:
+        InputError: see `new_directory`.
+    """
+    expected = "a new or empty directory, or runs of the same command"
+    return _chosen(chosen, lambda path: _is_free(path) or _holds_runs(path), expected)
+
+
+def _holds_runs(directory: Path) -> bool:
+    one = [directory, *(path for path in _children(directory) if path.is_dir())]
+    return any(_asked(path) for path in one) and not _in_use_below(directory)
+
+
+def _children(directory: Path) -> list[Path]:
+    try:
+        return list(directory.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def directory_of_runs(default: Path, asked: Mapping[str, str]) -> Path:
+    """The first of default, default-2, ... that is free or holds these very runs unfinished.
+
+    Args:
+        default: where runs of this kind go.
+        asked: place of each run below the directory -> name of its configuration.
+
+    Raises:
+        InputError: the place cannot be written.
+    """
+
+    def fits(path: Path) -> bool:
+        return _is_free(path) or (_goes_on_with(path, asked) and not _in_use_below(path))
+
+    return _first(_numbered(default), fits, claim_directory)
+
+
+def _goes_on_with(directory: Path, asked: Mapping[str, str]) -> bool:
+    runs = [directory / place for place in asked]
+    known = all(
+        holds_no_work(run) or _asked(run) == name
+        for run, name in zip(runs, asked.values(), strict=True)
+    )
+    begun = any(_asked(run) and not holds_no_work(run) for run in runs)
+    unfinished = any(not (run / "report.json").exists() for run in runs)
+    return known and begun and unfinished and not _foreign(directory, asked)
+
+
+def _foreign(directory: Path, asked: Mapping[str, str]) -> bool:
+    """Whether runs of another arrangement are there: of one strategy, or of several below."""
+    if "" in asked:
+        return any(_asked(path) for path in _children(directory))
+    return _asked(directory) is not None
+
+
+def check_runs(directory: Path, asked: Mapping[str, str]) -> None:
+    """See that a directory that was chosen holds no other runs than these.
+
+    Raises:
+        InputError: it does.
+    """
+    expected = f"--output {directory}: expected a new directory or runs of the same command, found"
+    advice = "remove it or choose another name"
+    if _foreign(directory, asked):
+        raise InputError(f"{expected} runs of other strategies; {advice}")
+    for place, name in asked.items():
+        run = directory / place
+        if not holds_no_work(run) and _asked(run) != name:
+            raise InputError(f"{expected} a run of other settings in {run}; {advice}")
+
+
+def begin_anew(directory: Path) -> None:
+    """Remove what an unfinished run left, for ``--fresh``.
+
+    Raises:
+        InputError: the run is finished.
+    """
+    if (directory / "report.json").exists():
+        raise InputError(
+            f"--output {directory}: expected an unfinished run to begin anew, found a finished "
+            "one; remove it or choose another name"
+        )
+    for pattern in (*CHECKPOINTS, "partial.json", "events.out.tfevents.*", "memory/exp_*"):
+        for file in directory.glob(pattern):
+            file.unlink()
+
+
+def _asked(directory: Path) -> str | None:
+    """Name of the configuration of the run in a directory; None where there is none."""
+    try:
+        return str(json.loads((directory / "status.json").read_text())["asked"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def resumable_directory(chosen: Path | None, default: Path) -> Path:
     """``chosen``, or the first of default, default-2, ... that holds no report; claimed.
 
@@ -168,7 +268,7 @@ def claim_below(directories: list[Path]) -> None:
 
 def _goes_on(directory: Path) -> bool:
     return not _is_file(directory) and all(
-        path.parent == directory and (path.name == "checkpoint.pt" or is_claim(path))
+        path.parent == directory and (path.name == CHECKPOINTS[0] or is_claim(path))
         for path in _below(directory)
     )
 
@@ -206,7 +306,8 @@ def _left_by_a_fruitless_run(file: Path) -> bool:
     known = file.name in ("config.json", "env.json", "status.json")
     if not known and not file.name.startswith("events.out.tfevents."):
         return False
-    return _status(file.parent) in ("failed", "interrupted")
+    # "running": it was killed; a run under way has claimed its place.
+    return _status(file.parent) in ("failed", "interrupted", "running")
 
 
 def _status(directory: Path) -> str | None:

@@ -64,6 +64,21 @@ OUTPUT = Option(
     help="Run directory to make; with --baseline, the folder of one for each strategy.  "
     "[default: the first free of runs/BENCHMARK/STRATEGY-seedN, -2, -3, ...]",
 )
+RESUME = Option(
+    ["--resume"],
+    type=click.Path(path_type=Path),
+    default=None,
+    heading="Output",
+    common=False,
+    help="Go on with the unfinished run in this directory, whose settings hold.",
+)
+FRESH = Option(
+    ["--fresh"],
+    is_flag=True,
+    default=False,
+    heading="Output",
+    help="Begin anew. Otherwise the same command goes on with the run that it left unfinished.",
+)
 CONFIG = Option(
     ["--config"],
     type=click.Path(path_type=Path),
@@ -86,7 +101,7 @@ TENSORBOARD = Option(
 @attach(*run_options("benchmark", "learner", "memory"), preset_option())
 @attach(*run_options("distillation", but=["distillation.distiller"]), *method_options())
 @attach(*run_options("set_training"), EVALUATE, *evaluation_options())
-@attach(OUTPUT, CONFIG, DATA_ROOT, TENSORBOARD, DISTIL_ANEW, QUIET, JSON)
+@attach(OUTPUT, RESUME, FRESH, CONFIG, DATA_ROOT, TENSORBOARD, DISTIL_ANEW, QUIET, JSON)
 def command(**values: Any) -> None:
     r"""Run a strategy on a stream and measure what it forgets.
 
@@ -103,12 +118,14 @@ def command(**values: Any) -> None:
       clbench run --strategy pad_replay --memory-bytes 78400 --num-updates 100
       clbench run --evaluate cross-architecture --set-epochs 100
       clbench run --config runs/split_mnist5k/dam_replay-seed0/config.json
+      clbench run --resume runs/split_mnist/dam_replay-seed0
     """
-    from clbench.cli.places import new_directory
+    from clbench.cli.places import run_directory
 
-    output = values.pop("output")
+    known = values["resume"] is not None
+    output = _to_go_on_with(values) if known else values["output"]
     # Before the other imports, which take seconds.
-    chosen = None if output is None else new_directory(output, output)
+    chosen = None if output is None else run_directory(output)
 
     from clbench.cli.display import print_json, print_shown
     from clbench.cli.results import print_reports
@@ -116,7 +133,7 @@ def command(**values: Any) -> None:
 
     quiet, tensorboard = values["quiet"], values["tensorboard"]
     configs = _configs(values)
-    folder, folders = places(configs, chosen)
+    folder, folders = places(configs, chosen, fresh=values["fresh"], known=known)
 
     def run_these(configs: list[RunConfig], folders: list[Path]) -> Any:
         return run_all(
@@ -152,6 +169,24 @@ def command(**values: Any) -> None:
             click.echo(_what_more_bytes_give(report, factor))
         _hints(folder, folders, tensorboard)
     return None
+
+
+def _to_go_on_with(values: dict[str, Any]) -> Path:
+    """Directory of the run to go on with; its configuration is what is run."""
+    from clbench.errors import InputError
+
+    directory: Path = values["resume"]
+    for other in ("output", "config", "baseline", "fresh"):
+        if values[other]:
+            raise InputError(f"--resume: expected no --{other} beside it, found one; leave it out")
+    config = directory / "config.json"
+    if not config.is_file():
+        raise InputError(
+            f"--resume {directory}: expected the directory of a run, with its config.json, found "
+            "none; see clbench run --output"
+        )
+    values["config"] = config
+    return directory
 
 
 def _factor(values: dict[str, Any]) -> int:

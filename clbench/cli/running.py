@@ -8,10 +8,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import click
+
 from clbench import strategies
 from clbench.cli.display import DISTILLATION_PHASES, ProgressLine
 from clbench.cli.group import Interrupted
-from clbench.cli.places import claim_below, holds_no_work, new_directory
+from clbench.cli.places import (
+    begin_anew,
+    check_runs,
+    claim_below,
+    directory_of_runs,
+    holds_no_work,
+    new_directory,
+)
 from clbench.cli.stopping import terminable
 from clbench.config import RunConfig
 from clbench.data import short_name
@@ -19,18 +28,25 @@ from clbench.distillation import DISTILLERS, Update
 from clbench.errors import InputError
 from clbench.evaluation.protocol import Result, Shown
 from clbench.report import RunReport
+from clbench.store.files import CHECKPOINTS
+from clbench.store.fingerprint import name_of
 from clbench.tracking import NullTracker, TensorBoardTracker, Tracker, Trackers
 from clbench.tracking.protocol import Drawings
 
 SECONDS_BETWEEN_DRAWINGS = 0.1
 
 
-def places(configs: Sequence[RunConfig], chosen: Path | None) -> tuple[Path, list[Path]]:
+def places(
+    configs: Sequence[RunConfig], chosen: Path | None, *, fresh: bool = False, known: bool = False
+) -> tuple[Path, list[Path]]:
     """The folder of these runs, and each one's directory: the folder itself for a single run.
 
     Args:
         configs: what is to be run.
-        chosen: a folder that is claimed already; None claims the first free one.
+        chosen: a folder that is claimed already; None claims the first that is free or holds these
+            runs unfinished.
+        fresh: go on with nothing that was left unfinished.
+        known: the folder is that of a run to go on with, whatever command began it.
 
     Raises:
         InputError: an unknown strategy, one given twice, or a place that cannot be used.
@@ -41,11 +57,20 @@ def places(configs: Sequence[RunConfig], chosen: Path | None) -> tuple[Path, lis
         raise InputError(f"--baseline: expected strategies that differ, found {twice[0]} twice")
     together = f"{'-vs-'.join(names)}-seed{configs[0].seed}"
     stream = short_name(configs[0].benchmark.name)
-    folder = chosen or new_directory(None, Path("runs") / stream / together)
-    if len(names) == 1:
-        return folder, [folder]
-    folders = [folder / name for name in names]
-    claim_below(folders)
+    below = [""] if len(names) == 1 else names
+    asked = {place: name_of(c.to_dict()) for place, c in zip(below, configs, strict=True)}
+    default = Path("runs") / stream / together
+    if chosen is None:
+        folder = new_directory(None, default) if fresh else directory_of_runs(default, asked)
+    else:
+        folder = chosen
+        if not known:
+            check_runs(folder, asked)
+    folders = [folder / place for place in below]
+    if len(names) > 1:
+        claim_below(folders)
+    for one in folders if fresh else ():
+        begin_anew(one)
     return folder, folders
 
 
@@ -60,6 +85,8 @@ def run_all(
     quiet: bool,
 ) -> tuple[list[RunReport], list[tuple[str, Shown]]]:
     """Run every configuration in its directory; the tables of their evaluations come second.
+
+    One that is finished there is not run again, one that is unfinished goes on.
 
     Args:
         configs: what to run.
@@ -79,6 +106,11 @@ def run_all(
 
     reports, tables = [], []
     for config, folder in zip(configs, folders, strict=True):
+        if (folder / "report.json").exists():
+            reports.append(RunReport.load(folder / "report.json"))
+            if not quiet:
+                click.echo(f"{config.strategy}: finished before, in {folder}", err=True)
+            continue
         with ProgressLine(not quiet) as line, terminable():
             watch = RunLine(line, config.strategy, quiet)
             trackers: list[Tracker] = [watch]
@@ -94,7 +126,7 @@ def run_all(
                     use_cache=cache,
                 )
             except KeyboardInterrupt:
-                kept, again = _what_is_left(config, folder, cache), _how_to_go_on(chosen)
+                kept, again = _what_is_left(config, folder, cache), _how_to_go_on(folder, chosen)
                 raise Interrupted(f"interrupted; {kept}; {again}") from None
         reports.append(report)
         tables += watch.tables
@@ -120,7 +152,9 @@ def _distils(config: RunConfig) -> bool:
     return distiller is not None and DISTILLERS.find(distiller).needs_network
 
 
-def _how_to_go_on(chosen: Path | None) -> str:
+def _how_to_go_on(folder: Path, chosen: Path | None) -> str:
+    if any((folder / name).exists() for name in CHECKPOINTS):
+        return "the same command goes on"
     if chosen is None or holds_no_work(chosen):
         return "the same command starts it anew"
     return "the same command with another --output starts it anew"
@@ -133,9 +167,17 @@ class _OpenedAtStart(Trackers):
         super().__init__()
         self._directory = directory
 
+    def on_resume(self, position: list[Any]) -> None:
+        self._open()
+        super().on_resume(position)
+
     def on_start(self, config: dict[str, Any], class_groups: Sequence[Sequence[int]]) -> None:
-        self._trackers = (TensorBoardTracker(self._directory),)
+        self._open()
         super().on_start(config, class_groups)
+
+    def _open(self) -> None:
+        if not self._trackers:
+            self._trackers = (TensorBoardTracker(self._directory),)
 
 
 class RunLine(NullTracker):

@@ -144,6 +144,16 @@ class Stopwatch:
         """Wall seconds since the stopwatch was made, in phases or outside."""
         return self._now() - self._start
 
+    def state_dict(self) -> dict[str, Any]:
+        """Seconds so far."""
+        return {"phases": dict(self.seconds), "total": self.total_seconds}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Count on from seconds that passed in another process."""
+        for name, seconds in state["phases"].items():
+            self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+        self._start -= state["total"]
+
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Charge what happens inside to ``name``."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from clbench.coded import CodedImages
 from clbench.errors import Diverged, InputError
 from clbench.report import RunReport
+from clbench.run import checkpoints
 from clbench.store.files import write_bytes, write_json
 
 if TYPE_CHECKING:
@@ -21,16 +24,29 @@ class RunDirectory:
 
     Files: ``config.json``, ``env.json``, ``status.json``, ``memory/exp_k.safetensors`` (the whole
     memory after experience k, counted from 0, in the data set's own class numbers), ``report.json``
-    and ``figures/*.png``; until the report is there, ``partial.json`` with what is measured so far.
+    and ``figures/*.png``; until the report is there, ``partial.json`` with what is measured so far
+    and ``checkpoint.pt``, from which the same run goes on, see `clbench.run.checkpoints`.
+
+    Attributes:
+        path: of the directory, or None.
+        state: what this very run left there when it was stopped; None where it begins.
+        notes: a sentence on each checkpoint that could not be used.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, asked: str = "") -> None:
         """Make the directory, which may hold an unfinished run but no finished one.
+
+        Args:
+            path: of the directory; None for nothing at all.
+            asked: names the configuration as it was asked for, with nothing filled in;
+                ``status.json`` keeps it, so that the same command is known again.
 
         Raises:
             InputError: it cannot be written, or holds a report.
         """
-        self.path = path
+        self.path, self._work, self._asked = path, "", asked
+        self.state: dict[str, Any] | None = None
+        self.notes: list[str] = []
         self._notes: list[str] = []
         if path is None:
             return
@@ -39,13 +55,43 @@ class RunDirectory:
                 f"output: expected a new directory, found a finished run in {path}; choose another "
                 "or remove it"
             )
+        probe = path / f".writable.{os.getpid()}"
         try:
-            write_bytes(path / "status.json", b"{}\n")
+            write_bytes(probe, b"")
+            probe.unlink(missing_ok=True)
         except OSError as error:
             raise InputError(
                 f"output: expected a directory that can be written, found {path} "
                 f"({error.strerror or error}); choose another"
             ) from None
+
+    def take_up(self, work: str) -> None:
+        """Read what a run was stopped with.
+
+        Args:
+            work: names the run, its configuration and its data.
+
+        Raises:
+            InputError: another run was left there unfinished.
+        """
+        self._work = work
+        if self.path is None:
+            return
+        self.state, self.notes = checkpoints.read(self.path)
+        if self.state is not None and self.state["work"] != work:
+            raise InputError(
+                "output: expected a new directory or this very run unfinished, found one of other "
+                f"settings or data in {self.path}; choose another or remove it"
+            )
+
+    def reached(self, state: dict[str, Any]) -> None:
+        """Keep what the run can go on from; a disk that is full costs the run nothing but that."""
+        if self.path is None:
+            return
+        try:
+            checkpoints.write(self.path, {"work": self._work, **state})
+        except OSError as error:
+            warnings.warn(f"{self.path}: no checkpoint was written ({error})", stacklevel=2)
 
     @contextmanager
     def recorded(self, config: dict[str, Any], environment: dict[str, Any]) -> Iterator[None]:
@@ -58,7 +104,7 @@ class RunDirectory:
         except KeyboardInterrupt:
             self._end(
                 "interrupted",
-                "interrupted from outside; `clbench run --config config.json` runs it anew",
+                "interrupted from outside; the same command, or `clbench run --resume`, goes on",
             )
             raise
         except Diverged as error:
@@ -97,6 +143,7 @@ class RunDirectory:
             return []
         report.save(self.path / "report.json")
         (self.path / "partial.json").unlink(missing_ok=True)
+        checkpoints.remove(self.path)
         self._notes = self._figures(self.path / "figures", report, memory, class_names, more)
         return self._notes
 
@@ -132,7 +179,8 @@ class RunDirectory:
 
     def _status(self, status: str, error: str | None = None) -> None:
         notes = {"notes": self._notes} if self._notes else {}
-        self._json("status.json", {"status": status, "error": error, **notes})
+        asked = {"asked": self._asked} if self._asked else {}
+        self._json("status.json", {"status": status, "error": error, **asked, **notes})
 
     def _json(self, name: str, content: Any) -> None:
         if self.path is not None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -30,6 +31,7 @@ from clbench.run.preparation import check, decode, with_own_choices
 from clbench.run.progress import NullProgress, RunProgress, Telling
 from clbench.run.watch import TrainingWatch
 from clbench.sets import DistilledSet
+from clbench.store.fingerprint import name_of
 from clbench.tracking import Tracker, Trackers
 from clbench.types import LabelledImages
 
@@ -45,7 +47,9 @@ def run(
 ) -> RunReport:
     """Run a strategy on a benchmark under one seed and measure everything.
 
-    The same configuration on the same machine gives the same report but for ``measured``.
+    The same configuration on the same machine gives the same report but for ``measured``, in one go
+    or in several: a run that was stopped goes on after the last experience that it had learnt when
+    it is started again with the same ``output``.
 
     Args:
         config: what to run.
@@ -65,21 +69,24 @@ def run(
         KeyboardInterrupt: passed on; the directory says "interrupted" and keeps ``partial.json``.
     """
     with closing(Trackers(*trackers)) as tracker:
+        directory = RunDirectory(output, name_of(config.to_dict()))
         config = strategies.resolved(config)
         benchmark = make_benchmark(config.benchmark, data_root, config.seed)
         config = with_own_choices(config, benchmark)
         watcher = progress or NullProgress()
         decode(benchmark, data_root, watcher)
         device = resolve_device(config.device)
-        directory = RunDirectory(output)
+        work = {"config": config.to_dict(), "data": benchmark.data.fingerprint}
+        directory.take_up(name_of(work))
         surroundings = environment(device)
         keep_freed_memory()
+        parts = Parts(benchmark, device, watcher, tracker, directory, use_cache)
         with (
             directory.recorded(config.to_dict(), surroundings),
             seeding.global_seed(config.seed, "run"),
         ):
-            parts = Parts(benchmark, device, watcher, tracker, directory, use_cache)
             loop = Loop(config, parts)
+            loop.resume()
             loop.learn()
             loop.evaluate_memory()
             report = report_of(loop, surroundings)
@@ -108,7 +115,7 @@ class Parts:
     benchmark: Benchmark
     device: torch.device
     progress: RunProgress
-    tracker: Tracker
+    tracker: Trackers
     directory: RunDirectory
     use_cache: bool | Path
 
@@ -145,6 +152,7 @@ class Loop:
         self.measuring = Measuring(
             config, parts.benchmark, parts.device, self.clock, parts.progress
         )
+        self.num_learnt = 0  # experiences, before this process went on
         self.results: Mapping[str, Result] = {}
         self.diverged: Mapping[str, list[str]] = {}
         self.drawn: dict[str, Mapping[str, Draw]] = {}
@@ -154,6 +162,41 @@ class Loop:
         """The figures of all evaluations."""
         return {name: draw for drawn in self.drawn.values() for name, draw in drawn.items()}
 
+    @property
+    def resumable(self) -> bool:
+        """Whether the learner's state is all known: a third party's may have more."""
+        own = strategies.STRATEGIES.find(self.config.strategy).make is None
+        return own or "state_dict" in vars(type(self.strategy))
+
+    def state(self, num_learnt: int) -> dict[str, Any]:
+        """Between two experiences this is all there is."""
+        return {
+            "num_learnt": num_learnt,
+            "learner": self.strategy.state_dict(),
+            "memory": None if self.memory is None else self.memory.state_dict(),
+            "measuring": self.measuring.state_dict(),
+            "seconds": self.clock.state_dict(),
+            "randomness": seeding.global_state(),
+            "tracker": self.parts.tracker.position(),
+        }
+
+    def resume(self) -> None:
+        """Go on from what this very run left in its directory, if it did."""
+        state = self.parts.directory.state
+        for note in self.parts.directory.notes:
+            self.parts.progress.note(note)
+        if state is None or not self.resumable:
+            return
+        self.num_learnt = state["num_learnt"]
+        self.strategy.load_state_dict(state["learner"])
+        if self.memory is not None:
+            self.memory.load_state_dict(state["memory"])
+        self.measuring.load_state_dict(state["measuring"])
+        self.clock.load_state_dict(state["seconds"])
+        seeding.set_global_state(state["randomness"])
+        self.parts.tracker.on_resume(state["tracker"])
+        self.parts.progress.note(f"goes on after experience {self.num_learnt}")
+
     def learn(self) -> None:
         """Go through the stream; test on everything after each experience."""
         groups = [list(group) for group in self.benchmark.class_groups]
@@ -162,9 +205,14 @@ class Loop:
         progress.start(len(groups))
         for line in forecast(self.config, self.benchmark, self.memory, self.device):
             progress.note(line)
-        self.measuring.before(self.strategy.model)
+        if not self.num_learnt:
+            self.measuring.before(self.strategy.model)
         for k, experience in enumerate(self.benchmark.streams.train):
             self.telling.experience = k
+            if k < self.num_learnt:
+                progress.phase("train", 0)
+                self.strategy.skip(experience)
+                continue
             try:
                 with self.clock.phase("train"):
                     self.strategy.train(experience, eval_streams=[])
@@ -188,6 +236,8 @@ class Loop:
             memory,
             self.benchmark.data.spec.class_names,
         )
+        if self.resumable:
+            self.parts.directory.reached(self.state(k + 1))
         learnt = sum(found.matrix[k][: k + 1]) / (k + 1)
         held = "" if self.memory is None else f", memory {self.memory.records[-1].num_bytes} bytes"
         text = f"experience {k + 1} of {len(found.test)}: average accuracy {100 * learnt:.1f} %"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,8 @@ from clbench.measuring.metrics import (
 from clbench.run.progress import RunProgress
 from clbench.training import predict_logits
 from clbench.types import LabelledImages
+
+_STATE = ("matrix", "validation_matrix", "untrained", "confusion", "num_evaluated", "_margins")
 
 
 class Measuring:
@@ -82,6 +85,15 @@ class Measuring:
         self.matrix.append(row)
         if self.validation:
             self.validation_matrix.append(self._evaluate(model, self.validation)[0])
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was found so far."""
+        return {name: getattr(self, name) for name in _STATE}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what was found before."""
+        for name in _STATE:
+            setattr(self, name, state[name])
 
     def metrics(self) -> dict[str, float | None]:
         """Return every metric of the matrix, and those of two or of unequal classes."""

@@ -11,6 +11,9 @@ from typing import IO, Any
 from clbench.errors import InputError
 from clbench.store.plain import to_json
 
+CHECKPOINTS = ("checkpoint.pt", "checkpoint-before.pt")
+"""What work under way leaves in its directory: its last state, and of a run the one before."""
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from clbench.coded import CodedImages
 from clbench.distillation import Update
@@ -70,6 +70,17 @@ class Tracker(Protocol):
         """Let go of files and threads; a second call does nothing."""
 
 
+@runtime_checkable
+class Positioned(Protocol):
+    """A tracker that can go on with what a killed run had told."""
+
+    def position(self) -> Any:
+        """How much was told, as plain values; asked after each experience."""
+
+    def on_resume(self, position: Any) -> None:
+        """Before `Tracker.on_start`: forget what was told after ``position``."""
+
+
 class NullTracker:
     """Listens to nothing."""
 
@@ -102,11 +113,23 @@ class NullTracker:
 
 
 class Trackers:
-    """Passes every event on to several trackers, in order."""
+    """Passes every event on to several trackers, in order; of `Positioned` ones it is one."""
 
     def __init__(self, *trackers: Tracker) -> None:
         """Keep the trackers; none at all is allowed."""
         self._trackers = trackers
+
+    def position(self) -> list[Any]:
+        """Of each; None of those that have none."""
+        return [t.position() if isinstance(t, Positioned) else None for t in self._trackers]
+
+    def on_resume(self, position: list[Any]) -> None:
+        """To those that had one; others than before hear of nothing that was told then."""
+        if len(position) != len(self._trackers):
+            return
+        for tracker, own in zip(self._trackers, position, strict=True):
+            if own is not None and isinstance(tracker, Positioned):
+                tracker.on_resume(own)
 
     def on_start(self, config: dict[str, Any], class_groups: Sequence[Sequence[int]]) -> None:
         """To all."""

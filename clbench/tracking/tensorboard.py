@@ -15,6 +15,7 @@ accuracy falls.
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -114,6 +115,7 @@ class TensorBoardTracker:
         Raises:
             InputError: the folder cannot be written.
         """
+        self._directory, self._resumed = directory, False
         self._writer: SummaryWriter | None = summary_writer(directory)
         self._class_groups: Sequence[Sequence[int]] = ()
         self._hparams: dict[str, Any] = {}
@@ -124,12 +126,34 @@ class TensorBoardTracker:
             raise RuntimeError("this tracker was closed")
         return self._writer
 
+    def position(self) -> dict[str, int]:
+        """Bytes of each event file."""
+        self._open_writer.flush()
+        return {file.name: file.stat().st_size for file in self._event_files()}
+
+    def on_resume(self, position: dict[str, int]) -> None:
+        """Cut off what a killed run had told after ``position``, so that no point stands twice."""
+        writer: Any = self._open_writer.file_writer
+        own = Path(writer.event_writer._file_name).name
+        for file in self._event_files():
+            size = position.get(file.name)
+            if size is not None:
+                os.truncate(file, min(size, file.stat().st_size))
+            elif file.name != own:
+                file.unlink()
+        self._resumed = True
+
+    def _event_files(self) -> list[Path]:
+        return sorted(self._directory.glob("events.out.tfevents.*"))
+
     def on_start(self, config: dict[str, Any], class_groups: Sequence[Sequence[int]]) -> None:
         """Layout, configuration as text, and the hyper-parameters of the run."""
         writer = self._open_writer
         self._class_groups = class_groups
         flat = dict(_flatten(config))
         self._hparams = {name: _hparam(value) for name, value in flat.items()}
+        if self._resumed:
+            return  # told before
         writer.add_custom_scalars(_LAYOUT)
         writer.add_text("configuration", markdown_table(("setting", "value"), flat.items()), 0)
         groups = {str(k + 1): " ".join(map(str, group)) for k, group in enumerate(class_groups)}

@@ -179,13 +179,13 @@ def test_an_interrupted_run_says_what_is_left(invoke: Invoke, monkeypatch: pytes
 
     monkeypatch.setattr(running.RunLine, "note", interrupt)
     result = invoke(*RUN, "-o", "run")
-    assert_one_line(result, "run/partial.json", "with another --output", code=130)
+    assert_one_line(result, "run/partial.json", "the same command goes on", code=130)
     assert "what was distilled so far" not in result.stderr, "random images are not distilled"
     distilling = [*RUN, "--strategy", "dam_replay", *SMALL_DISTILLATION, "--images-per-class", "2"]
-    kept, again = "cache keeps what was distilled so far", "the same command starts it anew"
+    kept, again = "cache keeps what was distilled so far", "the same command goes on"
     assert_one_line(invoke(*distilling), kept, again, code=130)
     assert json.loads(Path("run/status.json").read_text())["status"] == "interrupted"
-    assert_one_line(invoke(*RUN, "-o", "run"), "found a run (interrupted)", "remove")
+    assert_one_line(invoke(*RUN, "--seed", "1", "-o", "run"), "of other settings", "remove")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
@@ -216,7 +216,7 @@ def test_a_run_interrupted_at_once_leaves_its_place_free(
         assert_one_line(result, "had not learnt an experience yet", code=130)
         assert result.stderr.endswith("; the same command starts it anew\n")
     assert invoke(*RUN, "-o", "run", "--quiet").exit_code == 0
-    assert_one_line(invoke(*RUN, "-o", "run"), "run", "remove")
+    assert_one_line(invoke(*RUN, "-o", "run", "--fresh"), "run", "remove")
 
 
 def test_an_interrupted_distillation_leaves_nothing(
