@@ -12,7 +12,6 @@ import click
 
 from clbench.cli.group import Interrupted
 from clbench.cli.places import new_directory, resumable_directory
-from clbench.cli.stopping import terminable
 from clbench.errors import InputError
 
 KEPT_TRIALS = "the networks that were trained are kept in the cache"
@@ -21,16 +20,15 @@ SETTINGS = "settings__"
 
 @contextmanager
 def resumable(kept: str, then: str = "the same command goes on there") -> Iterator[None]:
-    """Ctrl-C and SIGTERM say what is kept and how to go on.
+    """Ctrl-C, SIGTERM and SIGHUP say what is kept and how to go on.
 
     Raises:
         Interrupted: in their place.
     """
-    with terminable():
-        try:
-            yield
-        except KeyboardInterrupt:
-            raise Interrupted(f"interrupted; {kept}; {then}") from None
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted; {kept}; {then}") from None
 
 
 def evaluate_and_show(name: str, values: dict[str, Any]) -> None:

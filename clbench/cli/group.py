@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from clbench import __version__
+from clbench.cli.stopping import stoppable
 from clbench.errors import InputError
 from clbench.machine.cores import share_cores
 
@@ -126,17 +127,21 @@ class CommandGroup(Group):
         _show_any_name()
         if not standalone_mode:
             return super().main(*args, **extra)
-        try:
-            code = super().main(*args, **extra)
-        except click.exceptions.NoArgsIsHelpError as error:
-            error.show()
-            code = BAD_INPUT
-        except click.ClickException as error:
-            _complain(error.format_message() + _instead(error) + _where_help_is(error))
-            code = error.exit_code
-        except click.Abort:
-            _complain("interrupted")
-            code = INTERRUPTED
+        with stoppable() as stopping:
+            try:
+                code = super().main(*args, **extra)
+            except click.exceptions.NoArgsIsHelpError as error:
+                error.show()
+                code = BAD_INPUT
+            except Interrupted as error:
+                _complain(error.format_message())
+                code = stopping.exit_code(error.exit_code)
+            except click.ClickException as error:
+                _complain(error.format_message() + _instead(error) + _where_help_is(error))
+                code = error.exit_code
+            except (click.Abort, KeyboardInterrupt):
+                _complain("interrupted")
+                code = stopping.exit_code(INTERRUPTED)
         _leave(code)
 
 

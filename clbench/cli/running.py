@@ -21,7 +21,6 @@ from clbench.cli.places import (
     holds_no_work,
     new_directory,
 )
-from clbench.cli.stopping import terminable
 from clbench.config import RunConfig
 from clbench.data import short_name
 from clbench.distillation import DISTILLERS, Update
@@ -111,7 +110,7 @@ def run_all(
             if not quiet:
                 click.echo(f"{config.strategy}: finished before, in {folder}", err=True)
             continue
-        with ProgressLine(not quiet) as line, terminable():
+        with ProgressLine(not quiet) as line:
             watch = RunLine(line, config.strategy, quiet)
             trackers: list[Tracker] = [watch]
             if tensorboard:

@@ -115,11 +115,10 @@ def codec(ctx: click.Context, **values: Any) -> None:
           --candidate levels:side=14,levels=2 --vary kernel-ridge=0.01,0.1
     """
     from clbench.cli.display import ProgressLine, print_json
-    from clbench.cli.stopping import terminable
 
     plan = _Plan(ctx, values)
     quiet = values["quiet"]
-    with ProgressLine(not quiet) as line, terminable():
+    with ProgressLine(not quiet) as line:
 
         def told(trial: Trial, number: int, total: int) -> None:
             if not quiet:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -14,6 +16,7 @@ import torch
 from click.testing import Result
 
 from clbench.cli import running
+from clbench.cli.stopping import stoppable
 from clbench.coded import CodedImages
 from clbench.types import LabelledImages
 from tests.cli.conftest import SMALL_DISTILLATION, SMALL_EVALUATION, SMALL_STREAM, Invoke
@@ -188,20 +191,58 @@ def test_an_interrupted_run_says_what_is_left(invoke: Invoke, monkeypatch: pytes
     assert_one_line(invoke(*RUN, "--seed", "1", "-o", "run"), "of other settings", "remove")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
-def test_a_terminated_run_is_an_interrupted_one(tmp_path: Path) -> None:
-    folder = tmp_path / "run"
+def running_naive(folder: Path, ready: str) -> subprocess.Popen[bytes]:
+    """A long run, once a file matches ``ready``."""
     command = [sys.executable, "-m", "clbench", "run", "--strategy", "naive", "--epochs", "100000"]
-    with subprocess.Popen([*command, "-o", str(folder)], stderr=subprocess.PIPE) as process:
-        deadline = time.monotonic() + 120
-        while not list(folder.glob("partial.json")) and not list(folder.glob("events*")):
-            assert process.poll() is None and time.monotonic() < deadline
-            time.sleep(0.1)
-        process.terminate()
+    process = subprocess.Popen([*command, "-o", str(folder)], stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while not list(folder.glob(ready)):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    return process
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_run_stopped_by_a_signal_is_an_interrupted_one(tmp_path: Path, name: str) -> None:
+    number = getattr(signal, name)
+    with running_naive(tmp_path / "run", "events*") as process:
+        process.send_signal(number)
         assert process.stderr is not None
         assert b"interrupted" in process.stderr.read()
-    assert process.returncode == 130
-    assert json.loads((folder / "status.json").read_text())["status"] == "interrupted"
+    assert process.returncode == 128 + number
+    status = json.loads((tmp_path / "run" / "status.json").read_text())
+    assert status["status"] == "interrupted"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_a_run_stopped_during_the_imports(tmp_path: Path) -> None:
+    with running_naive(tmp_path / "run", ".claim") as process:
+        process.send_signal(signal.SIGHUP)
+        assert process.stderr is not None
+        lines = process.stderr.read().decode().splitlines()
+    assert process.returncode == 129
+    assert lines == ["clbench: error: interrupted; nothing was written"]
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_the_second_signal_ends_at_once_and_an_ignored_one_stays_so() -> None:
+    before = signal.getsignal(signal.SIGHUP)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stoppable() as stopping:
+            os.kill(os.getpid(), signal.SIGHUP)
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(1)
+            assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+            assert signal.getsignal(signal.SIGINT) == signal.SIG_DFL
+        assert stopping.exit_code(130) == 143
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_run_interrupted_at_once_leaves_its_place_free(
