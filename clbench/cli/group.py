@@ -59,7 +59,21 @@ def _failure(error: BaseException) -> Failure | None:
     if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
         place = f"{error.filename}: " if error.filename else ""
         return Failure(f"{place}{error.strerror or error}; check the path and its permissions")
+    if _memory_ran_out(error):
+        return Failure(
+            "expected more main memory than there is; lower --batch-size, --images-per-pass, "
+            "--image-size or --workers"
+        )
     return None
+
+
+def _memory_ran_out(error: BaseException) -> bool:
+    """Python's error, or torch's on a CPU or a GPU."""
+    told = str(error)
+    of_torch = isinstance(error, RuntimeError) and (
+        "allocate memory" in told or "out of memory" in told
+    )
+    return isinstance(error, MemoryError) or of_torch
 
 
 # Options of before, and what says the same today.

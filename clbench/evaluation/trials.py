@@ -12,12 +12,15 @@ import math
 import multiprocessing
 import os
 import signal
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -222,11 +225,13 @@ class Bench:
             for future in as_completed(waiting):
                 yield waiting[future], future.result()
             pool.shutdown()
-        except BaseException:
+        except BaseException as error:
             pool.shutdown(wait=False, cancel_futures=True)
             for child in multiprocessing.active_children():
                 if child.pid not in before:
                     child.terminate()
+            if isinstance(error, BrokenProcessPool):
+                raise InputError(WORKER_ENDED) from None
             raise
 
     def make(self, trial: Trial) -> Outcome:
@@ -392,7 +397,26 @@ class _Packed:
 _worker: Bench | None = None
 
 
+WORKER_ENDED = (
+    "expected every worker to finish, found one that was killed, most likely for want of memory; "
+    "the networks trained so far are kept, and the same command with fewer --workers goes on"
+)
+
+
+def _end_with_the_parent() -> None:
+    """End this process when its parent does, whatever ends that, kill -9 included."""
+
+    def wait(parent: BaseProcess) -> None:
+        parent.join()
+        os._exit(1)
+
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=wait, args=(parent,), daemon=True).start()
+
+
 def _start_worker(packed: _Packed, num_threads: int) -> None:
+    _end_with_the_parent()
     # Ctrl-C reaches the whole group of processes; the parent decides what becomes of it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(num_threads)

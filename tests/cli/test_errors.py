@@ -317,3 +317,22 @@ def test_the_program_itself_leaves_with_2(tmp_path: Path, arguments: list[str], 
     assert done.returncode == 2 and done.stdout == ""
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert done.stderr.startswith("clbench: error: ") and all(w in done.stderr for w in words)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes."),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+    ],
+)
+def test_memory_that_ran_out_is_one_line(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(self: running.RunLine, num: int = 1) -> None:
+        raise error
+
+    monkeypatch.setattr(running.RunLine, "advance", fail)
+    assert_one_line(invoke(*RUN, "-o", "run"), "expected more main memory", "lower --batch-size")
+    assert json.loads(Path("run/status.json").read_text())["status"] == "failed"

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +21,7 @@ from clbench.store import fingerprint
 from clbench.store.store import Store
 from clbench.types import ImageSpec, LabelledImages
 
+posix = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 TRAINING = SetTrainingConfig(epochs=3, batch_size=16, learning_rate=0.05)
 MLP = NetworkConfig("mlp", width=16, depth=1)
 CNN = NetworkConfig("cnn", width=4, depth=1, hidden=8)
@@ -216,3 +223,66 @@ def test_threads_are_put_back(sets, tiny_images, tiny_spec) -> None:
     before = torch.get_num_threads()
     bench(sets, tiny_images, tiny_spec, workers=2).run([TRIALS[0]])
     assert torch.get_num_threads() == before
+
+
+@posix
+def test_a_worker_that_is_killed_costs_one_line(
+    sets, tiny_images, tiny_spec, tmp_path: Path
+) -> None:
+    def kill(done: int, total: int, trial: Trial, outcome: Outcome) -> None:
+        for child in multiprocessing.active_children():
+            os.kill(child.pid or 0, signal.SIGKILL)
+
+    where = bench(sets, tiny_images, tiny_spec, workers=2, directory=tmp_path)
+    with pytest.raises(InputError, match=r"found one that was killed.* with fewer --workers"):
+        where.run(TRIALS, on_trial=kill)
+    assert any(entry.kind == "trials" for entry in Store(tmp_path).entries())
+
+
+SCRIPT = """
+import multiprocessing, time
+from tests.evaluation.test_trials import TRIALS, MLP, Trial, SetTrainingConfig, bench
+import torch
+from clbench.types import ImageSpec, LabelledImages
+
+if __name__ == "__main__":
+    spec = ImageSpec(1, 8, 8, 4, (0.35,), (0.25,), ("a", "b", "c", "d"), "none")
+    images = LabelledImages(torch.zeros(80, 1, 8, 8, dtype=torch.uint8), torch.arange(4).repeat(20))
+    long = SetTrainingConfig(epochs=100000, batch_size=16, learning_rate=0.05)
+    short = SetTrainingConfig(epochs=1, batch_size=16, learning_rate=0.05)
+    trials = [Trial("a", MLP, short, 0), *(Trial("a", MLP, long, seed) for seed in range(4))]
+
+    def tell(*_):
+        print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+
+    bench({"a": images}, images, spec, workers=2).run(trials, on_trial=tell)
+"""
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{pid}/stat")
+    # A zombie has ended; in a container there may be nobody to bury it.
+    return not (stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z")
+
+
+@posix
+def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    with subprocess.Popen(
+        [sys.executable, str(script)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    ) as process:
+        assert process.stdout is not None
+        pids = [int(pid) for pid in process.stdout.readline().split()]
+        assert len(pids) == 2 and all(map(is_alive, pids))
+        process.kill()
+    deadline = time.monotonic() + 30
+    while any(map(is_alive, pids)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(is_alive, pids))
