@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clbench.errors import InputError
+from clbench.report_fields import check_fields
 from clbench.store.files import write_json
+from clbench.store.reading import read_json
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -99,17 +100,22 @@ class RunReport:
         """
         file = path / "report.json" if path.is_dir() else path
         try:
-            values = json.loads(file.read_text())
+            values = read_json(file)
             found = values.pop("schema", None)
             if found != SCHEMA:
-                raise InputError(f"{file}: expected report schema {SCHEMA}, found {found!r}")
-            return RunReport(**values)
+                raise InputError(f"{file}: expected report schema {SCHEMA}, found {found!r:.40}")
+            report = RunReport(**values)
+            check_fields(report)
+            return report
         except FileNotFoundError:
             raise InputError(
                 f"no report at {file}; expected a run directory or a report.json that "
                 "`clbench run` wrote"
             ) from None
-        except (OSError, json.JSONDecodeError, UnicodeDecodeError, TypeError, AttributeError) as e:
+        except InputError:
+            raise
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            why = " ".join(str(error).split())[:120]
             raise InputError(
-                f"{file}: expected a clbench report, found something else ({e})"
+                f"{file}: expected a clbench report, found something else ({why})"
             ) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ from clbench.coded import CodedImages
 from clbench.distillation.table import DISTILLERS
 from clbench.errors import InputError
 from clbench.report import RunReport
+from clbench.store.reading import parse_json
 from clbench.types import LabelledImages
 
 
@@ -70,7 +70,7 @@ def load_set(path: Path | str) -> DistilledSet:
 def _of_file(path: Path) -> DistilledSet:
     coded, meta = CodedImages.load(path)
     try:
-        used = json.loads(meta.get("distillation", "{}"))
+        used = parse_json(str(meta.get("distillation", "{}")))
         seconds = float(meta.get("distil_seconds", 0.0))
         data, fingerprint = (str(meta.get(key, "")) for key in ("data", "fingerprint"))
         network = network_of(used)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from clbench.config import RunConfig
 from clbench.distillation.settings import DistillationConfig
 from clbench.distillation.table import DISTILLERS
 from clbench.errors import InputError
+from clbench.store.reading import read_json, read_limited
 from clbench.strategies import read_config
 
 _CAPACITY = ("memory__images_per_class", "memory__capacity_bytes")
@@ -104,18 +105,26 @@ def without_effect(configs: Sequence[DistillationConfig], values: Mapping[str, A
     return [f"--{flag.replace('_', '-')}" for flag in flags if flag not in known]
 
 
+def _toml(file: Path) -> Any:
+    try:
+        return tomllib.loads(read_limited(file).decode())
+    except RecursionError:
+        raise ValueError("more levels than can be read") from None
+
+
 def read_config_file(file: Path) -> dict[str, Any]:
-    """Return the JSON object in ``file``: (part of) a configuration, as it stands there.
+    """Return the object in a file of JSON or TOML: (part of) a configuration, as it stands there.
 
     Raises:
         InputError: no such file, or something else in it.
     """
     try:
-        values = json.loads(file.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: expected the JSON of a configuration, found {error}") from None
+        values = _toml(file) if file.suffix == ".toml" else read_json(file)
     except OSError as error:
         raise InputError(f"--config {file}: {error.strerror}; `clbench run` writes one") from None
+    except ValueError as error:
+        form = "TOML" if file.suffix == ".toml" else "JSON"
+        raise InputError(f"{file}: expected the {form} of a configuration, found {error}") from None
     if not isinstance(values, dict):
         raise InputError(f"{file}: expected a JSON object, found {type(values).__name__}")
     try:

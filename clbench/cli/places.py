@@ -6,7 +6,6 @@ written to is removed then.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain, count
@@ -17,6 +16,7 @@ import click
 from clbench.errors import InputError
 from clbench.store.claims import NAME, Claim, claim_directory, claim_file, is_claim, is_held
 from clbench.store.files import CHECKPOINTS
+from clbench.store.reading import read_json
 
 IN_USE = "one that another clbench command is writing to; wait for it or choose another name"
 
@@ -236,7 +236,7 @@ def begin_anew(directory: Path) -> None:
 def _asked(directory: Path) -> str | None:
     """Name of the configuration of the run in a directory; None where there is none."""
     try:
-        return str(json.loads((directory / "status.json").read_text())["asked"])
+        return str(read_json(directory / "status.json")["asked"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -313,7 +313,7 @@ def _left_by_a_fruitless_run(file: Path) -> bool:
 def _status(directory: Path) -> str | None:
     """What became of the run in a directory; None where there is none."""
     try:
-        return str(json.loads((directory / "status.json").read_text())["status"])
+        return str(read_json(directory / "status.json")["status"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -84,7 +84,8 @@ CONFIG = Option(
     type=click.Path(path_type=Path),
     default=None,
     heading="Output",
-    help="JSON of a configuration, as config.json of a run; options given beside it win.",
+    help="JSON or TOML of (part of) a configuration, as config.json of a run; options given beside "
+    "it win.",
 )
 TENSORBOARD = Option(
     ["--tensorboard/--no-tensorboard"],

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from clbench.errors import InputError
 from clbench.report import RunReport
+from clbench.store.reading import read_json
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,6 @@ def _states(folders: Iterable[Path]) -> str:
 
 def _state(folder: Path) -> str:
     try:
-        return str(json.loads((folder / "status.json").read_text())["status"])
+        return str(read_json(folder / "status.json")["status"])
     except (OSError, ValueError, KeyError, TypeError):
         return "status unreadable"

@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
+from clbench.store.reading import parse_json
+
 
 def pack_tensors(tensors: dict[str, Tensor], about: dict[str, Any]) -> bytes:
     """Return safetensors bytes; equal content gives equal bytes."""
@@ -28,8 +30,8 @@ def unpack_tensors(content: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     try:
         tensors = load(content)
-        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-        about = json.loads(header["__metadata__"]["clbench"])
+        header = parse_json(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        about = parse_json(header["__metadata__"]["clbench"])
     except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(" ".join(str(error).split())[:80] or type(error).__name__) from None
     if not isinstance(about, dict):

@@ -15,6 +15,7 @@ from typing import Any
 
 from clbench.errors import InputError
 from clbench.store.files import write_json
+from clbench.store.reading import read_json
 
 SCHEMA = 1
 
@@ -99,7 +100,7 @@ class Tried:
         if not path.exists():
             return Tried(path, about)
         try:
-            values = json.loads(path.read_text())
+            values = read_json(path)
             trials = [_trial(one) for one in values["trials"]]
             schema, before = values["schema"], values["about"]
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
