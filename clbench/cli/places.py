@@ -191,6 +191,8 @@ def _goes_on_with(directory: Path, asked: Mapping[str, str]) -> bool:
     )
     begun = any(_asked(run) and not holds_no_work(run) for run in runs)
     unfinished = any(not (run / "report.json").exists() for run in runs)
+    # The last thing that is written of several.
+    unfinished |= len(runs) > 1 and not (directory / "comparison").exists()
     return known and begun and unfinished and not _foreign(directory, asked)
 
 

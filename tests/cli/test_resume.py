@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -104,6 +105,11 @@ def test_a_pair_goes_on_where_it_was(invoke: Invoke) -> None:
     (folder,) = Path("runs/split_mnist5k").iterdir()
     assert (folder / "comparison" / "comparison.json").exists()
     assert invoke(*PAIR, "-o", "pair").exit_code == 0
+    shutil.rmtree(folder / "comparison")
+    assert invoke(*PAIR).exit_code == 0, "killed before the comparison was written"
+    assert (folder / "comparison").exists() and list(Path("runs/split_mnist5k").iterdir()) == [
+        folder
+    ]
     for name in ("random_replay", "herding_replay"):
         assert report(folder / name) == report(f"pair/{name}")
     assert_one_line(invoke(*RUN, "-o", "pair"), "found runs of other strategies")
