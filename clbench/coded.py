@@ -16,7 +16,7 @@ from clbench.codecs.table import parse
 from clbench.errors import Diverged, InputError
 from clbench.soft_labels import read_labels, rounded_labels, written_labels
 from clbench.store.files import write_bytes
-from clbench.store.reading import read_limited
+from clbench.store.reading import read_regular
 from clbench.store.tensors import pack_tensors, unpack_tensors
 from clbench.types import LabelledImages
 
@@ -164,7 +164,7 @@ class CodedImages:
         """
         try:
             # As bytes, since safetensors opens no file whose name is not UTF-8.
-            return CodedImages.from_bytes(read_limited(path))
+            return CodedImages.from_bytes(read_regular(path))
         except FileNotFoundError:
             raise InputError(
                 f"no such file: {path}; `clbench distill --output {path}` makes one"

@@ -61,8 +61,8 @@ def _failure(error: BaseException) -> Failure | None:
         return Failure(f"{place}{error.strerror or error}; check the path and its permissions")
     if _memory_ran_out(error):
         return Failure(
-            "expected more main memory than there is; lower --batch-size, --images-per-pass, "
-            "--image-size or --workers"
+            "expected more memory than there is; lower what is held at once, as --batch-size, "
+            "--images-per-pass, --image-size or --workers, whichever this command has"
         )
     return None
 

@@ -18,6 +18,7 @@ from clbench.cli.options import (
     attach,
     completer,
     evaluation_options,
+    flag,
     method_options,
     preset_option,
     run_options,
@@ -72,12 +73,9 @@ RESUME = Option(
     common=False,
     help="Go on with the unfinished run in this directory, whose settings hold.",
 )
-FRESH = Option(
-    ["--fresh"],
-    is_flag=True,
-    default=False,
-    heading="Output",
-    help="Begin anew. Otherwise the same command goes on with the run that it left unfinished.",
+FRESH = flag(
+    "--fresh",
+    "Begin anew. Otherwise the same command goes on with the run that it left unfinished.",
 )
 CONFIG = Option(
     ["--config"],

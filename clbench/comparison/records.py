@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from clbench.measuring.scores import AVERAGE
 from clbench.measuring.statistics import mean_interval
 from clbench.report import RunReport
 from clbench.types import Scores
@@ -141,7 +142,7 @@ class Comparison:
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
     contests: tuple[Contest, ...] = ()
-    metric: str = "average_accuracy"
+    metric: str = AVERAGE
 
     def to_frame(self) -> DataFrame:
         """Return a pandas table, one row per run: the group's label and the run's own numbers."""

@@ -6,7 +6,6 @@ experience, and the one before it, which serves where the last one is torn.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -26,25 +25,23 @@ PARTS = (
     "randomness",
     "tracker",
 )
-"""What a state holds; ``work`` names the run: its configuration and its data."""
+"""What a state holds; ``work`` names the run: configuration, data, versions."""
 
 
 def write(directory: Path, state: dict[str, Any]) -> None:
     """Keep ``state``, and the last one as the one before.
 
     Raises:
-        OSError: it cannot be written; the last one is still there.
+        OSError: it cannot be written; the last one is still there, as the one before.
     """
     content = checkpoint_bytes(state)
     last = directory / LAST
+    if last.exists():
+        last.replace(directory / BEFORE)
     with replacing(last) as file:
         writer = SealedWriter(file)
         writer.write(content)
         writer.seal(_KIND, _NAME)
-        file.flush()
-        os.fsync(file.fileno())
-        if last.exists():
-            last.replace(directory / BEFORE)
 
 
 def read(directory: Path) -> tuple[dict[str, Any] | None, list[str]]:

@@ -69,7 +69,7 @@ class RunDirectory:
         """Read what a run was stopped with.
 
         Args:
-            work: names the run, its configuration and its data.
+            work: names the run: its configuration, its data, and the versions.
 
         Raises:
             InputError: another run was left there unfinished.
@@ -81,13 +81,13 @@ class RunDirectory:
         if self.state is not None and self.state["work"] != work:
             raise InputError(
                 "output: expected a new directory or this very run unfinished, found one of other "
-                f"settings or data in {self.path}; choose another or remove it"
+                f"settings, data or versions in {self.path}; choose another, remove it, or begin "
+                "anew with `clbench run --fresh`"
             )
 
     def reached(self, state: dict[str, Any]) -> None:
         """Keep what the run can go on from; a disk that is full costs the run nothing but that."""
-        if self.path is None:
-            return
+        assert self.path is not None
         try:
             checkpoints.write(self.path, {"work": self._work, **state})
         except OSError as error:

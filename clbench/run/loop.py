@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+import clbench
 from clbench import seeding, strategies
 from clbench.benchmarks import Benchmark, make_benchmark
 from clbench.coded import CodedImages
@@ -76,8 +77,7 @@ def run(
         watcher = progress or NullProgress()
         decode(benchmark, data_root, watcher)
         device = resolve_device(config.device)
-        work = {"config": config.to_dict(), "data": benchmark.data.fingerprint}
-        directory.take_up(name_of(work))
+        directory.take_up(_work(config, benchmark))
         surroundings = environment(device)
         keep_freed_memory()
         parts = Parts(benchmark, device, watcher, tracker, directory, use_cache)
@@ -97,6 +97,13 @@ def run(
                 tracker.on_evaluation(name, result, loop.drawn[name])
             tracker.on_end(report)
     return report
+
+
+def _work(config: RunConfig, benchmark: Benchmark) -> str:
+    """Name of what a checkpoint belongs to: other versions would go on with other numbers."""
+    versions = {"clbench": clbench.__version__, "torch": torch.__version__}
+    data = benchmark.data.fingerprint
+    return name_of({"config": config.to_dict(), "data": data, "versions": versions})
 
 
 @dataclass(frozen=True)
@@ -236,7 +243,7 @@ class Loop:
             memory,
             self.benchmark.data.spec.class_names,
         )
-        if self.resumable:
+        if self.resumable and self.parts.directory.path is not None:
             self.parts.directory.reached(self.state(k + 1))
         learnt = sum(found.matrix[k][: k + 1]) / (k + 1)
         held = "" if self.memory is None else f", memory {self.memory.records[-1].num_bytes} bytes"

@@ -6,15 +6,27 @@ Whatever is wrong is a `ValueError` (or an `OSError`) of a few words; who calls 
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
 
 from clbench.store.sealing import open_regular
 
-MOST_BYTES = 256 * 2**20
+MOST_BYTES = 256 * 2**20  # of text
 MOST_DEPTH = 100
 _TEXT_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+
+
+def read_regular(path: Path) -> bytes:
+    """Return the content of a regular file: a pipe might wait for ever, a device never end.
+
+    Raises:
+        OSError: it is not there or cannot be read.
+        ValueError: a folder, a pipe or a device.
+    """
+    with open_regular(path) as file:
+        return file.read()
 
 
 def read_limited(path: Path, most: int = MOST_BYTES) -> bytes:
@@ -25,10 +37,10 @@ def read_limited(path: Path, most: int = MOST_BYTES) -> bytes:
         ValueError: a folder, a pipe or a device, or a larger file.
     """
     with open_regular(path) as file:
-        content = file.read(most + 1)
-    if len(content) > most:
-        raise ValueError(f"expected at most {most:,} bytes, found more")
-    return content
+        found = os.fstat(file.fileno()).st_size
+        if found > most:
+            raise ValueError(f"expected at most {most:,} bytes, found {found:,}")
+        return file.read()
 
 
 def parse_json(content: bytes | str) -> Any:

@@ -20,6 +20,7 @@ from clbench.cli.stopping import stoppable
 from clbench.coded import CodedImages
 from clbench.types import LabelledImages
 from tests.cli.conftest import SMALL_DISTILLATION, SMALL_EVALUATION, SMALL_STREAM, Invoke
+from tests.platforms import posix_signals
 
 RUN = ["run", *SMALL_STREAM, "--strategy", "random_replay", "--no-tensorboard"]
 DISTILL = ["distill", *SMALL_DISTILLATION, *SMALL_EVALUATION]
@@ -202,7 +203,7 @@ def running_naive(folder: Path, ready: str) -> subprocess.Popen[bytes]:
     return process
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+@posix_signals
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_run_stopped_by_a_signal_is_an_interrupted_one(tmp_path: Path, name: str) -> None:
     number = getattr(signal, name)
@@ -215,7 +216,7 @@ def test_a_run_stopped_by_a_signal_is_an_interrupted_one(tmp_path: Path, name: s
     assert status["status"] == "interrupted"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+@posix_signals
 def test_a_run_stopped_during_the_imports(tmp_path: Path) -> None:
     with running_naive(tmp_path / "run", ".claim") as process:
         process.send_signal(signal.SIGHUP)
@@ -226,7 +227,7 @@ def test_a_run_stopped_during_the_imports(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+@posix_signals
 def test_the_second_signal_ends_at_once_and_an_ignored_one_stays_so() -> None:
     before = signal.getsignal(signal.SIGHUP)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -334,5 +335,5 @@ def test_memory_that_ran_out_is_one_line(
         raise error
 
     monkeypatch.setattr(running.RunLine, "advance", fail)
-    assert_one_line(invoke(*RUN, "-o", "run"), "expected more main memory", "lower --batch-size")
+    assert_one_line(invoke(*RUN, "-o", "run"), "expected more memory than there is", "--batch-size")
     assert json.loads(Path("run/status.json").read_text())["status"] == "failed"

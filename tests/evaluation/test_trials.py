@@ -20,8 +20,8 @@ from clbench.evaluation.trials import Bench, Outcome, Trial
 from clbench.store import fingerprint
 from clbench.store.store import Store
 from clbench.types import ImageSpec, LabelledImages
+from tests.platforms import posix_signals
 
-posix = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 TRAINING = SetTrainingConfig(epochs=3, batch_size=16, learning_rate=0.05)
 MLP = NetworkConfig("mlp", width=16, depth=1)
 CNN = NetworkConfig("cnn", width=4, depth=1, hidden=8)
@@ -225,7 +225,7 @@ def test_threads_are_put_back(sets, tiny_images, tiny_spec) -> None:
     assert torch.get_num_threads() == before
 
 
-@posix
+@posix_signals
 def test_a_worker_that_is_killed_costs_one_line(
     sets, tiny_images, tiny_spec, tmp_path: Path
 ) -> None:
@@ -269,7 +269,7 @@ def is_alive(pid: int) -> bool:
     return not (stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z")
 
 
-@posix
+@posix_signals
 def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)

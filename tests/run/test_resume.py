@@ -10,6 +10,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from clbench import seeding
 from clbench.config import RunConfig
 from clbench.errors import InputError
 from clbench.report import RunReport
@@ -17,6 +18,7 @@ from clbench.run import NullProgress, checkpoints, run
 from clbench.strategies import STRATEGIES, StrategyInfo
 from clbench.tracking import NullTracker, TensorBoardTracker
 from tests import tiny_stream
+from tests.run.test_run import Steps
 
 STRATEGIES_TRIED = (
     "naive",
@@ -119,14 +121,25 @@ def stopped(strategy: str, path: Path, last: int = 2) -> RunConfig:
 
 def test_experiences_that_were_learnt_are_not_learnt_again(tmp_path: Path) -> None:
     config = stopped("random_replay", tmp_path)
-    watch = Interrupt(9)
-    learnt: list[int] = []
-    watch.advance = lambda num=1: learnt.append(num)  # type: ignore[method-assign]
+    watch = Steps()
     run(config, output=tmp_path, progress=watch)
-    assert [note for note in watch.notes if "average accuracy" in note][0].startswith(
-        "experience 3 of 3"
-    )
+    assert [total > 0 for name, total, _ in watch.phases if name == "train"] == [False, False, True]
+    assert [total for name, total, _ in watch.phases if name == "evaluate"] == [3]
+    assert all(done == total for _, total, done in watch.phases)
+    assert watch.notes[0] == "goes on after experience 2"
     assert not checkpoints.is_there(tmp_path)
+
+
+def test_another_version_does_not_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = stopped("random_replay", tmp_path)
+    monkeypatch.setattr("clbench.__version__", "99.0")
+    with pytest.raises(InputError, match="settings, data or versions .* `clbench run --fresh`"):
+        run(config, output=tmp_path)
+
+
+def test_without_a_directory_no_state_is_gathered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seeding, "global_state", lambda: 1 / 0)
+    run(config_of("naive"))
 
 
 def test_a_torn_checkpoint_falls_back_to_the_one_before(tmp_path: Path) -> None:
@@ -154,7 +167,7 @@ def test_without_a_whole_checkpoint_a_run_begins_anew(tmp_path: Path) -> None:
 def test_another_run_unfinished_is_left_alone(tmp_path: Path) -> None:
     config = stopped("random_replay", tmp_path)
     before = {file.name: file.read_bytes() for file in tmp_path.glob("*.*")}
-    with pytest.raises(InputError, match="found one of other settings or data"):
+    with pytest.raises(InputError, match="found one of other settings, data or versions"):
         run(config.replace(seed=1), output=tmp_path)
     assert {file.name: file.read_bytes() for file in tmp_path.glob("*.*")} == before
 
