@@ -1,10 +1,28 @@
-"""What some platforms have not."""
+"""What some platforms have not, and signals as a shell in the foreground leaves them."""
 
 from __future__ import annotations
 
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 # Windows has no SIGHUP, ends a process at once by SIGTERM, and numbers its exit codes otherwise.
 posix_signals = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+
+
+@contextmanager
+def heeding(*names: str) -> Iterator[None]:
+    """None of these signals is ignored; afterwards all are as before."""
+    before = {number: signal.getsignal(number) for number in (getattr(signal, n) for n in names)}
+    for number in before:
+        standard = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        signal.signal(number, standard)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

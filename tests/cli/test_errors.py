@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from clbench.cli.stopping import stoppable
 from clbench.coded import CodedImages
 from clbench.types import LabelledImages
 from tests.cli.conftest import SMALL_DISTILLATION, SMALL_EVALUATION, SMALL_STREAM, Invoke
-from tests.platforms import posix_signals
+from tests.platforms import SIGNALS, heeding, posix_signals
 
 RUN = ["run", *SMALL_STREAM, "--strategy", "random_replay", "--no-tensorboard"]
 DISTILL = ["distill", *SMALL_DISTILLATION, *SMALL_EVALUATION]
@@ -192,26 +194,40 @@ def test_an_interrupted_run_says_what_is_left(invoke: Invoke, monkeypatch: pytes
     assert_one_line(invoke(*RUN, "--seed", "1", "-o", "run"), "of other settings", "remove")
 
 
-def running_naive(folder: Path, ready: str) -> subprocess.Popen[bytes]:
-    """A long run, once a file matches ``ready``."""
+@contextmanager
+def running_naive(folder: Path, ready: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A long run, once a file matches ``ready``; it ends with the block, whatever happens there.
+
+    It heeds all signals, also where the tests themselves ignore one: a shell's background job
+    ignores SIGINT.
+    """
     command = [sys.executable, "-m", "clbench", "run", "--strategy", "naive", "--epochs", "100000"]
-    process = subprocess.Popen([*command, "-o", str(folder)], stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 120
-    while not list(folder.glob(ready)):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.02)
-    return process
+    with heeding(*SIGNALS):
+        process = subprocess.Popen([*command, "-o", str(folder)], stderr=subprocess.PIPE)
+    with process:
+        try:
+            deadline = time.monotonic() + 120
+            while not list(folder.glob(ready)):
+                assert process.poll() is None and time.monotonic() < deadline
+                time.sleep(0.02)
+            yield process
+        finally:
+            process.kill()
+
+
+def stopped_by(process: subprocess.Popen[bytes], name: str) -> list[str]:
+    """Lines on standard error of a process that was sent a signal."""
+    process.send_signal(getattr(signal, name))
+    _, errors = process.communicate(timeout=60)
+    return errors.decode().splitlines()
 
 
 @posix_signals
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("name", SIGNALS)
 def test_a_run_stopped_by_a_signal_is_an_interrupted_one(tmp_path: Path, name: str) -> None:
-    number = getattr(signal, name)
     with running_naive(tmp_path / "run", "events*") as process:
-        process.send_signal(number)
-        assert process.stderr is not None
-        assert b"interrupted" in process.stderr.read()
-    assert process.returncode == 128 + number
+        assert "interrupted" in stopped_by(process, name)[-1]
+        assert process.returncode == 128 + getattr(signal, name)
     status = json.loads((tmp_path / "run" / "status.json").read_text())
     assert status["status"] == "interrupted"
 
@@ -219,19 +235,16 @@ def test_a_run_stopped_by_a_signal_is_an_interrupted_one(tmp_path: Path, name: s
 @posix_signals
 def test_a_run_stopped_during_the_imports(tmp_path: Path) -> None:
     with running_naive(tmp_path / "run", ".claim") as process:
-        process.send_signal(signal.SIGHUP)
-        assert process.stderr is not None
-        lines = process.stderr.read().decode().splitlines()
-    assert process.returncode == 129
+        lines = stopped_by(process, "SIGHUP")
+        assert process.returncode == 129
     assert lines == ["clbench: error: interrupted; nothing was written"]
     assert not (tmp_path / "run").exists()
 
 
 @posix_signals
 def test_the_second_signal_ends_at_once_and_an_ignored_one_stays_so() -> None:
-    before = signal.getsignal(signal.SIGHUP)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
+    with heeding(*SIGNALS):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         with stoppable() as stopping:
             os.kill(os.getpid(), signal.SIGHUP)
             with pytest.raises(KeyboardInterrupt):
@@ -242,8 +255,6 @@ def test_the_second_signal_ends_at_once_and_an_ignored_one_stays_so() -> None:
         assert stopping.exit_code(130) == 143
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
         assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
-    finally:
-        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_run_interrupted_at_once_leaves_its_place_free(
