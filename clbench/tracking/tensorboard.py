@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 # Events reach the disk at the latest after so many seconds, so that a long distillation can be
 # watched; after each experience they are flushed anyway.
 FLUSH_SECONDS = 5
+
+MOST_WAIT = 2.0
 
 _UNSET = "default"  # what a setting of None is shown as
 # The table of the HPARAMS tab has room for five settings, by itself the first of the alphabet.
@@ -133,15 +136,35 @@ class TensorBoardTracker:
 
     def on_resume(self, position: dict[str, int]) -> None:
         """Cut off what a killed run had told after ``position``, so that no point stands twice."""
-        writer: Any = self._open_writer.file_writer
-        own = Path(writer.event_writer._file_name).name
+        own = self._own_file
         for file in self._event_files():
             size = position.get(file.name)
             if size is not None:
                 os.truncate(file, min(size, file.stat().st_size))
-            elif file.name != own:
+            elif file != own:
                 file.unlink()
+        self._go_on_after(max(map(_second, position), default=0))
         self._resumed = True
+
+    def _go_on_after(self, second: int) -> None:
+        """Write to a file of a later second: TensorBoard reads event files in the order of names.
+
+        Where the clock has gone back by more than `MOST_WAIT` seconds nothing is waited for.
+        """
+        own = self._own_file
+        if _second(own.name) > second:
+            return
+        self.close()
+        own.unlink(missing_ok=True)
+        wait = second + 1 - time.time()
+        if 0 < wait <= MOST_WAIT:
+            time.sleep(wait)
+        self._writer = summary_writer(self._directory)
+
+    @property
+    def _own_file(self) -> Path:
+        writer: Any = self._open_writer.file_writer
+        return self._directory / Path(writer.event_writer._file_name).name
 
     def _event_files(self) -> list[Path]:
         return sorted(self._directory.glob("events.out.tfevents.*"))
@@ -291,6 +314,11 @@ class TensorBoardTracker:
                 info.differs = info.name in _SHOWN_FIRST and is_set
         content.content = data.SerializeToString()
         return announcement
+
+
+def _second(name: str) -> int:
+    """When an event file was opened, from its name: events.out.tfevents.SECOND.HOST.PID.NUMBER."""
+    return int(name.split(".")[3])
 
 
 def _metric_names(num_experiences: int) -> list[str]:

@@ -71,6 +71,25 @@ def report(**changes) -> RunReport:
     return RunReport(**{**values, **changes})
 
 
+def test_what_goes_on_is_read_after_what_was_told(tmp_path: Path) -> None:
+    """Also within one second, where names end in process numbers and counters."""
+    position: dict[str, int] = {}
+    for step in range(3):
+        tracker = TensorBoardTracker(tmp_path)
+        if step:
+            tracker.on_resume(position)
+        tracker.on_start(CONFIG, GROUPS)
+        tracker._scalar("average_accuracy", 0.5, step)
+        position = tracker.position()
+        tracker._scalar("average_accuracy", 0.9, step + 1)  # told after the checkpoint
+        tracker.close()
+    assert len({name.split(".")[3] for name in position}) == 3
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    found = [(event.step, event.value) for event in events.Scalars("average_accuracy")]
+    assert found == [(0, 0.5), (1, 0.5), (2, 0.5), (3, pytest.approx(0.9))]
+
+
 def run(directory, **changes) -> EventAccumulator:
     tracker = TensorBoardTracker(directory)
     tracker.on_start(CONFIG, GROUPS)
