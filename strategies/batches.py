@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -106,18 +107,46 @@ class TensorBatches:
         self.data, self.spec, self.batch_size = data, spec, batch_size
         self.generator, self.memory = generator, memory
         self.augmentation, self.augmentation_generator = augmentation, augmentation_generator
+        self._starts: list[Tensor | None] = []
+        self._num_given = self._skip = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """In the middle of a pass, between two batches: from where `load_state_dict` goes on."""
+        return {
+            "starts": self._starts,
+            "num_given": self._num_given,
+            "augmentation": _state_of(self.augmentation_generator),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Make the next pass the rest of the one that `state_dict` was taken in."""
+        for rng, start in zip(self._orders, state["starts"], strict=True):
+            if rng is not None:
+                rng.set_state(start)
+        if self.augmentation_generator is not None:
+            self.augmentation_generator.set_state(state["augmentation"])
+        self._starts = state["starts"]
+        self._num_given = self._skip = state["num_given"]
+
+    @property
+    def _orders(self) -> list[torch.Generator | None]:
+        """The generators that a pass draws from at its start, and not later."""
+        return [self.generator, None if self.memory is None else self.memory.generator]
 
     def __len__(self) -> int:
         return len(batches(torch.arange(len(self.data)), self.batch_size))
 
     def __iter__(self) -> Iterator[list[Tensor]]:
+        self._starts = [_state_of(rng) for rng in self._orders]
+        self._num_given, self._skip = self._skip, 0
         if self.generator is None:
             order = torch.arange(len(self.data))
         else:
             order = torch.randperm(len(self.data), generator=self.generator)
         pieces = batches(order.to(self.data.images.device), self.batch_size)
         plan = None if self.memory is None else self.memory.plan(len(pieces))
-        for step, index in enumerate(pieces):
+        for step in range(self._num_given, len(pieces)):
+            index = pieces[step]
             images = self.spec.normalise(self.data.images[index])
             labels = self.data.labels[index]
             if self.memory is not None and plan is not None:
@@ -127,7 +156,12 @@ class TensorBatches:
                 assert self.augmentation_generator is not None
                 images = augment(images, self.augmentation, self.augmentation_generator)
             tasks = labels.new_zeros(1, dtype=torch.int64).expand(len(labels))
+            self._num_given = step + 1
             yield [images, labels, tasks]
+
+
+def _state_of(rng: torch.Generator | None) -> Tensor | None:
+    return None if rng is None else rng.get_state()
 
 
 def _joined(labels: Tensor, memory: Tensor) -> Tensor:

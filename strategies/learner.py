@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -23,10 +24,11 @@ from clbench.coded import read_back  # noqa: E402
 from clbench.config import LearnerConfig, SetTrainingConfig  # noqa: E402
 from clbench.distillation.augmentation import parse  # noqa: E402
 from clbench.errors import Diverged, require_finite  # noqa: E402
+from clbench.machine.steps import in_steps  # noqa: E402
 from clbench.memory import ImageMemory, dataset_images  # noqa: E402
-from clbench.seeding import derive, generator  # noqa: E402
+from clbench.seeding import derive, generator, global_state, set_global_state  # noqa: E402
 from clbench.strategies.batches import MemoryBatches, TensorBatches  # noqa: E402
-from clbench.training import require_finite_weights, train_on_set  # noqa: E402
+from clbench.training import Training, require_finite_weights, train_on_set  # noqa: E402
 from clbench.types import ImageSpec, LabelledImages  # noqa: E402
 
 _EVALUATION_BATCH = 512
@@ -81,6 +83,8 @@ class TensorLearner(SupervisedTemplate):
 
     Attributes:
         num_trained_images: images of all training batches so far, memory's included.
+        on_step: called after each step of training, with False, and with True where a phase of
+            another kind comes next; `state_within` may be asked for then.
     """
 
     steps_are_epochs = False
@@ -114,6 +118,8 @@ class TensorLearner(SupervisedTemplate):
         self.augmentation = parse(config.augmentation, spec)
         self.num_trained_images = 0
         self.current_codec = current_codec
+        self.on_step: Callable[[bool], None] | None = None
+        self._within: dict[str, Any] | None = None
         network = networks.build(config.network, spec, seed=seed)
         network.to(device)
         super().__init__(
@@ -159,6 +165,57 @@ class TensorLearner(SupervisedTemplate):
         for name in _COUNTERS:
             setattr(self.clock, name, state["clock"][name])
         self.num_trained_images = state["num_trained_images"]
+
+    def state_within(self) -> dict[str, Any]:
+        """In the middle of an experience, after a step: what `state_dict` says and the rest."""
+        return {
+            **self.state_dict(),
+            "within": {"batches": self.dataloader.state_dict(), "randomness": global_state()},
+        }
+
+    def go_on_within(self, state: dict[str, Any]) -> None:
+        """Begin the next experience where `state_within` was taken, and not at its start."""
+        self._within = state
+
+    @property
+    def num_steps_done(self) -> int:
+        """Steps of the current experience that are done, in the units of `num_steps`."""
+        return int(self.clock.train_exp_iterations)
+
+    def _train_exp(self, experience: Any, eval_streams: Any = None, **kwargs: Any) -> None:
+        """Avalanche's loop over epochs, or the rest of it; a stop waits for the end of a step."""
+        state, self._within = self._within, None
+        with nullcontext() if self.on_step is None else in_steps():
+            if state is None:
+                super()._train_exp(experience, eval_streams, **kwargs)
+            else:
+                self._rest_of_experience(state, **kwargs)
+        self._stepped(last=True)
+
+    def _rest_of_experience(self, state: dict[str, Any], **kwargs: Any) -> None:
+        self._be_within(state)
+        first = self.clock.train_exp_epochs
+        for epoch in range(first, self.train_epochs):
+            self._before_training_epoch(**kwargs)
+            if epoch == first:
+                # This epoch had begun: what its beginning counted and drew is not done twice.
+                self._be_within(state)
+            self.training_epoch(**kwargs)
+            self._after_training_epoch(**kwargs)
+
+    def _be_within(self, state: dict[str, Any]) -> None:
+        self.load_state_dict(state)
+        self.dataloader.load_state_dict(state["within"]["batches"])
+        set_global_state(state["within"]["randomness"])
+
+    def _after_training_iteration(self, **kwargs: Any) -> None:
+        """Avalanche's, then `on_step`."""
+        super()._after_training_iteration(**kwargs)
+        self._stepped()
+
+    def _stepped(self, *, last: bool = False) -> None:
+        if self.on_step is not None:
+            self.on_step(last)
 
     def training_images(self) -> LabelledImages:
         """What the current experience is trained on, on the device."""
@@ -254,20 +311,45 @@ class GDumbLearner(TensorLearner):
         """See `TensorLearner`; ``set_training`` says how the fresh learner is trained."""
         super().__init__(**kwargs)
         self.memory, self.set_training = memory, set_training
+        self._training: Training | None = None
 
     @property
     def num_steps(self) -> int:
         """Epochs on the memory."""
         return self.set_training.epochs
 
-    def _train_exp(self, experience: Any, eval_streams: Any = None, **kwargs: Any) -> None:
-        k = self.clock.train_exp_counter
-        self.memory.post_adapt(self, experience)
-        seed = derive(self.seed, "gdumb", k)
-        fresh = networks.build(self.config.network, self.spec, seed=seed)
-        # The same module throughout, so that whoever holds the model holds the current one.
-        self.model.load_state_dict(fresh.state_dict())
+    def state_within(self) -> dict[str, Any]:
+        """See `TensorLearner.state_within`; the memory holds the experience already."""
+        training = None if self._training is None else self._training.state_dict()
+        return {
+            **self.state_dict(),
+            "within": {"training": training, "randomness": global_state()},
+        }
 
+    @property
+    def num_steps_done(self) -> int:
+        """See `TensorLearner.num_steps_done`."""
+        return int(self.clock.train_exp_epochs)
+
+    def _train_exp(self, experience: Any, eval_streams: Any = None, **kwargs: Any) -> None:
+        state, self._within, self._training = self._within, None, None
+        resume = None
+        if state is None:
+            self.memory.post_adapt(self, experience)
+            self._stepped(last=True)
+        else:
+            self.load_state_dict(state)
+            set_global_state(state["within"]["randomness"])
+            resume = state["within"]["training"]
+        if resume is None:
+            seed = derive(self.seed, "gdumb", self.clock.train_exp_counter)
+            fresh = networks.build(self.config.network, self.spec, seed=seed)
+            # The same module throughout, so that whoever holds the model holds the current one.
+            self.model.load_state_dict(fresh.state_dict())
+        self._train_on_memory(resume, **kwargs)
+        self._training = None
+
+    def _train_on_memory(self, resume: dict[str, Any] | None, **kwargs: Any) -> None:
         contents = self.memory.contents()
 
         def on_epoch(epoch: int, loss: float) -> None:
@@ -277,6 +359,10 @@ class GDumbLearner(TensorLearner):
             if epoch < self.set_training.epochs:
                 self._before_training_epoch(**kwargs)
 
+        def on_step(training: Training) -> None:
+            self._training = training
+            self._stepped()
+
         self._before_training_epoch(**kwargs)
         try:
             train_on_set(
@@ -284,9 +370,11 @@ class GDumbLearner(TensorLearner):
                 contents,
                 self.spec,
                 self.set_training,
-                generator=generator(self.seed, "set_training", k),
+                generator=generator(self.seed, "set_training", self.clock.train_exp_counter),
                 device=self.device,
                 on_epoch=on_epoch,
+                on_step=on_step,
+                resume=resume,
             )
         except Diverged as error:
             # The set's training does not know which option it was given.

@@ -13,6 +13,7 @@ import click
 from clbench.cli.group import Interrupted
 from clbench.cli.places import new_directory, resumable_directory
 from clbench.errors import InputError
+from clbench.store.files import CHECKPOINTS
 
 KEPT_TRIALS = "the networks that were trained are kept in the cache"
 SETTINGS = "settings__"
@@ -59,7 +60,7 @@ def evaluate_and_show(name: str, values: dict[str, Any]) -> None:
         place = chosen or claim(None, Path("evaluations") / _title(row, name, values, images))
     kept = KEPT_TRIALS
     if place is not None and not row.of_sets:
-        laboratory = laboratory.replace(checkpoint=place / "checkpoint.pt")
+        laboratory = laboratory.replace(checkpoint=place / CHECKPOINTS[0])
         kept = f"{laboratory.checkpoint} keeps the epochs that were done"
     epochs: list[Any] = []
     with ProgressLine(not values["quiet"]) as line, resumable(kept):
@@ -194,6 +195,7 @@ def _kept_divergence(
 ) -> InputError:
     """Write a report of the epochs before a training diverged, which has no accuracy."""
     from clbench.errors import Diverged
+    from clbench.store.checkpoints import remove_states
     from clbench.store.files import write_json
 
     training = about["config"].get("training")
@@ -210,7 +212,7 @@ def _kept_divergence(
     report = {"kind": about["kind"], "diverged": line, **about, "result": result}
     write_json(place / "report.json", report)
     # It leads nowhere else.
-    (place / "checkpoint.pt").unlink(missing_ok=True)
+    remove_states(place / CHECKPOINTS[0])
     return Diverged(f"{line}; the epochs before it are in {place / 'report.json'}")
 
 
@@ -219,6 +221,7 @@ def _write(
 ) -> None:
     """Write ``report.json``, then figures and events; a figure that fails costs a line."""
     from clbench.figures import save_figures
+    from clbench.store.checkpoints import remove_states
     from clbench.store.files import write_json
     from clbench.tracking import write_evaluation
 
@@ -231,7 +234,7 @@ def _write(
         name = next(iter(drawings), "result")
         tables = {"result" if report["kind"] == "offline" else name: table}
         write_evaluation(place, drawn=drawings, tables=tables, curves=found.scalars())
-    (place / "checkpoint.pt").unlink(missing_ok=True)
+    remove_states(place / CHECKPOINTS[0])
 
 
 def _say_where(images: Any, place: Path | None, values: Mapping[str, Any]) -> None:

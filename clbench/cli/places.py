@@ -15,7 +15,7 @@ import click
 
 from clbench.errors import InputError
 from clbench.store.claims import NAME, Claim, claim_directory, claim_file, is_claim, is_held
-from clbench.store.files import CHECKPOINTS
+from clbench.store.files import CHECKPOINTS, is_leftover
 from clbench.store.reading import read_json
 
 IN_USE = "one that another clbench command is writing to; wait for it or choose another name"
@@ -270,7 +270,9 @@ def claim_below(directories: list[Path]) -> None:
 
 def _goes_on(directory: Path) -> bool:
     return not _is_file(directory) and all(
-        path.parent == directory and (path.name == CHECKPOINTS[0] or is_claim(path))
+        is_claim(path)
+        or is_leftover(path)
+        or (path.parent == directory and path.name in CHECKPOINTS)
         for path in _below(directory)
     )
 
@@ -288,7 +290,7 @@ def holds_no_work(directory: Path) -> bool:
     """Absent, empty, or nothing but runs that ended before they had learnt an experience."""
     files = (path for path in _below(directory) if not path.is_dir())
     return not _is_file(directory) and all(
-        is_claim(path) or _left_by_a_fruitless_run(path) for path in files
+        is_claim(path) or is_leftover(path) or _left_by_a_fruitless_run(path) for path in files
     )
 
 

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from clbench.machine.steps import postponed
+
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
@@ -30,6 +32,7 @@ class Stopping:
 def stoppable() -> Iterator[Stopping]:
     """The first of these signals is a `KeyboardInterrupt`, which leaves a state to go on from.
 
+    It waits for the end of a step where one is under way, see `clbench.machine.steps`.
     The second one ends the process at once. A signal that is ignored from outside (nohup) stays so.
     """
     stopping = Stopping()
@@ -43,7 +46,8 @@ def stoppable() -> Iterator[Stopping]:
         stopping.signal = signum
         for number in heeded:
             signal.signal(number, signal.SIG_DFL)
-        raise KeyboardInterrupt
+        if not postponed():
+            raise KeyboardInterrupt
 
     for number in heeded:
         signal.signal(number, interrupt)

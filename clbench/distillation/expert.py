@@ -7,6 +7,8 @@ Cazenavette et al., "Dataset Distillation by Matching Training Trajectories" (MT
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -68,6 +70,20 @@ class Expert:
         self.weights = self.weights - self._learning_rate * gradient
         return loss.detach()
 
+    def state_dict(self) -> dict[str, Any]:
+        """What the rest of the training depends on; tensors that are not written to later."""
+        return {
+            "weights": self.weights,
+            "batches": self.batches.state_dict(),
+            "augmentation": self._augmentation.get_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Be where `state_dict` was taken."""
+        self.weights = state["weights"].to(self._network.device)
+        self.batches.load_state_dict(state["batches"])
+        self._augmentation.set_state(state["augmentation"])
+
 
 class Batches:
     """Positions in shuffled order, none twice within a pass; a pass ends with what is left over.
@@ -96,6 +112,21 @@ class Batches:
         batch, self._queue = self._queue.tensor_split([self._batch_size])
         self._used[batch] = True
         return batch
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the next batches depend on."""
+        return {
+            "masks": torch.stack([self._allowed, self._used]),
+            "order": self._order,
+            "queue": self._queue,
+            "generator": self._generator.get_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Be where `state_dict` was taken."""
+        self._allowed, self._used = state["masks"].clone()
+        self._order, self._queue = state["order"], state["queue"]
+        self._generator.set_state(state["generator"])
 
     def _line_up(self) -> None:
         waiting = self._allowed & ~self._used

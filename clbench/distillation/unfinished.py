@@ -14,10 +14,7 @@ from clbench.distillation.updates import UpdateLog, plain
 from clbench.distillation.work import work_name
 from clbench.store.checkpoints import NoCheckpointError, checkpoint_bytes, checkpoint_values
 from clbench.store.store import Store
-
-KIND = "unfinished"  # of entries in the store
-EVERY_SECONDS = 30.0  # between two writings
-WORTH_KEEPING_SECONDS = 1.0
+from clbench.store.under_way import EVERY_SECONDS, KIND, WORTH_KEEPING_SECONDS
 
 
 class Resumable(Protocol):

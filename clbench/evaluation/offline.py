@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,18 +17,22 @@ from clbench.evaluation.protocol import Draw, Laboratory, OnEpoch, Shown
 from clbench.evaluation.settings import OfflineSettings
 from clbench.figures import offline_figure
 from clbench.machine.allocator import keep_freed_memory
+from clbench.machine.steps import in_steps, may_stop
 from clbench.measuring.cost import forward_flops
 from clbench.measuring.format import count, seconds
 from clbench.seeding import generator
 from clbench.sets import DistilledSet
-from clbench.store.checkpoints import NoCheckpointError, load_checkpoint, save_checkpoint
+from clbench.store.checkpoints import keep_state, kept_state
 from clbench.store.fingerprint import identity, name_of, software
 from clbench.store.sources import sources_of
+from clbench.store.under_way import Clock
 from clbench.training import Epoch, Training, predict_logits
 from clbench.types import ImageSpec
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+_KIND = "offline"  # of the checkpoint
 
 
 @dataclass(frozen=True)
@@ -135,15 +139,15 @@ class OfflineTraining:
         rng = generator(seed, "set_training")
         training = Training(fresh, data, spec, config, generator=rng, device=device)
         kept = _Checkpoint(laboratory.checkpoint, name_of(self._work(laboratory)))
-        epochs, spent = kept.restore(training)
+        epochs = kept.restore(training)
         for number, epoch in enumerate(epochs, 1):
             _tell(laboratory.on_epoch, number, config.epochs, epoch)
-        while not training.done:
-            start = time.perf_counter()
-            epochs.append(training.epoch())
-            spent += time.perf_counter() - start
-            kept.save(training, epochs, spent)
-            _tell(laboratory.on_epoch, len(epochs), config.epochs, epochs[-1])
+        with in_steps():
+            while not training.done:
+                epochs.append(training.epoch(lambda: kept.reached(training, epochs)))
+                kept.save(training, epochs)
+                _tell(laboratory.on_epoch, len(epochs), config.epochs, epochs[-1])
+        spent = kept.seconds
         logits = predict_logits(fresh, laboratory.test, spec, device)
         if not logits.isfinite().all():
             raise Diverged(
@@ -182,37 +186,65 @@ def _tell(on_epoch: OnEpoch | None, number: int, total: int, epoch: Epoch) -> No
 
 
 class _Checkpoint:
-    """A training on disk, named by all that it depends on."""
+    """A training on disk, named by all that it depends on.
+
+    Written after every epoch, and in the middle of long ones.
+    """
 
     def __init__(self, path: Path | None, name: str) -> None:
         self._path, self._name = path, name
+        self._clock, self._seconds_before = Clock(), 0.0
 
-    def restore(self, training: Training) -> tuple[list[Epoch], float]:
-        """Bring ``training`` to where it was; the epochs done and their seconds."""
-        if self._path is None or not self._path.exists():
-            return [], 0.0
-        try:
-            kept = load_checkpoint(self._path, ("name", "training", "epochs", "seconds"))
-        except NoCheckpointError as error:
+    @property
+    def seconds(self) -> float:
+        """Wall time of the training so far, in all its sittings."""
+        return self._seconds_before + self._clock.seconds
+
+    def restore(self, training: Training) -> list[Epoch]:
+        """Bring ``training`` to where it was; the epochs done."""
+        epochs: list[Epoch] = []
+        kept = None if self._path is None else self._read(self._path)
+        if kept is not None:
+            training.load_state_dict(kept["training"])
+            self._seconds_before = float(kept["seconds"])
+            epochs = [Epoch(*values) for values in kept["epochs"]]
+        self._clock = Clock()
+        return epochs
+
+    def _read(self, path: Path) -> dict[str, Any] | None:
+        kept, notes = kept_state(path, _KIND, ("name", "training", "epochs", "seconds"))
+        if kept is None and notes:
             raise InputError(
-                f"{self._path}: expected a checkpoint of an offline training, found something "
-                f"else ({error}); remove it"
-            ) from None
-        if kept["name"] != self._name:
+                f"{path}: expected a checkpoint of an offline training, found something else: "
+                f"{notes[0]}; remove it"
+            )
+        for note in notes:
+            warnings.warn(f"{note}; the one before it is taken", stacklevel=4)
+        if kept is not None and kept["name"] != self._name:
             raise InputError(
-                f"{self._path}: expected a checkpoint of this very training, found one of other "
+                f"{path}: expected a checkpoint of this very training, found one of other "
                 "settings, data or software; remove it or choose another --output"
             )
-        training.load_state_dict(kept["training"])
-        return [Epoch(*values) for values in kept["epochs"]], float(kept["seconds"])
+        return kept
 
-    def save(self, training: Training, epochs: list[Epoch], seconds: float) -> None:
+    def reached(self, training: Training, epochs: list[Epoch]) -> None:
+        """After a step: written every half minute, and before a stop."""
+        if self._clock.is_due:
+            self.save(training, epochs)
+        may_stop()
+
+    def save(self, training: Training, epochs: list[Epoch]) -> None:
+        """Write it down; a disk that is full costs the training nothing but that."""
         if self._path is None:
             return
         values = {
             "name": self._name,
             "training": training.state_dict(),
             "epochs": [list(epoch) for epoch in epochs],
-            "seconds": seconds,
+            "seconds": self.seconds,
         }
-        save_checkpoint(self._path, values)
+        try:
+            keep_state(self._path, _KIND, values)
+        except OSError as error:
+            warnings.warn(f"{self._path}: no checkpoint was written ({error})", stacklevel=3)
+        self._clock.written()

@@ -13,7 +13,6 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -37,6 +36,7 @@ from clbench.store.files import cache_dir
 from clbench.store.fingerprint import identity, name_of, software
 from clbench.store.sources import sources_of
 from clbench.store.store import Store
+from clbench.store.under_way import UnderWay
 from clbench.training import accuracy, predict_logits, train_on_set
 from clbench.training.settings import SetTrainingConfig
 from clbench.types import ImageSpec, LabelledImages
@@ -199,20 +199,20 @@ class Bench:
             else:
                 yield trial, found
         make = self._here if self._num_processes == 1 or len(missing) < 2 else self._in_processes
-        for trial, outcome in make(missing):
+        for trial, outcome in make({trial: shelf.name(trial) for trial in missing}):
             shelf.write(trial, outcome)
             yield trial, outcome
 
-    def _here(self, trials: Sequence[Trial]) -> Iterator[tuple[Trial, Outcome]]:
+    def _here(self, names: Mapping[Trial, str]) -> Iterator[tuple[Trial, Outcome]]:
         keep_freed_memory()
-        for trial in trials:
-            yield trial, self.make(trial)
+        for trial, name in names.items():
+            yield trial, self.make(trial, name)
 
-    def _in_processes(self, trials: Sequence[Trial]) -> Iterator[tuple[Trial, Outcome]]:
+    def _in_processes(self, trials: Mapping[Trial, str]) -> Iterator[tuple[Trial, Outcome]]:
         context = multiprocessing.get_context("spawn")
         wanted = {trial.set_name for trial in trials}
         sets = {name: data for name, data in self.sets.items() if name in wanted}
-        inside = Bench(sets, self.test, self.spec, validation=self.validation)
+        inside = replace(self, sets=sets, workers=1)
         before = {child.pid for child in multiprocessing.active_children()}
         pool = ProcessPoolExecutor(
             min(self._num_processes, len(trials)),
@@ -221,7 +221,7 @@ class Bench:
             initargs=(_Packed.of(inside), torch.get_num_threads()),
         )
         try:
-            waiting = {pool.submit(_make, trial): trial for trial in trials}
+            waiting = {pool.submit(_make, trial, name): trial for trial, name in trials.items()}
             for future in as_completed(waiting):
                 yield waiting[future], future.result()
             pool.shutdown()
@@ -234,24 +234,40 @@ class Bench:
                 raise InputError(WORKER_ENDED) from None
             raise
 
-    def make(self, trial: Trial) -> Outcome:
-        """Train and test one network in this process, whatever is on disk."""
+    def make(self, trial: Trial, name: str = "") -> Outcome:
+        """Train and test one network in this process; goes on where it was stopped.
+
+        Args:
+            trial: what to do.
+            name: under which the work on the way is kept; "" keeps none.
+        """
+        store = Store(self.directory) if name and self.directory is not None else None
+        with UnderWay(store, name, ("training",)) as kept:
+            return self._made(trial, kept)
+
+    def _made(self, trial: Trial, kept: UnderWay) -> Outcome:
         data, spec, device = self.sets[trial.set_name], self.spec, self.device
-        validation = None
-        start = time.perf_counter()
         network = networks.build(trial.network, spec, seed=trial.seed)
-        rng = generator(trial.seed, "set_training")
+        validation = None
         try:
-            losses = train_on_set(network, data, spec, trial.training, generator=rng, device=device)
-            seconds = time.perf_counter() - start
+            losses = train_on_set(
+                network,
+                data,
+                spec,
+                trial.training,
+                generator=generator(trial.seed, "set_training"),
+                device=device,
+                on_step=lambda t: kept.reached(lambda: {"training": t.state_dict()}),
+                resume=None if kept.state is None else kept.state["training"],
+            )
+            seconds = kept.seconds
             logits = predict_logits(network, self.test, spec, device)
             if not logits.isfinite().all():
                 raise Diverged("testing: expected finite outputs, found others")
         except Diverged as error:
             # One network that is none must not cost the others.
-            seconds = time.perf_counter() - start
             none = None if self.validation is None else 0.0
-            return Outcome(0.0, math.nan, math.nan, seconds, none, diverged=str(error))
+            return Outcome(0.0, math.nan, math.nan, kept.seconds, none, diverged=str(error))
         labels = self.test.hard_labels.cpu()
         right = float((logits.argmax(1) == labels).double().mean())
         loss = float(F.cross_entropy(logits, labels))
@@ -314,7 +330,10 @@ class _Shelf:
             "spec": asdict(spec),
         }
 
-    def _name(self, trial: Trial) -> str:
+    def name(self, trial: Trial) -> str:
+        """Of all that the outcome depends on; "" where nothing is kept."""
+        if self._store is None:
+            return ""
         work = {
             **self._common,
             "set": self._sets[trial.set_name],
@@ -328,7 +347,7 @@ class _Shelf:
     def read(self, trial: Trial) -> Outcome | None:
         if self._store is None:
             return None
-        name = self._name(trial)
+        name = self.name(trial)
         content = self._store.read(KIND, name)
         if content is None:
             return None
@@ -347,7 +366,7 @@ class _Shelf:
         except ValueError as error:
             warnings.warn(f"outcome not cached: {error}", stacklevel=2)
             return
-        self._store.write(KIND, self._name(trial), content)
+        self._store.write(KIND, self.name(trial), content)
 
 
 def _sources(network: type) -> list[str]:
@@ -374,6 +393,7 @@ class _Packed:
     test: tuple[Any, Any]
     validation: tuple[Any, Any] | None
     spec: ImageSpec
+    directory: Path | None
 
     @staticmethod
     def of(bench: Bench) -> _Packed:
@@ -383,7 +403,7 @@ class _Packed:
         sets = {name: arrays(data) for name, data in bench.sets.items()}
         validation = bench.validation
         held_out = None if validation is None else arrays(validation)
-        return _Packed(sets, arrays(bench.test), held_out, bench.spec)
+        return _Packed(sets, arrays(bench.test), held_out, bench.spec, bench.directory)
 
     def unpacked(self) -> Bench:
         def images(values: tuple[Any, Any]) -> LabelledImages:
@@ -391,7 +411,8 @@ class _Packed:
 
         sets = {name: images(values) for name, values in self.sets.items()}
         validation = None if self.validation is None else images(self.validation)
-        return Bench(sets, images(self.test), self.spec, validation=validation)
+        test, directory = images(self.test), self.directory
+        return Bench(sets, test, self.spec, directory=directory, validation=validation)
 
 
 _worker: Bench | None = None
@@ -425,6 +446,6 @@ def _start_worker(packed: _Packed, num_threads: int) -> None:
     _worker = packed.unpacked()
 
 
-def _make(trial: Trial) -> Outcome:
+def _make(trial: Trial, name: str) -> Outcome:
     assert _worker is not None
-    return _worker.make(trial)
+    return _worker.make(trial, name)

@@ -145,7 +145,8 @@ class Stopwatch:
         return self._now() - self._start
 
     def state_dict(self) -> dict[str, Any]:
-        """Seconds so far."""
+        """Seconds so far, those of the phase under way too."""
+        self._charge()
         return {"phases": dict(self.seconds), "total": self.total_seconds}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
-"""A run between two experiences, on disk: the same run goes on from there.
+"""A run under way, on disk: the same run goes on from there.
 
-Two files of a run directory, each with its length and its SHA-256: the state after the last
-experience, and the one before it, which serves where the last one is torn.
+Two files of a run directory, each with its length and its SHA-256: the state reached last, and the
+one before it, which serves where the last one is torn.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from clbench.store.checkpoints import NoCheckpointError, checkpoint_bytes, checkpoint_values
-from clbench.store.files import CHECKPOINTS, replacing
-from clbench.store.sealing import Broken, SealedWriter, open_regular, read_sealed
+from clbench.store.checkpoints import keep_state, kept_state, remove_states
+from clbench.store.files import CHECKPOINTS
 
 LAST, BEFORE = CHECKPOINTS
-_KIND, _NAME = "run", "checkpoint"
+_KIND = "run"
 PARTS = (
     "work",
     "num_learnt",
+    "within",
     "learner",
     "memory",
     "measuring",
@@ -25,40 +25,21 @@ PARTS = (
     "randomness",
     "tracker",
 )
-"""What a state holds; ``work`` names the run: configuration, data, versions."""
+"""What a state holds.
+
+``work`` names the run: configuration, data, versions; ``within`` is whether it was reached in the
+middle of the experience after those learnt.
+"""
 
 
 def write(directory: Path, state: dict[str, Any]) -> None:
-    """Keep ``state``, and the last one as the one before.
-
-    Raises:
-        OSError: it cannot be written; the last one is still there, as the one before.
-    """
-    content = checkpoint_bytes(state)
-    last = directory / LAST
-    if last.exists():
-        last.replace(directory / BEFORE)
-    with replacing(last) as file:
-        writer = SealedWriter(file)
-        writer.write(content)
-        writer.seal(_KIND, _NAME)
+    """Keep ``state``; see `clbench.store.checkpoints.keep_state`."""
+    keep_state(directory / LAST, _KIND, state)
 
 
 def read(directory: Path) -> tuple[dict[str, Any] | None, list[str]]:
-    """Return the last state that is whole, and a sentence on each that is not.
-
-    The state is None where there is none.
-    """
-    notes: list[str] = []
-    for name in CHECKPOINTS:
-        try:
-            content = read_sealed(open_regular(directory / name), _KIND, _NAME)
-            return checkpoint_values(content, PARTS), notes
-        except FileNotFoundError:
-            continue
-        except (Broken, NoCheckpointError, OSError) as error:
-            notes.append(f"{directory / name} cannot be used ({error})")
-    return None, notes
+    """Return the last state; see `clbench.store.checkpoints.kept_state`."""
+    return kept_state(directory / LAST, _KIND, PARTS)
 
 
 def is_there(directory: Path) -> bool:
@@ -68,5 +49,4 @@ def is_there(directory: Path) -> bool:
 
 def remove(directory: Path) -> None:
     """The run is finished."""
-    for name in CHECKPOINTS:
-        (directory / name).unlink(missing_ok=True)
+    remove_states(directory / LAST)

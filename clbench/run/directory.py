@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -13,7 +12,8 @@ from clbench.coded import CodedImages
 from clbench.errors import Diverged, InputError
 from clbench.report import RunReport
 from clbench.run import checkpoints
-from clbench.store.files import write_bytes, write_json
+from clbench.store.claims import Claim, claim_directory, is_held_here
+from clbench.store.files import clear_leftovers, write_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,28 +42,39 @@ class RunDirectory:
                 ``status.json`` keeps it, so that the same command is known again.
 
         Raises:
-            InputError: it cannot be written, or holds a report.
+            InputError: it cannot be written, holds a report, or another process writes to it.
         """
         self.path, self._work, self._asked = path, "", asked
+        self._claim: Claim | None = None
         self.state: dict[str, Any] | None = None
         self.notes: list[str] = []
         self._notes: list[str] = []
         if path is None:
             return
-        if (path / "report.json").exists():
-            raise InputError(
-                f"output: expected a new directory, found a finished run in {path}; choose another "
-                "or remove it"
-            )
-        probe = path / f".writable.{os.getpid()}"
         try:
-            write_bytes(probe, b"")
-            probe.unlink(missing_ok=True)
+            self._claim = None if is_held_here(path) else claim_directory(path)
         except OSError as error:
             raise InputError(
                 f"output: expected a directory that can be written, found {path} "
                 f"({error.strerror or error}); choose another"
             ) from None
+        if self._claim is None and not is_held_here(path):
+            raise InputError(
+                f"output: expected a directory of this run alone, found one that another is "
+                f"writing to, {path}; wait for it or choose another"
+            )
+        if (path / "report.json").exists():
+            self.close()
+            raise InputError(
+                f"output: expected a new directory, found a finished run in {path}; choose another "
+                "or remove it"
+            )
+        clear_leftovers(path)
+
+    def close(self) -> None:
+        """Leave the directory to others."""
+        if self._claim is not None:
+            self._claim.release()
 
     def take_up(self, work: str) -> None:
         """Read what a run was stopped with.

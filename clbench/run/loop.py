@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from clbench.evaluation import Laboratory, Result
 from clbench.evaluation.protocol import Draw
 from clbench.machine.allocator import keep_freed_memory
 from clbench.machine.device import resolve_device
+from clbench.machine.steps import may_stop
 from clbench.measuring.cost import Stopwatch, environment
 from clbench.report import RunReport
 from clbench.run import evaluations
@@ -33,6 +35,7 @@ from clbench.run.progress import NullProgress, RunProgress, Telling
 from clbench.run.watch import TrainingWatch
 from clbench.sets import DistilledSet
 from clbench.store.fingerprint import name_of
+from clbench.store.under_way import Clock
 from clbench.tracking import Tracker, Trackers
 from clbench.types import LabelledImages
 
@@ -69,8 +72,10 @@ def run(
             keeps ``partial.json``.
         KeyboardInterrupt: passed on; the directory says "interrupted" and keeps ``partial.json``.
     """
-    with closing(Trackers(*trackers)) as tracker:
-        directory = RunDirectory(output, name_of(config.to_dict()))
+    with ExitStack() as stack:
+        tracker = stack.enter_context(closing(Trackers(*trackers)))
+        asked = name_of(config.to_dict())
+        directory = stack.enter_context(closing(RunDirectory(output, asked)))
         config = strategies.resolved(config)
         benchmark = make_benchmark(config.benchmark, data_root, config.seed)
         config = with_own_choices(config, benchmark)
@@ -160,6 +165,7 @@ class Loop:
             config, parts.benchmark, parts.device, self.clock, parts.progress
         )
         self.num_learnt = 0  # experiences, before this process went on
+        self._kept = Clock()
         self.results: Mapping[str, Result] = {}
         self.diverged: Mapping[str, list[str]] = {}
         self.drawn: dict[str, Mapping[str, Draw]] = {}
@@ -175,11 +181,13 @@ class Loop:
         own = strategies.STRATEGIES.find(self.config.strategy).make is None
         return own or "state_dict" in vars(type(self.strategy))
 
-    def state(self, num_learnt: int) -> dict[str, Any]:
-        """Between two experiences this is all there is."""
+    def state(self, num_learnt: int, *, within: bool = False) -> dict[str, Any]:
+        """Between two experiences, or after a step of one, this is all there is."""
+        learner = self.strategy.state_within if within else self.strategy.state_dict
         return {
             "num_learnt": num_learnt,
-            "learner": self.strategy.state_dict(),
+            "within": within,
+            "learner": learner(),
             "memory": None if self.memory is None else self.memory.state_dict(),
             "measuring": self.measuring.state_dict(),
             "seconds": self.clock.state_dict(),
@@ -196,13 +204,20 @@ class Loop:
             return
         self.num_learnt = state["num_learnt"]
         self.strategy.load_state_dict(state["learner"])
+        if state["within"]:
+            self.strategy.go_on_within(state["learner"])
         if self.memory is not None:
             self.memory.load_state_dict(state["memory"])
         self.measuring.load_state_dict(state["measuring"])
         self.clock.load_state_dict(state["seconds"])
         seeding.set_global_state(state["randomness"])
         self.parts.tracker.on_resume(state["tracker"])
-        self.parts.progress.note(f"goes on after experience {self.num_learnt}")
+        where = (
+            f"in experience {self.num_learnt + 1}"
+            if state["within"]
+            else (f"after experience {self.num_learnt}")
+        )
+        self.parts.progress.note(f"goes on {where}")
 
     def learn(self) -> None:
         """Go through the stream; test on everything after each experience."""
@@ -212,7 +227,7 @@ class Loop:
         progress.start(len(groups))
         for line in forecast(self.config, self.benchmark, self.memory, self.device):
             progress.note(line)
-        if not self.num_learnt:
+        if not self.measuring.untrained:
             self.measuring.before(self.strategy.model)
         for k, experience in enumerate(self.benchmark.streams.train):
             self.telling.experience = k
@@ -220,6 +235,8 @@ class Loop:
                 progress.phase("train", 0)
                 self.strategy.skip(experience)
                 continue
+            if self._is_resumable_within:
+                self.strategy.on_step = partial(self._stepped, k)
             try:
                 with self.clock.phase("train"):
                     self.strategy.train(experience, eval_streams=[])
@@ -245,10 +262,26 @@ class Loop:
         )
         if self.resumable and self.parts.directory.path is not None:
             self.parts.directory.reached(self.state(k + 1))
+            self._kept.written()
         learnt = sum(found.matrix[k][: k + 1]) / (k + 1)
         held = "" if self.memory is None else f", memory {self.memory.records[-1].num_bytes} bytes"
         text = f"experience {k + 1} of {len(found.test)}: average accuracy {100 * learnt:.1f} %"
         self.parts.progress.note(f"{text}{held}")
+
+    @property
+    def _is_resumable_within(self) -> bool:
+        own = strategies.STRATEGIES.find(self.config.strategy).make is None
+        return own and self.parts.directory.path is not None
+
+    def _stepped(self, k: int, last: bool) -> None:
+        """After a step of experience ``k``: every half minute, and before a stop, keep the state.
+
+        Also before long work of another kind (``last``), which keeps a state of its own.
+        """
+        if self._kept.is_due or (last and self._kept.is_worth_it):
+            self.parts.directory.reached(self.state(k, within=True))
+            self._kept.written()
+        may_stop()
 
     def evaluate_memory(self) -> None:
         """Find out what else the configuration wants to know of the last memory."""

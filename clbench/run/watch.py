@@ -20,11 +20,19 @@ class TrainingWatch(SupervisedPlugin):
         """Report to ``progress``."""
         super().__init__()
         self.progress = progress
+        self._begun = False
+
+    def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+        """The phase is still to begin."""
+        self._begun = False
 
     def before_training_epoch(self, strategy: Any, **kwargs: Any) -> None:
-        """Begin the phase at the first epoch."""
-        if strategy.clock.train_exp_epochs == 0:
+        """Begin the phase at the first epoch; what was done before a stop is done."""
+        if not self._begun:
+            self._begun = True
             self.progress.phase("train", strategy.num_steps)
+            if strategy.num_steps_done:
+                self.progress.advance(strategy.num_steps_done)
 
     def after_training_iteration(self, strategy: Any, **kwargs: Any) -> None:
         """One step."""

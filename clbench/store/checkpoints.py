@@ -10,8 +10,10 @@ from typing import Any
 
 import torch
 
-from clbench.store.files import write_bytes
+from clbench.store.files import replacing
+from clbench.store.sealing import Broken, SealedWriter, open_regular, read_sealed
 
+_NAME = "checkpoint"  # of what is sealed
 _BROKEN = (OSError, RuntimeError, LookupError, TypeError, EOFError, ValueError, UnpicklingError)
 
 
@@ -40,24 +42,46 @@ def checkpoint_values(content: bytes, names: Sequence[str]) -> dict[str, Any]:
         raise NoCheckpointError(" ".join(str(error).split())[:80]) from None
 
 
-def save_checkpoint(path: Path, values: dict[str, Any]) -> None:
-    """Write ``values`` whole or not at all.
+def before(path: Path) -> Path:
+    """Return where the state before the last one is kept: beside it."""
+    return path.with_name(f"{path.stem}-before{path.suffix}")
+
+
+def keep_state(path: Path, kind: str, values: dict[str, Any]) -> None:
+    """Write a state of work of this kind, with its SHA-256; the last one becomes the one before.
 
     Raises:
-        OSError: the file cannot be written.
+        OSError: it cannot be written; the last one is still there, as the one before.
     """
-    write_bytes(path, checkpoint_bytes(values))
+    content = checkpoint_bytes(values)
+    if path.exists():
+        path.replace(before(path))
+    with replacing(path) as file:
+        writer = SealedWriter(file)
+        writer.write(content)
+        writer.seal(kind, _NAME)
 
 
-def load_checkpoint(path: Path, names: Sequence[str]) -> dict[str, Any]:
-    """The values called ``names``.
+def kept_state(
+    path: Path, kind: str, names: Sequence[str]
+) -> tuple[dict[str, Any] | None, list[str]]:
+    """Return the last state that is whole, and a sentence on each that is not.
 
-    Raises:
-        NoCheckpointError: a file without them, or not from `save_checkpoint`; says why in a few
-            words.
+    The state has the values called ``names``; it is None where there is none.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise NoCheckpointError(error.strerror or str(error)) from None
-    return checkpoint_values(content, names)
+    notes: list[str] = []
+    for place in (path, before(path)):
+        try:
+            content = read_sealed(open_regular(place), kind, _NAME)
+            return checkpoint_values(content, names), notes
+        except FileNotFoundError:
+            continue
+        except (Broken, NoCheckpointError, OSError) as error:
+            notes.append(f"{place} cannot be used ({error})")
+    return None, notes
+
+
+def remove_states(path: Path) -> None:
+    """The work is finished."""
+    for place in (path, before(path)):
+        place.unlink(missing_ok=True)

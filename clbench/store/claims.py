@@ -15,6 +15,8 @@ NAME = ".claim"
 # A release and a claim may cross; each of these attempts meets another state of the disk.
 ATTEMPTS = 1000
 
+_held_here: set[Path] = set()
+
 
 class Claim:
     """What this process alone may fill, until `release`."""
@@ -22,12 +24,14 @@ class Claim:
     def __init__(self, file: Path, descriptor: int, made: list[Path]) -> None:
         """Hold ``file``, open and locked as ``descriptor``; ``made`` are folders made for it."""
         self._file, self._descriptor, self._made = file, descriptor, made
+        _held_here.add(file.absolute())
 
     def release(self) -> None:
         """Let go, and remove the folders that were made for the claim and stayed empty."""
         if self._descriptor < 0:
             return
         # While it is locked: once free, the file may be another's.
+        _held_here.discard(self._file.absolute())
         with suppress(OSError):
             self._file.unlink()
         os.close(self._descriptor)
@@ -55,6 +59,12 @@ def claim_file(path: Path) -> Claim | None:
         OSError: its folder cannot be made or written.
     """
     return _claim(path.with_name(f".{path.name}{NAME}"))
+
+
+def is_held_here(directory: Path) -> bool:
+    """Whether this process has claimed ``directory``, or one above it."""
+    files = (folder / NAME for folder in (directory.absolute(), *directory.absolute().parents))
+    return any(file in _held_here for file in files)
 
 
 def is_claim(file: Path) -> bool:

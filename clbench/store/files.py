@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,9 @@ from clbench.store.plain import to_json
 
 CHECKPOINTS = ("checkpoint.pt", "checkpoint-before.pt")
 """What work under way leaves in its directory: its last state, and of a run the one before."""
+
+
+_LEFTOVER = re.compile(r"\.(.+)\.\d+\.[0-9a-f]{8}")
 
 
 @contextmanager
@@ -32,6 +36,18 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether it has the name of a file that a killed process had begun to write."""
+    return _LEFTOVER.fullmatch(path.name) is not None
+
+
+def clear_leftovers(directory: Path) -> None:
+    """Remove what killed processes had begun to write, at any depth; nobody else writes there."""
+    for path in directory.rglob(".*"):
+        if is_leftover(path) and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -13,6 +15,7 @@ from torch import Tensor, nn
 from clbench.distillation.augmentation import augment, parse
 from clbench.errors import Diverged, require_finite
 from clbench.machine.device import autocast
+from clbench.machine.steps import in_steps
 from clbench.training.settings import SetTrainingConfig
 from clbench.types import ImageSpec, LabelledImages
 
@@ -62,7 +65,7 @@ class Epoch(NamedTuple):
 
 
 class Training:
-    """A training under way; `state_dict` after an epoch is all that is needed to go on.
+    """A training under way; `state_dict` after any step is all that is needed to go on.
 
     SGD, always to the last epoch; bf16 where the device has it.
     """
@@ -103,28 +106,27 @@ class Training:
             weight_decay=config.weight_decay,
         )
         self.num_epochs = 0
+        self._begin_pass()
 
     @property
     def done(self) -> bool:
         """Whether every epoch is over."""
         return self.num_epochs >= self.config.epochs
 
-    def epoch(self) -> Epoch:
-        """One more pass over all images.
+    def epoch(self, on_step: Callable[[], None] | None = None) -> Epoch:
+        """One more pass over all images, or the rest of one.
+
+        Args:
+            on_step: called after each step; what it raises leaves a state to go on from.
 
         Raises:
             Diverged: the loss, or after the last epoch a weight, is nan or infinite.
         """
         self.network.train()
-        order = torch.randperm(len(self._images), generator=self._generator).to(self.device)
-        pieces = batches(order, self.config.batch_size)
-        # On the device until the end: reading a number waits for it.
-        totals = torch.zeros(2, dtype=torch.float64, device=self.device)
-        for i, index in enumerate(pieces):
-            self._set_rate(i / len(pieces))
-            totals += self._step(index)
+        num = self._rest_of_pass(on_step)
         self.num_epochs += 1
-        loss, right = (totals / len(order)).tolist()
+        loss, right = (self._totals / num).tolist()
+        self._begin_pass()
         where = f"training on a set, epoch {self.num_epochs} of {self.config.epochs}"
         require_finite(loss, where, self._remedy)
         if self.done:
@@ -134,6 +136,31 @@ class Training:
     @property
     def _remedy(self) -> str:
         return f"lower the learning rate (it is {self.config.learning_rate:g})"
+
+    def _begin_pass(self) -> None:
+        self._pass_start, self._num_steps = self._generator.get_state(), 0
+        # On the device until the end: reading a number waits for it.
+        self._totals = torch.zeros(2, dtype=torch.float64, device=self.device)
+
+    def _rest_of_pass(self, on_step: Callable[[], None] | None) -> int:
+        """Take the steps that are left; the number of images of a whole pass."""
+        now = self._generator.get_state()
+        if self._num_steps:
+            # The order of a pass is drawn again from where its generator was.
+            self._generator.set_state(self._pass_start)
+        else:
+            self._pass_start = now
+        order = torch.randperm(len(self._images), generator=self._generator).to(self.device)
+        if self._num_steps:
+            self._generator.set_state(now)
+        pieces = batches(order, self.config.batch_size)
+        for i in range(self._num_steps, len(pieces)):
+            self._set_rate(i / len(pieces))
+            self._totals += self._step(pieces[i])
+            self._num_steps += 1
+            if on_step is not None:
+                on_step()
+        return len(order)
 
     def _set_rate(self, part: float) -> None:
         # The step falls between epochs: as many whole ones before it as half of them, rounded down.
@@ -163,12 +190,13 @@ class Training:
         return torch.stack([loss.detach() * len(index), right])
 
     def state_dict(self) -> dict[str, Any]:
-        """Weights, optimiser, generator and epochs done."""
+        """Weights, optimiser, generator, epochs done, and what the pass under way needs."""
         return {
             "network": self.network.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "generator": self._generator.get_state(),
             "num_epochs": self.num_epochs,
+            "pass": [self._pass_start, self._num_steps, self._totals.cpu()],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -177,6 +205,8 @@ class Training:
         self._optimizer.load_state_dict(state["optimizer"])
         self._generator.set_state(state["generator"])
         self.num_epochs = state["num_epochs"]
+        self._pass_start, self._num_steps, totals = state["pass"]
+        self._totals = totals.to(self.device)
 
 
 def require_finite_weights(network: nn.Module, where: str, remedy: str) -> None:
@@ -199,24 +229,31 @@ def train_on_set(
     generator: torch.Generator,
     device: torch.device,
     on_epoch: Callable[[int, float], None] | None = None,
+    on_step: Callable[[Training], None] | None = None,
+    resume: dict[str, Any] | None = None,
 ) -> list[float]:
     """Train ``network`` in place on ``data`` alone; the last epoch counts.
 
     Arguments as of `Training`, and ``on_epoch``: called with the number of epochs done and the
-    mean loss.
+    mean loss; ``on_step``: called after each step, see `Training.epoch`, for which a stop from
+    outside waits; ``resume``: `Training.state_dict` of the same training, which goes on from there.
 
     Returns:
-        Mean loss of each epoch.
+        Mean loss of each epoch that was ended here.
 
     Raises:
         Diverged: see `Training.epoch`.
     """
     training = Training(network, data, spec, config, generator=generator, device=device)
+    if resume is not None:
+        training.load_state_dict(resume)
+    told = None if on_step is None else partial(on_step, training)
     losses: list[float] = []
-    while not training.done:
-        losses.append(training.epoch().loss)
-        if on_epoch is not None:
-            on_epoch(len(losses), losses[-1])
+    with nullcontext() if told is None else in_steps():
+        while not training.done:
+            losses.append(training.epoch(told).loss)
+            if on_epoch is not None:
+                on_epoch(training.num_epochs, losses[-1])
     return losses
 
 

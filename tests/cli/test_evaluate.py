@@ -70,7 +70,7 @@ def test_a_score_is_that_of_cross_architecture_and_trains_nothing_again(
 def test_an_interrupted_score_of_a_new_set_says_that_the_set_is_there(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ):
-    def stopped(self, trial):
+    def stopped(self, trial, name):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Bench, "make", stopped)
@@ -98,11 +98,11 @@ def test_an_interrupted_evaluation_keeps_its_networks(
     arguments = [*CROSS, made, "--networks", "mlp", *BRIEF, "--no-tensorboard"]
     make, trials = Bench.make, []
 
-    def stopped(self, trial):
+    def stopped(self, trial, name):
         if trials:
             raise KeyboardInterrupt
         trials.append(trial)
-        return make(self, trial)
+        return make(self, trial, name)
 
     monkeypatch.setattr(Bench, "make", stopped)
     done = invoke(*arguments)
@@ -174,10 +174,10 @@ def test_an_interrupted_training_goes_on(invoke: Invoke, monkeypatch: pytest.Mon
     whole = json.loads(invoke(*OFFLINE, "--json", "-o", "whole").stdout)["result"]
     epoch = Training.epoch
 
-    def stopped(self):
+    def stopped(self, on_step):
         if self.num_epochs == 1:
             raise KeyboardInterrupt
-        return epoch(self)
+        return epoch(self, on_step)
 
     monkeypatch.setattr(Training, "epoch", stopped)
     done = invoke(*OFFLINE, "-o", "part")

@@ -19,6 +19,7 @@ from clbench.config import ExpertSettings, NetworkConfig
 from clbench.distillation import OnUpdate, Update
 from clbench.distillation.augmentation import augment
 from clbench.distillation.difficulty.el2n import el2n
+from clbench.distillation.expert import Expert
 from clbench.distillation.trajectories import experts
 from clbench.distillation.trajectories.experts import (
     KIND,
@@ -28,7 +29,9 @@ from clbench.distillation.trajectories.experts import (
 )
 from clbench.distillation.trajectories.scheduler import selected
 from clbench.errors import InputError
+from clbench.machine.steps import postponed
 from clbench.seeding import derive, generator
+from clbench.store import under_way
 from clbench.store.sources import sources_of
 from clbench.store.store import Store
 from clbench.store.tensors import pack_tensors
@@ -52,17 +55,17 @@ CONFIG = ExpertSettings(
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What has been trained so far, in order."""
     calls: list[str] = []
-    train, score = experts.train, experts.el2n
+    course, score = experts.Course, experts.el2n
 
-    def counted_train(*arguments: Any) -> Any:
+    def counted_course(*arguments: Any) -> Any:
         calls.append("expert")
-        return train(*arguments)
+        return course(*arguments)
 
     def counted_score(*arguments: Any, **named: Any) -> Any:
         calls.append("difficulty")
         return score(*arguments, **named)
 
-    monkeypatch.setattr(experts, "train", counted_train)
+    monkeypatch.setattr(experts, "Course", counted_course)
     monkeypatch.setattr(experts, "el2n", counted_score)
     return calls
 
@@ -228,6 +231,34 @@ def test_the_cache_changes_nothing(
         (u.number, u.total, u.loss) for u in heard if u.number in (4, 8)
     ]
     assert 0 < found[0].seconds_saved < found[1].seconds_saved == second.seconds_saved
+    assert kept(tmp_path) == ["difficulty", "expert_0", "expert_1"]
+
+
+@pytest.mark.parametrize("how", ["at any moment", "after a step"])
+def test_work_goes_on_in_the_middle(
+    how: str, tiny_images: LabelledImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two networks that judge of five steps each, then two experts of ten."""
+    without = made(tiny_images)
+    steps, step = [], Expert.step
+    if how == "at any moment":
+        monkeypatch.setattr(under_way, "EVERY_SECONDS", -1.0)
+
+    def counted(self: Expert) -> torch.Tensor:
+        steps.append(self)
+        if len(steps) in (3, 9, 13, 14, 27):
+            if how == "at any moment":
+                raise KeyboardInterrupt
+            assert postponed()
+        return step(self)
+
+    monkeypatch.setattr(Expert, "step", counted)
+    for _ in range(5):
+        with pytest.raises(KeyboardInterrupt):
+            made(tiny_images, tmp_path)
+    again = made(tiny_images, tmp_path)
+    assert torch.equal(again.weights, without.weights)
+    assert len(steps) == 30 + (5 if how == "at any moment" else 0)
     assert kept(tmp_path) == ["difficulty", "expert_0", "expert_1"]
 
 

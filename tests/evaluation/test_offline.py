@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ from clbench import networks
 from clbench.config import NetworkConfig, OfflineSettings, SetTrainingConfig
 from clbench.errors import InputError
 from clbench.evaluation import EVALUATIONS, RECIPES, Laboratory
+from clbench.machine.steps import postponed
 from clbench.seeding import generator
-from clbench.training import Epoch, accuracy, learning_rate, train_on_set
+from clbench.training import Epoch, Training, accuracy, learning_rate, train_on_set
 from clbench.types import LabelledImages
 
 CPU = torch.device("cpu")
@@ -61,12 +63,45 @@ def test_a_checkpoint_of_something_else_is_refused(tiny_images, tiny_spec, tmp_p
     trained(tiny_images, tiny_spec, place)
     with pytest.raises(InputError, match="other settings, data or software"):
         trained(tiny_images, tiny_spec, place, epochs=5)
+    (tmp_path / "checkpoint-before.pt").unlink()
     place.write_bytes(b"nothing of the kind")
     with pytest.raises(InputError, match="found something else"):
         trained(tiny_images, tiny_spec, place)
     torch.save({"name": print}, place)  # a pickle that names code
     with pytest.raises(InputError, match="found something else"):
         trained(tiny_images, tiny_spec, place)
+
+
+def test_a_torn_checkpoint_falls_back_to_the_one_before(
+    tiny_images, tiny_spec, tmp_path: Path
+) -> None:
+    place = tmp_path / "checkpoint.pt"
+    whole = trained(tiny_images, tiny_spec, place)
+    place.write_bytes(place.read_bytes()[:-1])
+    with pytest.warns(UserWarning, match="checkpoint.pt cannot be used .* the one before"):
+        again = trained(tiny_images, tiny_spec, place)
+    assert replace(again, seconds=0) == replace(whole, seconds=0)
+
+
+def test_a_stop_waits_for_its_step_and_loses_none(
+    tiny_images, tiny_spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, place, steps = trained(tiny_images, tiny_spec), tmp_path / "checkpoint.pt", []
+    step = Training._step
+
+    def counted(self: Training, index: torch.Tensor) -> torch.Tensor:
+        steps.append(len(index))
+        if len(steps) in (1, 5, 6):
+            assert postponed()
+        return step(self, index)
+
+    monkeypatch.setattr(Training, "_step", counted)
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            trained(tiny_images, tiny_spec, place)
+    again = trained(tiny_images, tiny_spec, place)
+    assert replace(again, seconds=0) == replace(whole, seconds=0)
+    assert len(steps) == CONFIG.epochs * -(-len(tiny_images) // CONFIG.batch_size)
 
 
 def test_the_course_recipe_is_the_reports() -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,10 @@ import torch
 from clbench.config import NetworkConfig, SetTrainingConfig
 from clbench.errors import InputError
 from clbench.evaluation.trials import Bench, Outcome, Trial
+from clbench.machine.steps import postponed
 from clbench.store import fingerprint
 from clbench.store.store import Store
+from clbench.training import Training
 from clbench.types import ImageSpec, LabelledImages
 from tests.platforms import posix_signals
 
@@ -36,9 +39,9 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[Trial]:
     calls: list[Trial] = []
     make = Bench.make
 
-    def counted(self: Bench, trial: Trial) -> Outcome:
+    def counted(self: Bench, trial: Trial, name: str = "") -> Outcome:
         calls.append(trial)
-        return make(self, trial)
+        return make(self, trial, name)
 
     monkeypatch.setattr(Bench, "make", counted)
     return calls
@@ -91,6 +94,31 @@ def test_what_is_on_disk_is_not_made_again(
     assert made == TRIALS and again[:3] == first and again[-1] == first[0]
     assert [o.from_cache for o in again] == [True] * 3 + [False] * 5 + [True]
     assert again[0].seconds == first[0].seconds
+
+
+def test_a_trial_goes_on_in_the_middle_of_an_epoch(
+    sets, tiny_images, tiny_spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = bench(sets, tiny_images, tiny_spec).run(TRIALS[:1])
+    where = bench(sets, tiny_images, tiny_spec, directory=tmp_path)
+    steps, step = [], Training._step
+
+    def counted(self: Training, index: torch.Tensor) -> torch.Tensor:
+        steps.append(len(index))
+        if len(steps) in (1, 5):
+            assert postponed()
+        return step(self, index)
+
+    monkeypatch.setattr(Training, "_step", counted)
+    for number in (1, 5):
+        with pytest.raises(KeyboardInterrupt):
+            where.run(TRIALS[:1])
+        assert len(steps) == number
+        assert [entry.kind for entry in Store(tmp_path).entries()] == ["unfinished"]
+    again = where.run(TRIALS[:1])
+    assert replace(again[0], seconds=0) == replace(whole[0], seconds=0)
+    assert len(steps) == TRIALS[0].training.epochs * -(-80 // TRIALS[0].training.batch_size)
+    assert [entry.kind for entry in Store(tmp_path).entries()] == ["trials"]
 
 
 def test_equal_sets_under_two_names_are_one_piece_of_work_on_disk(

@@ -7,6 +7,8 @@ Training", NeurIPS 2021, definition 2.2.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,9 +20,12 @@ from clbench.distillation.flat import FlatNetwork
 from clbench.distillation.protocol import OnUpdate, Update
 from clbench.distillation.settings import DistillationConfig
 from clbench.machine.device import autocast
+from clbench.machine.steps import in_steps
 from clbench.networks.settings import NetworkConfig
+from clbench.store.under_way import UnderWay
 from clbench.types import ImageSpec, LabelledImages
 
+STATE = ("total", "number", "step", "expert")  # what is kept on the way
 _TOLD_EVERY = 20  # steps
 _SCORING_BATCH = 500  # bounds memory, changes no score beyond rounding
 
@@ -34,6 +39,7 @@ def el2n(
     device: torch.device,
     precision: str = "auto",
     on_update: OnUpdate | None = None,
+    kept: UnderWay | None = None,
 ) -> Tensor:
     """Mean of || softmax(f(x)) - onehot(y) ||_2 over briefly trained networks.
 
@@ -47,6 +53,7 @@ def el2n(
         device: where to compute.
         precision: see `clbench.machine.device.autocast`.
         on_update: hears now and then of the steps of all networks, as phase "difficulty".
+        kept: keeps the work on the way (a state of `STATE`), and knows where it was stopped.
 
     Returns:
         (N,) float32 on the CPU, 0 to sqrt(2); higher is harder.
@@ -55,17 +62,30 @@ def el2n(
         InputError: an architecture with running statistics, see `FlatNetwork`.
     """
     flat, data = FlatNetwork(network, spec, device), real.to(device)
-    total = torch.zeros(len(real))
-    for number in range(config.num_difficulty_networks):
+    kept = UnderWay(None, "", STATE) if kept is None else kept
+    total, first, state = torch.zeros(len(real)), 0, kept.state
+    if state is not None:
+        total, first = state["total"], state["number"]
+    for number in range(first, config.num_difficulty_networks):
         expert = Expert(flat, data, config, "difficulty", number, precision=precision)
+        begun = 0
+        if state is not None:
+            expert.load_state_dict(state["expert"])
+            begun, state = state["step"], None
         steps = config.num_difficulty_epochs(len(real)) * expert.num_epoch_steps
-        for step in range(1, steps + 1):
-            loss = expert.step()
-            if on_update is not None and (step % _TOLD_EVERY == 0 or step == steps):
-                done, of = number * steps + step, config.num_difficulty_networks * steps
-                on_update(Update(done, of, float(loss), phase="difficulty"))
-        total += _errors(flat, expert.weights, data, precision)
+        with in_steps():
+            for step in range(begun + 1, steps + 1):
+                loss = expert.step()
+                if on_update is not None and (step % _TOLD_EVERY == 0 or step == steps):
+                    done, of = number * steps + step, config.num_difficulty_networks * steps
+                    on_update(Update(done, of, float(loss), phase="difficulty"))
+                kept.reached(partial(_state, total, number, step, expert))
+        total = total + _errors(flat, expert.weights, data, precision)
     return total / config.num_difficulty_networks
+
+
+def _state(total: Tensor, number: int, step: int, expert: Expert) -> dict[str, Any]:
+    return {"total": total, "number": number, "step": step, "expert": expert.state_dict()}
 
 
 def easiest(

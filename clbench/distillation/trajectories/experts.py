@@ -10,17 +10,19 @@ Guo et al. (PAD), 2024, section 3.
 from __future__ import annotations
 
 import math
-import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from clbench import networks
 from clbench.distillation.augmentation import parse
+from clbench.distillation.difficulty.el2n import STATE as el2n_state
 from clbench.distillation.difficulty.el2n import el2n
 from clbench.distillation.expert import Expert
 from clbench.distillation.flat import FlatNetwork
@@ -29,14 +31,17 @@ from clbench.distillation.trajectories.scheduler import selected
 from clbench.distillation.trajectories.settings import ExpertSettings
 from clbench.errors import Diverged
 from clbench.machine.device import autocast
+from clbench.machine.steps import in_steps
 from clbench.networks.settings import NetworkConfig
 from clbench.store.fingerprint import identity, name_of, software
 from clbench.store.sources import sources_of
 from clbench.store.store import Store
 from clbench.store.tensors import pack_tensors, unpack_tensors
+from clbench.store.under_way import UnderWay
 from clbench.types import ImageSpec, LabelledImages
 
 KIND = "experts"  # of entries in the store
+_COURSE = ("course", "weights")  # what is kept of an expert under way
 # Asking for more experts adds to those there are; augmentation counts as what it stands for.
 _APART = {"num_experts", "augmentation"}
 _SCHEDULER = {"num_difficulty_networks", "difficulty_epochs", "initial_ratio", "addition_end"}
@@ -140,50 +145,112 @@ def make_trajectories(
                 weights[k], losses = found
                 tell(k, num_snapshots, losses[-1])
                 continue
-            start, losses = time.perf_counter(), []
             expert = Expert(flat, data, config, "expert", k, precision=precision)
-            weights[k, 0] = expert.weights
-            for s, loss in enumerate(train(expert, real.labels.cpu(), scores, config), 1):
-                weights[k, s] = expert.weights
-                losses.append(loss)
-                tell(k, s, loss)
-            shelf.write(f"expert_{k}", weights[k], losses, time.perf_counter() - start)
+            course = Course(expert, real.labels.cpu(), scores, config)
+            with shelf.under_way(f"expert_{k}", _COURSE) as kept:
+                _follow(course, weights[k], kept, partial(tell, k))
+                shelf.write(f"expert_{k}", weights[k], course.losses, kept.seconds)
     return Trajectories(weights, shelf.seconds_saved)
 
 
-def train(
-    expert: Expert, labels_N: Tensor, scores_N: Tensor | None, config: ExpertSettings
-) -> Iterator[float]:
-    """Train ``expert`` in place; stop at every snapshot with the mean loss since the last one.
+def _follow(
+    course: Course, weights_SP: Tensor, kept: UnderWay, tell: Callable[[int, float], None]
+) -> None:
+    """Train an expert to the end, from where it was stopped; its snapshots into ``weights_SP``."""
+    if kept.state is None:
+        weights_SP[0] = course.expert.weights
+    else:
+        course.load_state_dict(kept.state["course"])
+        done = len(course.losses)
+        weights_SP[: done + 1] = kept.state["weights"]
+        if done:
+            tell(done, course.losses[-1])
+
+    def state() -> dict[str, Any]:
+        done = len(course.losses)
+        return {"course": course.state_dict(), "weights": weights_SP[: done + 1].clone()}
+
+    with in_steps():
+        while not course.done:
+            if course.step():
+                weights_SP[len(course.losses)] = course.expert.weights
+                tell(len(course.losses), course.losses[-1])
+            kept.reached(state)
+
+
+class Course:
+    """The training of one expert, snapshot by snapshot.
 
     The number of steps is that of ``epochs`` passes over all images, however few are shown, and
     one per snapshot at least; snapshot s comes after round(s * steps / S) of them.
 
-    Args:
-        expert: fresh.
-        labels_N: int64 classes.
-        scores_N: difficulty by which the images shown are chosen anew after every snapshot; None
-            shows all of them.
-        config: see `Experts`.
-
-    Raises:
-        Diverged: the loss is no number any more.
+    Attributes:
+        expert: trained in place.
+        losses: mean loss since the last one at every snapshot so far.
     """
-    num_snapshots = config.num_snapshots(len(labels_N))
-    steps = max(config.num_epochs(len(labels_N)) * expert.num_epoch_steps, num_snapshots)
-    done = 0
-    for s in range(num_snapshots):
-        if scores_N is not None:
-            expert.batches.restrict(selected(scores_N, labels_N, s / num_snapshots, config))
-        until = round((s + 1) * steps / num_snapshots)
-        loss = float(torch.stack([expert.step() for _ in range(until - done)]).mean())
+
+    def __init__(
+        self, expert: Expert, labels_N: Tensor, scores_N: Tensor | None, config: ExpertSettings
+    ) -> None:
+        """Nothing is trained yet.
+
+        Args:
+            expert: fresh.
+            labels_N: int64 classes.
+            scores_N: difficulty by which the images shown are chosen anew after every snapshot;
+                None shows all of them.
+            config: see `Experts`.
+        """
+        self.expert, self.losses = expert, list[float]()
+        self._labels, self._scores, self._config = labels_N, scores_N, config
+        self._num_snapshots = config.num_snapshots(len(labels_N))
+        of_epochs = config.num_epochs(len(labels_N)) * expert.num_epoch_steps
+        self._num_steps = max(of_epochs, self._num_snapshots)
+        self._done, self._since = 0, list[Tensor]()
+
+    @property
+    def done(self) -> bool:
+        """Whether the last snapshot was reached."""
+        return len(self.losses) >= self._num_snapshots
+
+    def step(self) -> bool:
+        """Take one step; whether a snapshot is reached with it.
+
+        Raises:
+            Diverged: the loss is no number any more.
+        """
+        s = len(self.losses)
+        if self._scores is not None and not self._since:
+            shown = selected(self._scores, self._labels, s / self._num_snapshots, self._config)
+            self.expert.batches.restrict(shown)
+        self._since.append(self.expert.step())
+        self._done += 1
+        if self._done < round((s + 1) * self._num_steps / self._num_snapshots):
+            return False
+        loss, self._since = float(torch.stack(self._since).mean()), []
         if not math.isfinite(loss):
+            rate = self._config.learning_rate
             raise Diverged(
-                f"experts: expected a finite loss, found {loss} after {until} steps; lower the "
-                f"experts' learning_rate (--expert-learning-rate, it is {config.learning_rate:g})"
+                f"experts: expected a finite loss, found {loss} after {self._done} steps; lower "
+                f"the experts' learning_rate (--expert-learning-rate, it is {rate:g})"
             )
-        done = until
-        yield loss
+        self.losses.append(loss)
+        return True
+
+    def state_dict(self) -> dict[str, Any]:
+        """After a step: all that the rest depends on."""
+        return {
+            "expert": self.expert.state_dict(),
+            "losses": list(self.losses),
+            "since": torch.stack(self._since) if self._since else None,
+            "done": self._done,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Be where `state_dict` was taken."""
+        self.expert.load_state_dict(state["expert"])
+        self.losses, self._done = list(state["losses"]), state["done"]
+        self._since = [] if state["since"] is None else list(state["since"])
 
 
 def _sources(network: type) -> list[str]:
@@ -198,17 +265,18 @@ def _scores(
         found = shelf.read("difficulty", (len(data),))
         if found is not None:
             return found[0]
-        start = time.perf_counter()
-        scores = el2n(
-            data,
-            wanted.spec,
-            wanted.network,
-            wanted.settings,
-            device=wanted.device,
-            precision=wanted.precision,
-            on_update=on_update,
-        )
-        shelf.write("difficulty", scores, [], time.perf_counter() - start)
+        with shelf.under_way("difficulty", el2n_state) as kept:
+            scores = el2n(
+                data,
+                wanted.spec,
+                wanted.network,
+                wanted.settings,
+                device=wanted.device,
+                precision=wanted.precision,
+                on_update=on_update,
+                kept=kept,
+            )
+            shelf.write("difficulty", scores, [], kept.seconds)
         return scores
 
 
@@ -250,6 +318,10 @@ class _Shelf:
         if self._store is not None:
             content = pack_tensors({name: tensor}, {"losses": losses, "seconds": seconds})
             self._store.write(KIND, self._entry(name), content)
+
+    def under_way(self, name: str, values: Sequence[str]) -> UnderWay:
+        """The work on it, which goes on where it was stopped; its state has these values."""
+        return UnderWay(self._store, self._entry(name), values)
 
     def lock(self, name: str) -> AbstractContextManager[None]:
         """One process at a time makes it; the others wait and find it."""
