@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clbench.cli.group import Failure, Group
+from clbench.cli.group import Failure, Group, say
 from clbench.cli.options import JSON, Command, Option, attach
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def list_cache(json: bool) -> None:
         times = (facts[name][:16].replace("T", " ") for name in ("oldest_use", "last_use"))
         shown.add_row(_shown(kind), count(facts["entries"]), count(facts["num_bytes"]), *times)
     print_table(f"Cache in {store.root}", shown)
-    click.echo(f"{count(total)} bytes; the limit is {count(store.limit_bytes)} bytes")
+    say(f"{count(total)} bytes; the limit is {count(store.limit_bytes)} bytes")
     return None
 
 
@@ -96,15 +96,13 @@ def clear(kind: str | None, yes: bool) -> None:
         if not sys.stdin.isatty():
             raise Failure(f"expected --yes where there is no terminal to ask: {what} would go")
         if not click.confirm(f"Remove {what}?"):
-            click.echo("nothing was removed")
+            say("nothing was removed")
             return
     freed = store.clear(kind)
-    click.echo(f"{count(freed)} bytes freed in {store.root}")
+    say(f"{count(freed)} bytes freed in {store.root}")
     left = _entries(store, kind)
     if left:
-        click.echo(
-            f"{_counted(left)} stayed: running processes use them, or they cannot be removed"
-        )
+        say(f"{_counted(left)} stayed: running processes use them, or they cannot be removed")
 
 
 @command.command(cls=Command)
@@ -118,7 +116,7 @@ def path() -> None:
     """
     from clbench.store.files import cache_dir
 
-    click.echo(cache_dir())
+    say(cache_dir())
 
 
 def _shown(kind: str) -> str:

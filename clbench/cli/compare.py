@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from clbench.cli.group import say
 from clbench.cli.options import JSON, QUIET, Command, Option, attach, completer
 from clbench.measuring.scores import AVERAGE, SCORES
 
@@ -74,7 +75,7 @@ def command(
       clbench compare runs/a runs/b --markdown > table.md
     """
     from clbench.cli.display import console, print_json
-    from clbench.cli.group import Failure
+    from clbench.cli.group import Failure, say
     from clbench.cli.places import new_directory
     from clbench.comparison import compare, load_runs, render_table, to_dict, to_markdown
 
@@ -89,13 +90,13 @@ def command(
     if json:
         return print_json(to_dict(comparison))
     if markdown:
-        return click.echo(to_markdown(comparison), nl=False)
+        return say(to_markdown(comparison).rstrip("\n"))
     if not quiet:
         render_table(comparison, console())
         if repeated:
-            click.echo(f"Left out {repeated} that repeat another run to the last digit.")
+            say(f"Left out {repeated} that repeat another run to the last digit.")
         for path in written:
-            click.echo(f"written: {path}")
+            say(f"written: {path}")
     return None
 
 
@@ -113,7 +114,7 @@ def write_comparison(comparison: Comparison, folder: Path) -> list[Path]:
     write_json(folder / "comparison.json", to_dict(comparison))
     drawings = comparison_drawings(comparison)
     for note in save_figures(drawings, folder):
-        click.echo(f"note: {note}", err=True)
+        say(f"note: {note}", err=True)
     pictures = [folder / f"{stem}.png" for stem in drawings]
     written = [picture for picture in pictures if picture.exists()]
     return [*written, folder / "comparison.md", folder / "comparison.json"]

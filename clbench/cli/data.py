@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clbench.cli.group import Failure, Group
+from clbench.cli.group import Failure, Group, say
 from clbench.cli.options import DATA_ROOT, JSON, QUIET, Command, Option, attach, completer
 
 if TYPE_CHECKING:
@@ -95,11 +95,11 @@ def fetch(names: tuple[str, ...], data_root: Path | None, quiet: bool) -> None:
         how = data.info(name).on_request
         if how and not names and data.status(name, data_root) == "missing":
             # Nobody asked for this one by name.
-            click.echo(f"{name}: {how}")
+            say(f"{name}: {how}")
             continue
         data.fetch(name, data_root, progress=not quiet)
         if not quiet:
-            click.echo(f"{name}: {data.status(name, data_root)}")
+            say(f"{name}: {data.status(name, data_root)}")
 
 
 FROM = Option(
@@ -213,11 +213,11 @@ def _print_prepared(made: Prepared, seconds: float) -> None:
             histogram.add_row(split, *map(count, numbers))
         print_table("Images by annotators' votes, of 7", histogram)
     size = " x ".join(map(str, facts["shape"]))
-    click.echo(f"files:  {made.folder}{'  (copied)' if made.copied else ''}")
-    click.echo(f"images: {size}, {facts['cache_bytes'] / 1e6:,.1f} MB decoded in {made.cache}")
-    click.echo(f"time:   {in_seconds(seconds)} s")
+    say(f"files:  {made.folder}{'  (copied)' if made.copied else ''}")
+    say(f"images: {size}, {facts['cache_bytes'] / 1e6:,.1f} MB decoded in {made.cache}")
+    say(f"time:   {in_seconds(seconds)} s")
     for note in facts["notes"]:
-        click.echo(f"note:   {note}")
+        say(f"note:   {note}")
 
 
 @command.command(cls=Command)
@@ -237,7 +237,7 @@ def verify(names: tuple[str, ...], data_root: Path | None, quiet: bool) -> None:
             if not check.ok:
                 broken.append(check)
             if not quiet:
-                click.echo(f"{'ok ' if check.ok else 'BAD'}  {check.file}: {check.message}")
+                say(f"{'ok ' if check.ok else 'BAD'}  {check.file}: {check.message}")
     if broken:
         first = broken[0]
         more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""

@@ -11,8 +11,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
-from clbench.store.plain import to_json
+from clbench.cli.group import say
+from clbench.store.plain import readable, to_json
 
 if TYPE_CHECKING:
     from clbench.evaluation.protocol import Shown
@@ -27,10 +29,22 @@ DISTILLATION_PHASES = {
 PLAIN_WIDTH = 140  # files and pipes have no width; tables must not be cut there
 
 
+class PlainConsole(Console):
+    """Shows text as it is: brackets are no markup, control characters no commands."""
+
+    def __init__(self, **options: Any) -> None:
+        """Take the options of `rich.console.Console`."""
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """See `rich.console.Console.render_str`."""
+        return super().render_str(readable(text), **options)
+
+
 def console() -> Console:
     """Standard output; as wide as the terminal, or wide enough for every table."""
-    out = Console(highlight=False)
-    return out if out.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)
+    out = PlainConsole()
+    return out if out.is_terminal else PlainConsole(width=PLAIN_WIDTH)
 
 
 def table(columns: Sequence[str], *, left: int = 1, whole: Sequence[str] = ()) -> Table:
@@ -48,7 +62,7 @@ def table(columns: Sequence[str], *, left: int = 1, whole: Sequence[str] = ()) -
 def print_table(title: str, made: Table) -> None:
     """A heading, which would wrap at a narrow table's width if it were its own, and the table."""
     out = console()
-    out.print(title, style="bold", markup=False)
+    out.print(title, style="bold")
     out.print(made)
 
 
@@ -64,7 +78,7 @@ def print_shown(heading: str, shown: Shown) -> None:
         made.add_row(*row)
     print_table(f"{heading}{shown.title}", made)
     for text in shown.lines:
-        click.echo(text)
+        say(text)
 
 
 class ProgressLine:
@@ -74,11 +88,11 @@ class ProgressLine:
     """
 
     def __init__(self, wanted: bool = True) -> None:
-        err = Console(stderr=True)
+        err = PlainConsole(stderr=True)
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
-            TextColumn("{task.completed:.0f}/{task.total:.0f} {task.fields[detail]}"),
+            TextColumn("{task.completed:.0f}/{task.total:.0f} {task.fields[detail]}", markup=False),
             TimeElapsedColumn(),
             console=err,
             transient=True,
@@ -103,12 +117,13 @@ class ProgressLine:
 
     def write(self, text: str) -> None:
         """A line on standard error that stays, above the moving one."""
-        self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._progress.console.print(text, soft_wrap=True)
 
     def show(self, phase: str, done: float, total: float, detail: str = "") -> None:
         """Move to ``done`` of ``total``; another ``phase`` starts the line anew."""
         if self._silent:
             return
+        phase, detail = readable(phase), readable(detail)
         if self._task is None or phase != self._phase:
             if self._task is not None:
                 self._progress.remove_task(self._task)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from clbench.cli.group import say
 from clbench.cli.options import (
     DATA_ROOT,
     JSON,
@@ -111,7 +112,7 @@ def command(**values: Any) -> None:
     # Before the other imports, which take seconds.
     chosen = None if output is None else new_file(output, Path("set.safetensors"))
 
-    from clbench.cli.sets import load_images, say
+    from clbench.cli.sets import load_images
     from clbench.data import short_name
 
     quiet = values["quiet"]
@@ -135,17 +136,20 @@ def command(**values: Any) -> None:
 
         return print_json(result)
     num, size = result["num_images"], result["num_bytes"]
-    say(f"set:     {path}  ({num} images, {size:,} bytes, {result['distil_seconds']:.1f} s)", quiet)
+    say(
+        f"set:     {path}  ({num} images, {size:,} bytes, {result['distil_seconds']:.1f} s)",
+        quiet=quiet,
+    )
     if path.with_suffix(".png").exists():
-        say(f"picture: {path.with_suffix('.png')}", quiet)
-    say(f"result:  {path.with_suffix('.json')}", quiet)
+        say(f"picture: {path.with_suffix('.png')}", quiet=quiet)
+    say(f"result:  {path.with_suffix('.json')}", quiet=quiet)
     if events is not None:
         from clbench.tracking import SCALARS_ADDRESS
 
-        say(f"events:  {events}  (tensorboard --logdir {shlex.quote(str(events))})", quiet)
-        say(f"         unsmoothed at {SCALARS_ADDRESS}", quiet)
+        say(f"events:  {events}  (tensorboard --logdir {shlex.quote(str(events))})", quiet=quiet)
+        say(f"         unsmoothed at {SCALARS_ADDRESS}", quiet=quiet)
     for note in notes:
-        say(f"note:    {note}", quiet)
+        say(f"note:    {note}", quiet=quiet)
     return None
 
 
@@ -163,7 +167,7 @@ def _configured(values: dict[str, Any]) -> tuple[RunConfig, SetSettings]:
         method = config.distillation.distiller
         if not values["quiet"]:
             text = f"note: {option} sets nothing here: {method} has no such setting"
-            click.echo(text, err=True)
+            say(text, err=True)
     return config, settings
 
 

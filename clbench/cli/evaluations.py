@@ -8,9 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import click
-
-from clbench.cli.group import Interrupted
+from clbench.cli.group import Interrupted, say
 from clbench.cli.places import new_directory, resumable_directory
 from clbench.errors import InputError
 from clbench.store.files import CHECKPOINTS
@@ -84,7 +82,7 @@ def evaluate_and_show(name: str, values: dict[str, Any]) -> None:
     if not values["quiet"]:
         print_shown(images.shown_as, found.shown())
         for text in heard.lines:
-            click.echo(f"diverged:    {text}; lower --evaluation-learning-rate")
+            say(f"diverged:    {text}; lower --evaluation-learning-rate")
         _say_where(images, place, values)
     return None
 
@@ -228,7 +226,7 @@ def _write(
     write_json(place / "report.json", report)
     drawings, shown = found.drawings(laboratory), found.shown()
     for note in save_figures(drawings, place / "figures"):
-        click.echo(f"note: {note}", err=True)
+        say(f"note: {note}", err=True)
     if tensorboard:
         table: tuple[Sequence[str], Sequence[Sequence[Any]]] = (shown.columns, shown.rows)
         name = next(iter(drawings), "result")
@@ -241,13 +239,13 @@ def _say_where(images: Any, place: Path | None, values: Mapping[str, Any]) -> No
     say_notes(images)
     if place is None:
         return
-    click.echo(f"report:      {place / 'report.json'}")
-    click.echo(f"figures:     {place / 'figures'}")
+    say(f"report:      {place / 'report.json'}")
+    say(f"figures:     {place / 'figures'}")
     if values["tensorboard"]:
         from clbench.tracking import SCALARS_ADDRESS
 
-        click.echo(f"TensorBoard: tensorboard --logdir {shlex.quote(str(place))}")
-        click.echo(f"             unsmoothed at {SCALARS_ADDRESS}")
+        say(f"TensorBoard: tensorboard --logdir {shlex.quote(str(place))}")
+        say(f"             unsmoothed at {SCALARS_ADDRESS}")
 
 
 def say_notes(images: Any) -> None:
@@ -255,7 +253,7 @@ def say_notes(images: Any) -> None:
     from clbench.measuring.metrics import majority_of_two
 
     for note in images.notes:
-        click.echo(f"note:        {note}")
+        say(f"note:        {note}")
     share = majority_of_two(images.test.hard_labels.numpy())
     if share is not None:
-        click.echo(f"note:        always the largest class: {100 * share:.1f} %")
+        say(f"note:        always the largest class: {100 * share:.1f} %")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import io
 import sys
+import warnings
 from typing import Any, NoReturn
 
 import click
@@ -16,6 +17,7 @@ from clbench import __version__
 from clbench.cli.stopping import stoppable
 from clbench.errors import InputError
 from clbench.machine.cores import share_cores
+from clbench.store.plain import readable
 
 # Command -> what `clbench --help` says of it; its module is clbench.cli.NAME. A test holds these
 # lines equal to the commands' own.
@@ -86,8 +88,14 @@ def _instead(error: click.ClickException) -> str:
     return ""
 
 
+def say(text: object, *, err: bool = False, quiet: bool = False) -> None:
+    """Print a line unless ``quiet``; names in it move no cursor and change no colour."""
+    if not quiet:
+        click.echo(readable(str(text)), err=err)
+
+
 def _complain(text: str) -> None:
-    click.echo(f"clbench: error: {in_one_line(text)}", err=True)
+    say(f"clbench: error: {in_one_line(text)}", err=True)
 
 
 class RawHelp(click.Command):
@@ -166,6 +174,17 @@ def _show_any_name() -> None:
             stream.reconfigure(errors="replace")
 
 
+def _warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
+) -> str:
+    """What a warning is on the terminal: a line in the form of errors, without the source."""
+    return f"clbench: warning: {readable(in_one_line(str(message)))}\n"
+
+
 def _where_help_is(error: click.ClickException) -> str:
     if isinstance(error, click.UsageError) and error.ctx is not None:
         return f" (see {error.ctx.command_path} --help)"
@@ -204,5 +223,6 @@ def cli() -> None:
 def main() -> NoReturn:
     """Entry point of the console script."""
     share_cores()
+    warnings.formatwarning = _warning
     cli.main(prog_name="clbench")
     raise AssertionError("main() leaves by sys.exit")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clbench.cli.group import in_one_line
+from clbench.cli.group import in_one_line, say
 from clbench.cli.options import DATA_ROOT, JSON, Command, Option, attach, completer
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _loaded(table: Table[Any]) -> dict[str, Any]:
     """The entries that load; one that does not costs a line on standard error, nothing else."""
     entries, faults = table.loaded()
     for fault in faults:
-        click.echo(f"warning: {in_one_line(fault)}", err=True)
+        say(f"warning: {in_one_line(fault)}", err=True)
     return entries
 
 

@@ -34,18 +34,18 @@ def print_reports(reports: Sequence[RunReport]) -> None:
         if cached:
             sets = "1 distilled set" if cached == 1 else f"{cached} distilled sets"
             text = f"{sets} taken from the cache; the seconds are those it took to distil"
-            out.print(f"Note ({name}): {text}", markup=False)
+            out.print(f"Note ({name}): {text}")
     for note in dict.fromkeys(note for report in reports for note in report.notes):
         told = [n for n, report in zip(names, reports, strict=True) if note in report.notes]
         whose = "" if len(told) == len(names) > 1 else f" ({', '.join(told)})"
-        out.print(f"Note{whose}: {note}", markup=False)
+        out.print(f"Note{whose}: {note}")
 
 
 def _diverged(report: RunReport, name: str) -> None:
     for found in report.evaluations.values():
         for line in found.get("diverged_networks", []) if isinstance(found, dict) else ():
             text = f"Note ({name}): diverged: {line}; lower --set-learning-rate"
-            console().print(text, markup=False)
+            console().print(text)
 
 
 def _experiences(reports: Sequence[RunReport], names: Sequence[str]) -> Table:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from clbench.cli.group import say
 from clbench.cli.options import (
     DATA_ROOT,
     DISTIL_ANEW,
@@ -165,7 +166,7 @@ def command(**values: Any) -> None:
         return print_json(found if values["baseline"] else found[0])
     if shown:
         for report in larger:
-            click.echo(_what_more_bytes_give(report, factor))
+            say(_what_more_bytes_give(report, factor))
         _hints(folder, folders, tensorboard)
     return None
 
@@ -237,7 +238,7 @@ def _configs(values: dict[str, Any]) -> list[RunConfig]:
     ]
     distillations = [c.distillation for c in configs if distiller_of(c.strategy) is not None]
     for option in () if values["quiet"] else without_effect(distillations, own):
-        click.echo(f"note: {option} sets nothing here: no strategy has this setting", err=True)
+        say(f"note: {option} sets nothing here: no strategy has this setting", err=True)
     return configs
 
 
@@ -281,14 +282,14 @@ def _write_side_by_side(reports: list[RunReport], folder: Path) -> None:
 
 def _hints(folder: Path, folders: list[Path], tensorboard: bool) -> None:
     if len(folders) > 1:
-        click.echo(f"comparison:  {folder / 'comparison'}")
+        say(f"comparison:  {folder / 'comparison'}")
     for one in folders:
-        click.echo(f"figures:     {one / 'figures'}")
+        say(f"figures:     {one / 'figures'}")
     if tensorboard:
         from clbench.tracking import CUSTOM_SCALARS_ADDRESS, SCALARS_ADDRESS
 
-        click.echo(f"TensorBoard: tensorboard --logdir {shlex.quote(str(folder))}")
-        click.echo(f"             unsmoothed at {SCALARS_ADDRESS}")
-        click.echo(f"             in one chart at {CUSTOM_SCALARS_ADDRESS}")
+        say(f"TensorBoard: tensorboard --logdir {shlex.quote(str(folder))}")
+        say(f"             unsmoothed at {SCALARS_ADDRESS}")
+        say(f"             in one chart at {CUSTOM_SCALARS_ADDRESS}")
     above = folder if folder.parent == Path() else folder.parent
-    click.echo(f"more runs:   clbench compare {shlex.quote(str(above))}")
+    say(f"more runs:   clbench compare {shlex.quote(str(above))}")

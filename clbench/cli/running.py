@@ -8,11 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import click
-
 from clbench import strategies
 from clbench.cli.display import DISTILLATION_PHASES, ProgressLine
-from clbench.cli.group import Interrupted
+from clbench.cli.group import Interrupted, say
 from clbench.cli.places import (
     begin_anew,
     check_runs,
@@ -108,7 +106,7 @@ def run_all(
         if (folder / "report.json").exists():
             reports.append(RunReport.load(folder / "report.json"))
             if not quiet:
-                click.echo(f"{config.strategy}: finished before, in {folder}", err=True)
+                say(f"{config.strategy}: finished before, in {folder}", err=True)
             continue
         with ProgressLine(not quiet) as line:
             watch = RunLine(line, config.strategy, quiet)

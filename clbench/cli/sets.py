@@ -50,9 +50,3 @@ def load_images(
 
         images = data.load(data_set, data_root, not quiet, image_size, show)
     return images.normalised("imagenet" if normalisation == "imagenet" else "dataset")
-
-
-def say(text: str, quiet: bool) -> None:
-    """Print a line unless told to be quiet."""
-    if not quiet:
-        click.echo(text)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clbench.cli.group import Group, Interrupted
+from clbench.cli.group import Group, Interrupted, say
 from clbench.cli.options import (
     DATA_ROOT,
     DISTIL_ANEW,
@@ -142,7 +142,7 @@ def codec(ctx: click.Context, **values: Any) -> None:
     if not quiet:
         _show(found)
         for name in ("tuning.md", "tuning.json"):
-            click.echo(f"written: {plan.folder / name}")
+            say(f"written: {plan.folder / name}")
     return None
 
 
@@ -355,7 +355,7 @@ def _show(found: dict[str, list[Standing]]) -> None:
         made.add_row(*row)
     print_table("Average accuracy on the validation stream; best first, finalists above", made)
     for name, best in _best(found).items():
-        click.echo(f"{name}: {_as_options(best)}")
+        say(f"{name}: {_as_options(best)}")
 
 
 def _best(found: dict[str, list[Standing]]) -> dict[str, Candidate]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from clbench.comparison.records import Comparison, Contest, Group, Summary, Versus
 from clbench.measuring.scores import AVERAGE, SCORES
+from clbench.store.plain import readable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -153,7 +154,7 @@ def render_table(comparison: Comparison, console: Console) -> None:
     from rich.text import Text
 
     for warning in comparison.warnings:
-        console.print(Text(f"NOT COMPARABLE: {warning}", style="bold red"))
+        console.print(Text(readable(f"NOT COMPARABLE: {warning}"), style="bold red"))
     tested = [group for group in comparison.groups if group.versus is not None]
     # Two narrow tables, since one with all columns does not fit a terminal.
     for groups, columns in ((comparison.groups, _columns(comparison)), (tested, TESTS)):
@@ -166,7 +167,7 @@ def render_table(comparison: Comparison, console: Console) -> None:
         console.print(_table(*_contest_rows(comparison)))
         console.print(Text(CONTEST_LEGEND, style="dim"))
     for note in comparison.notes:
-        console.print(Text(f"Note: {note}.", style="yellow"))
+        console.print(Text(readable(f"Note: {note}."), style="yellow"))
 
 
 def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
@@ -181,7 +182,7 @@ def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
             header, justify="left" if text else "right", overflow="fold", no_wrap=not text
         )
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(readable(cell)) for cell in row))
     return table
 
 

@@ -77,6 +77,32 @@ class Network(nn.Module):
         return logits
 
 
+class _RefusesOne(nn.modules.batchnorm._BatchNorm):
+    """Batch norm that says which option is wrong, where torch has a traceback."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As torch's.
+
+        Raises:
+            InputError: one value of each channel, whose deviation is nothing.
+        """
+        if self.training and x.numel() == x.shape[1]:
+            raise InputError(
+                "batch norm: expected training batches of at least 2 images, found one of 1; raise "
+                "--batch-size (of a set: --set-batch-size and the number of its images), or choose "
+                "another --norm"
+            )
+        return super().forward(x)
+
+
+class BatchNorm1d(_RefusesOne, nn.BatchNorm1d):
+    """Of hidden units, (N, D)."""
+
+
+class BatchNorm2d(_RefusesOne, nn.BatchNorm2d):
+    """Of feature maps, (N, C, H, W)."""
+
+
 def make_norm(norm: Norm, channels: int, height: int, width: int) -> nn.Module:
     """The norm of feature maps (N, channels, height, width).
 
@@ -85,7 +111,7 @@ def make_norm(norm: Norm, channels: int, height: int, width: int) -> nn.Module:
             which would be constant whatever the image.
     """
     if norm == "batch":
-        return nn.BatchNorm2d(channels)
+        return BatchNorm2d(channels)
     if norm == "layer":
         return nn.LayerNorm([channels, height, width])
     if norm == "instance":

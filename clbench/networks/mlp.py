@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from clbench.networks.base import Architecture, Network, make_activation
+from clbench.networks.base import Architecture, BatchNorm1d, Network, make_activation
 from clbench.types import ImageSpec
 
 
@@ -21,7 +21,7 @@ class MLP(Network):
         for _ in range(architecture.depth):
             layers.append(nn.Linear(inputs, architecture.width))
             if architecture.norm == "batch":
-                layers.append(nn.BatchNorm1d(architecture.width))
+                layers.append(BatchNorm1d(architecture.width))
             elif architecture.norm == "layer":
                 layers.append(nn.LayerNorm(architecture.width))
             layers.append(make_activation(architecture.activation))

@@ -109,7 +109,7 @@ def test_an_interrupted_evaluation_keeps_its_networks(
     assert done.exit_code == 130 and "kept in the cache; the same command goes on" in done.stderr
     assert not Path("evaluations").exists()
     seen = []
-    monkeypatch.setattr(Bench, "make", lambda s, t: seen.append(t) or make(s, t))
+    monkeypatch.setattr(Bench, "make", lambda s, t, n: seen.append(t) or make(s, t, n))
     assert invoke(*arguments).exit_code == 0 and len(seen) == 1 and seen != trials
 
 

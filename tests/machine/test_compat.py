@@ -25,12 +25,12 @@ from . import datasets
 """
 
 
-def _run(code: str, *paths: Path) -> str:
+def _run(code: str, *paths: Path, **variables: str) -> str:
     root = Path(__file__).resolve().parents[1]
     path = os.pathsep.join(str(p) for p in (*paths, root))
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **variables},
         capture_output=True,
         text=True,
         check=False,
@@ -73,3 +73,29 @@ def test_leaves_a_matched_pair_alone(tmp_path: Path) -> None:
 def test_passes_other_errors_on(tmp_path: Path, message: str) -> None:
     folder = _torchvision(tmp_path, f"raise RuntimeError({message!r})")
     assert _run(USE, folder) == f"RuntimeError: {message}"
+
+
+HOMELESS = """
+import os
+from clbench.machine.compat import prepare
+prepare()
+import avalanche.benchmarks
+from avalanche.benchmarks.datasets import dataset_utils as settings
+print(os.environ["HOME"], os.path.exists(settings.AVALANCHE_CONFIG_FILENAME))
+import atexit
+atexit._run_exitfuncs()
+print(os.path.exists(settings.AVALANCHE_CONFIG_ROOT))
+"""
+
+
+def test_a_home_that_cannot_be_written(tmp_path: Path) -> None:
+    """Avalanche's settings go to a folder that lasts as long as the process."""
+    home = tmp_path / "file" / "home"
+    (tmp_path / "file").touch()
+    found = _run(HOMELESS, HOME=str(home), USERPROFILE=str(home))
+    assert found.startswith(f"{home} True\nFalse\n")
+
+
+def test_a_home_that_can_be_written_is_used(tmp_path: Path) -> None:
+    found = _run(HOMELESS, HOME=str(tmp_path), USERPROFILE=str(tmp_path))
+    assert found.startswith(f"{tmp_path} True\nTrue\n")
