@@ -224,6 +224,7 @@ def _write(
     from clbench.tracking import write_evaluation
 
     write_json(place / "report.json", report)
+    remove_states(place / CHECKPOINTS[0])
     drawings, shown = found.drawings(laboratory), found.shown()
     for note in save_figures(drawings, place / "figures"):
         say(f"note: {note}", err=True)
@@ -232,7 +233,6 @@ def _write(
         name = next(iter(drawings), "result")
         tables = {"result" if report["kind"] == "offline" else name: table}
         write_evaluation(place, drawn=drawings, tables=tables, curves=found.scalars())
-    remove_states(place / CHECKPOINTS[0])
 
 
 def _say_where(images: Any, place: Path | None, values: Mapping[str, Any]) -> None:

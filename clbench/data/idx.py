@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from clbench.errors import InputError
+from clbench.store.sealing import Broken, open_regular
 
 _UNSIGNED_BYTE = 8
 
@@ -37,15 +38,15 @@ def read(path: Path, *shape: int) -> Tensor:
     Raises:
         InputError: truncated, corrupt, or of another shape.
     """
-    content = _unpacked(path)
+    content = _unpacked(path, num_bytes(*shape))
     expected = struct.pack(">HBB", 0, _UNSIGNED_BYTE, len(shape)) + struct.pack(
         f">{len(shape)}I", *shape
     )
     if len(content) != num_bytes(*shape):
         raise InputError(
             f"{path}: expected {num_bytes(*shape):,} bytes"
-            f"{' when unpacked' if path.suffix == '.gz' else ''}, found {len(content):,}; "
-            "delete it and fetch it again"
+            f"{' when unpacked' if path.suffix == '.gz' else ''}, found "
+            f"{_found(content, num_bytes(*shape))}; delete it and fetch it again"
         )
     if not content.startswith(expected):
         raise InputError(
@@ -56,14 +57,23 @@ def read(path: Path, *shape: int) -> Tensor:
     return data.view(shape)
 
 
-def _unpacked(path: Path) -> bytes:
+def _found(content: bytes, most: int) -> str:
+    return f"{len(content):,}" if len(content) <= most else "more"
+
+
+def _unpacked(path: Path, most: int) -> bytes:
+    """Return the content, or one byte more than ``most`` where there is more."""
     try:
-        content = path.read_bytes()
-        return gzip.decompress(content) if path.suffix == ".gz" else content
+        with open_regular(path) as file:
+            if path.suffix != ".gz":
+                return file.read(most + 1)
+            with gzip.GzipFile(fileobj=file) as unpacked:
+                return unpacked.read(most + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(
-            f"{path}: expected a whole gzip archive, found {len(content):,} bytes that do not "
-            f"unpack ({error}); delete it and fetch it again"
+            f"{path}: expected a whole gzip archive, found {path.stat().st_size:,} bytes that do "
+            f"not unpack ({error}); delete it and fetch it again"
         ) from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except (Broken, OSError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: cannot be read ({reason})") from None

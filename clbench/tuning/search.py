@@ -147,6 +147,12 @@ def _trial(values: Mapping[str, Any]) -> Trial:
     trial = Trial(Candidate(found["strategy"], dict(found["settings"])), **rest)
     if not (trial.accuracy is None or 0 <= trial.accuracy <= 1):
         raise ValueError(f"accuracy {trial.accuracy}")
+    for value in (trial.seed, trial.num_bytes, trial.num_images):
+        if type(value) is not int:
+            raise ValueError(f"expected a whole number, found {value!r:.40}")
+    words = (trial.refused, trial.candidate.strategy, *trial.candidate.settings.values())
+    if not all(isinstance(word, str) for word in words) or not trial.seconds >= 0:
+        raise ValueError("expected text and a time, found others")
     return trial
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from clbench.cli.build_config import read_config_file
@@ -21,58 +20,7 @@ from clbench.sets import load_set
 from clbench.store.reading import MOST_DEPTH, parse_json, read_limited
 from clbench.strategies import read_config
 from tests.comparison.test_comparison import make
-
-# CLBENCH_FUZZ=20000 pytest tests/test_hostile.py: the long form
-EXAMPLES = int(os.environ.get("CLBENCH_FUZZ", "150"))
-FUZZ = settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
-
-anything = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(10**20), 10**20)
-    | st.sampled_from(
-        [0, -1, 5, 2**63, 1e308, -0.5, 0.5, "", "random_replay", "[red]x[/z]", "\x1b[2J"]
-    )
-    | st.text(max_size=8),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3)
-    ),
-    max_leaves=6,
-)
-
-
-def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Where something stands in nested values."""
-    inner: list[tuple[Any, Any]] = []
-    if isinstance(value, dict):
-        inner = list(value.items())
-    elif isinstance(value, list):
-        inner = list(enumerate(value))
-    return [path, *(one for key, held in inner for one in places(held, (*path, key)))]
-
-
-@st.composite
-def broken(draw: st.DrawFn, whole: Any) -> Any:
-    """``whole`` with one to three places replaced, removed or doubled."""
-    value = copy.deepcopy(whole)
-    for _ in range(draw(st.integers(1, 3))):
-        *above, last = draw(st.sampled_from([p for p in places(value) if p]))
-        place = value
-        for key in above:
-            place = place[key]
-        match draw(st.sampled_from(["replace", "replace", "remove", "more"])):
-            case "replace":
-                place[last] = draw(anything)
-            case "remove":
-                del place[last]
-            case _ if isinstance(place, list):
-                place.append(draw(anything))
-            case _:
-                place[draw(st.text(max_size=5))] = draw(anything)
-        if not value:
-            break
-    return value
-
+from tests.hostile.fuzz import FUZZ, broken
 
 REPORT = make("dam_replay").to_dict() | {"environment": {"versions": {"torch": "2"}, "threads": 1}}
 
