@@ -446,3 +446,11 @@ def test_the_shown_tracker_hears_every_experience(
     assert [line.partition(":")[0] for line in lines] == [
         f"after experience {k}" for k in range(1, 6)
     ]
+
+
+def test_every_promise_names_a_test_that_is_there() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", (DOCS / "reliability.md").read_text())
+    assert len(named) > 10
+    for file, name in named:
+        content = (ROOT / file).read_text()
+        assert not name or f"def {name}(" in content, (file, name)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol, runtime_checkable
 
 from clbench.coded import CodedImages
 from clbench.distillation import Update
+from clbench.errors import InputError
 from clbench.evaluation.protocol import Draw, Result
 from clbench.measuring.metrics import Matrix, Vector
 from clbench.report import RunReport
@@ -113,15 +115,27 @@ class NullTracker:
 
 
 class Trackers:
-    """Passes every event on to several trackers, in order; of `Positioned` ones it is one."""
+    """Passes every event on to several trackers, in order; of `Positioned` ones it is one.
+
+    A tracker that fails (a full disk, a server that does not answer) costs a warning, and the run
+    goes on without it.
+    """
 
     def __init__(self, *trackers: Tracker) -> None:
         """Keep the trackers; none at all is allowed."""
         self._trackers = trackers
+        self._lost: list[Tracker] = []
 
     def position(self) -> list[Any]:
         """Of each; None of those that have none."""
-        return [t.position() if isinstance(t, Positioned) else None for t in self._trackers]
+        found: dict[int, Any] = {}
+
+        def ask(tracker: Tracker) -> None:
+            if isinstance(tracker, Positioned):
+                found[id(tracker)] = tracker.position()
+
+        self._tell(ask)
+        return [found.get(id(tracker)) for tracker in self._trackers]
 
     def on_resume(self, position: list[Any]) -> None:
         """To those that had one; others than before hear of nothing that was told then."""
@@ -133,13 +147,11 @@ class Trackers:
 
     def on_start(self, config: dict[str, Any], class_groups: Sequence[Sequence[int]]) -> None:
         """To all."""
-        for tracker in self._trackers:
-            tracker.on_start(config, class_groups)
+        self._tell(lambda tracker: tracker.on_start(config, class_groups))
 
     def on_distillation_update(self, k: int, update: Update) -> None:
         """To all."""
-        for tracker in self._trackers:
-            tracker.on_distillation_update(k, update)
+        self._tell(lambda tracker: tracker.on_distillation_update(k, update))
 
     def on_experience_end(
         self,
@@ -152,23 +164,41 @@ class Trackers:
         class_names: Sequence[str],
     ) -> None:
         """To all."""
-        for tracker in self._trackers:
-            tracker.on_experience_end(
+        self._tell(
+            lambda tracker: tracker.on_experience_end(
                 k, R_so_far, untrained, num_test, confusion, memory, class_names
             )
+        )
 
     def on_evaluation(self, name: str, result: Result, drawings: Drawings) -> None:
         """To all."""
-        for tracker in self._trackers:
-            tracker.on_evaluation(name, result, drawings)
+        self._tell(lambda tracker: tracker.on_evaluation(name, result, drawings))
 
     def on_end(self, report: RunReport) -> None:
         """To all."""
-        for tracker in self._trackers:
-            tracker.on_end(report)
+        self._tell(lambda tracker: tracker.on_end(report))
 
     def close(self) -> None:
-        """Close all, in order, even when closing one of them fails; then its error is raised."""
-        with ExitStack() as stack:
-            for tracker in reversed(self._trackers):
-                stack.callback(tracker.close)
+        """Close all, in order, also those that failed before."""
+        lost, self._lost = self._lost, []
+        for tracker in self._trackers:
+            if tracker in lost:
+                with suppress(Exception):
+                    tracker.close()
+            else:
+                self._tell(lambda tracker: tracker.close(), tracker)
+
+    def _tell(self, say: Callable[[Tracker], None], *only: Tracker) -> None:
+        for tracker in only or self._trackers:
+            if tracker in self._lost:
+                continue
+            try:
+                say(tracker)
+            except InputError:
+                raise
+            # Whatever it is, the run must not pay for it.
+            except Exception as error:
+                self._lost.append(tracker)
+                text = " ".join(f"{type(error).__name__}: {error}".split())
+                name = type(tracker).__name__
+                warnings.warn(f"{name} failed ({text}); the run goes on without it", stacklevel=3)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -99,6 +100,7 @@ def summary_writer(directory: Path) -> SummaryWriter:
         sys.modules.setdefault(name, ModuleType(name))
     from torch.utils.tensorboard import SummaryWriter
 
+    _silence_writers()
     try:
         directory.mkdir(parents=True, exist_ok=True)
         return SummaryWriter(str(directory), flush_secs=FLUSH_SECONDS)
@@ -107,6 +109,22 @@ def summary_writer(directory: Path) -> SummaryWriter:
             f"expected a folder for TensorBoard that can be written, found {directory} ({error}); "
             "choose another"
         ) from None
+
+
+def _silence_writers() -> None:
+    """Show no traceback of a thread that writes events: the next event raises what it raised."""
+    before = threading.excepthook
+
+    def show(failed: threading.ExceptHookArgs) -> None:
+        if (
+            not isinstance(failed.exc_value, OSError)
+            or "event_file_writer" not in type(failed.thread).__module__
+        ):
+            before(failed)
+
+    show.clbench = True  # type: ignore[attr-defined]
+    if not hasattr(before, "clbench"):
+        threading.excepthook = show
 
 
 class TensorBoardTracker:

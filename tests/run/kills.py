@@ -27,7 +27,11 @@ SET = ["--network", "convnet", "--width", "8", "--evaluation-epochs", "60", "--q
 JOBS = {
     "dam_replay": [*RUN, "dam_replay", "--num-networks", "4", "--distill-width", "8"],
     "pad_replay": [*RUN, "pad_replay", "--num-updates", "10", "--distill-width", "4",
-                   "--num-experts", "2", "--codec", "raw", "--images-per-class", "2"],
+                   "--num-experts", "1", "--expert-epochs", "4", "--num-difficulty-networks", "1",
+                   "--difficulty-epochs", "1", "--expert-batch-size", "32", "--matched-start",
+                   "none", "--student-steps", "5", "--expert-snapshots", "1", "--last-start", "2",
+                   "--initial-last-start", "1", "--first-start", "0", "--codec", "raw",
+                   "--images-per-class", "2"],
     "herding_replay": [*RUN, "herding_replay"],
     "reservoir_replay": [*RUN, "reservoir_replay"],
     "random_gdumb": [*RUN, "random_gdumb", "--set-epochs", "40"],

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from clbench.errors import InputError
 from clbench.machine.steps import postponed
 from clbench.report import RunReport
 from clbench.run import NullProgress, checkpoints, run
+from clbench.run.directory import RunDirectory
 from clbench.strategies import STRATEGIES, StrategyInfo
 from clbench.strategies.learner import TensorLearner
 from clbench.tracking import NullTracker, TensorBoardTracker
@@ -234,6 +238,26 @@ def test_a_full_disk_costs_the_checkpoint_alone(
     with pytest.warns(UserWarning, match="no checkpoint was written .*No space left"):
         report = run(config_of("naive"), output=tmp_path)
     assert content(report) == content(run(config_of("naive")))
+
+
+def test_a_directory_belongs_to_one_run(tmp_path: Path) -> None:
+    code = "import sys; from clbench.run.directory import RunDirectory; RunDirectory(sys.argv[1])"
+    code = code.replace("sys.argv[1]", "__import__('pathlib').Path(sys.argv[1])")
+    command = [sys.executable, "-c", code, str(tmp_path / "run")]
+
+    def other() -> str:
+        return subprocess.run(command, capture_output=True, text=True, check=False).stderr
+
+    with closing(RunDirectory(tmp_path / "run")):
+        assert "found one that another is writing to" in other()
+    assert "InputError" not in other()
+
+
+def test_what_a_killed_run_had_begun_to_write_is_removed(tmp_path: Path) -> None:
+    config = stopped("random_replay", tmp_path)
+    (tmp_path / "memory" / ".exp_2.safetensors.123.0a1b2c3d").touch()
+    run(config, output=tmp_path)
+    assert not [path for path in tmp_path.rglob(".*") if path.is_file()]
 
 
 def events(directory: Path) -> dict[str, list[tuple[int, float]]]:

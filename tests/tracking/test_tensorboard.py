@@ -462,7 +462,7 @@ def test_several_trackers_hear_everything_and_are_all_closed():
     found, drawings = Evaluated(), {"bars": bars}
     trackers.on_evaluation("mine", found, drawings)
     trackers.on_end(final)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.warns(UserWarning, match="Recorder failed .OSError: disk full.; the run goes on"):
         trackers.close()
     assert first.heard == second.heard
     kinds = [event[0] for event in first.heard]
@@ -470,3 +470,32 @@ def test_several_trackers_hear_everything_and_are_all_closed():
     assert first.heard[2] == ("experience", 0, 6)
     assert first.heard[3] == ("evaluation", "mine", found, drawings)
     Trackers().close()
+
+
+class Breaks(Recorder):
+    """Cannot be told of the first experience."""
+
+    def on_experience_end(self, k, *rest):
+        super().on_experience_end(k, *rest)
+        raise ConnectionError("no answer\nfrom the server")
+
+
+def test_a_tracker_that_fails_is_left_out():
+    broken, sound = Breaks(), Recorder()
+    trackers = Trackers(broken, sound)
+    trackers.on_start(CONFIG, GROUPS)
+    with pytest.warns(UserWarning, match="Breaks failed .ConnectionError: no answer from the"):
+        learn(trackers, 0)
+    trackers.on_end(report())
+    trackers.close()
+    assert [event[0] for event in broken.heard] == ["start", "experience", "close"]
+    assert [event[0] for event in sound.heard] == ["start", "experience", "end", "close"]
+
+
+def test_a_tracker_may_refuse_before_the_work_begins():
+    class Refuses(NullTracker):
+        def on_start(self, config, class_groups):
+            raise InputError("expected another folder")
+
+    with pytest.raises(InputError, match="another folder"):
+        Trackers(Refuses()).on_start(CONFIG, GROUPS)
