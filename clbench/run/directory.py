@@ -107,8 +107,9 @@ class RunDirectory:
     @contextmanager
     def recorded(self, config: dict[str, Any], environment: dict[str, Any]) -> Iterator[None]:
         """Write configuration and environment; keep ``status.json`` true whatever happens."""
-        self._json("config.json", config)
-        self._json("env.json", environment)
+        about = {"config.json": config, "env.json": environment}
+        for name, content in about.items():
+            self._json(name, content)
         self._status("running")
         try:
             yield
@@ -126,7 +127,20 @@ class RunDirectory:
             self._end("failed", f"{type(error).__name__}: {line}" if line else type(error).__name__)
             raise
         else:
+            self._restore(about)
             self._status("done")
+
+    def _restore(self, about: Mapping[str, Any]) -> None:
+        """Write again what somebody removed while the run was under way."""
+        missing = [name for name in about if self.path and not (self.path / name).exists()]
+        for name in missing:
+            self._json(name, about[name])
+        if missing:
+            warnings.warn(
+                f"{self.path}: {', '.join(missing)} had been removed during the run and are "
+                "written again; memories and events of before are lost",
+                stacklevel=2,
+            )
 
     def partial(self, measured: dict[str, Any]) -> None:
         """Keep what was measured so far."""

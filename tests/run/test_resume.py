@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from contextlib import closing
@@ -258,6 +259,20 @@ def test_what_a_killed_run_had_begun_to_write_is_removed(tmp_path: Path) -> None
     (tmp_path / "memory" / ".exp_2.safetensors.123.0a1b2c3d").touch()
     run(config, output=tmp_path)
     assert not [path for path in tmp_path.rglob(".*") if path.is_file()]
+
+
+def test_a_directory_that_is_removed_under_way(tmp_path: Path) -> None:
+    class Removes(NullProgress):
+        def note(self, text: str) -> None:
+            if text.startswith("experience 2 of"):
+                shutil.rmtree(tmp_path / "run")
+
+    config = config_of("random_replay")
+    with pytest.warns(UserWarning, match="config.json, env.json had been removed during the run"):
+        report = run(config, output=tmp_path / "run", progress=Removes())
+    assert content(RunReport.load(tmp_path / "run")) == content(report) == content(run(config))
+    left = {path.name for path in (tmp_path / "run").iterdir()}
+    assert {"config.json", "env.json", "status.json", "report.json", "figures"} <= left
 
 
 def events(directory: Path) -> dict[str, list[tuple[int, float]]]:
