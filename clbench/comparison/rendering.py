@@ -190,11 +190,11 @@ def to_markdown(comparison: Comparison) -> str:
     """The same as Markdown; ends with a newline."""
 
     def row(cells: list[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        return "| " + " | ".join(_in_markdown(cell).replace("|", "\\|") for cell in cells) + " |"
 
     tested = any(group.versus is not None for group in comparison.groups)
     columns = [LABEL, *_columns(comparison), *(TESTS if tested else ())]
-    lines = [f"**NOT COMPARABLE: {warning}**\n" for warning in comparison.warnings]
+    lines = [f"**NOT COMPARABLE: {_in_markdown(w)}**\n" for w in comparison.warnings]
 
     def table(headers: list[str], rows: list[list[str]]) -> list[str]:
         rule = [":---" if header in TEXT_COLUMNS else "---:" for header in headers]
@@ -205,8 +205,17 @@ def to_markdown(comparison: Comparison) -> str:
     if comparison.contests:
         lines += ["", *table(*_contest_rows(comparison)), "", CONTEST_LEGEND]
     if comparison.notes:
-        lines += ["", *(f"- {note}." for note in comparison.notes)]
+        lines += ["", *(f"- {_in_markdown(note)}." for note in comparison.notes)]
     return "\n".join(lines) + "\n"
+
+
+def _in_markdown(text: str) -> str:
+    """The text as it is: no HTML, no link, no picture, no new line."""
+    text = " ".join(readable(text).split())
+    unwanted = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "](": "]\\(", "]:": "]\\:"}
+    for sign, instead in unwanted.items():
+        text = text.replace(sign, instead)
+    return text
 
 
 def to_dict(comparison: Comparison) -> dict[str, Any]:

@@ -53,10 +53,14 @@ def test_errors_of_any_name(invoke: Invoke) -> None:
 def test_reports_of_any_text(invoke: Invoke) -> None:
     for number, strategy in enumerate(("dam_replay", "random_replay")):
         values = make(strategy).to_dict()
-        values["notes"] = [f"[/red]{CLEAR}<script>alert(1)</script>"]
+        values["notes"] = [f"[/red]{CLEAR}<script>alert(1)</script>[x](javascript:alert(1))"]
         values["config"]["network"] = {"name": f"[b]{CLEAR}{number}"}
         Path(f"runs/{number}").mkdir(parents=True)
         Path(f"runs/{number}/report.json").write_text(json.dumps(values))
     done = in_colour("compare", "runs")
     assert done.exit_code == 0, done.stderr
     assert "[/red]\ufffd" in shown(done)
+    (file,) = Path("comparisons").rglob("comparison.md")
+    text = file.read_text()
+    assert "&lt;script&gt;" in text and "[x]\\(javascript" in text
+    assert "<script" not in text and CLEAR not in text
