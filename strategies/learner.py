@@ -28,7 +28,7 @@ from clbench.machine.steps import in_steps  # noqa: E402
 from clbench.memory import ImageMemory, dataset_images  # noqa: E402
 from clbench.seeding import derive, generator, global_state, set_global_state  # noqa: E402
 from clbench.strategies.batches import MemoryBatches, TensorBatches  # noqa: E402
-from clbench.training import Training, require_finite_weights, train_on_set  # noqa: E402
+from clbench.training import Training, finish, require_finite_weights  # noqa: E402
 from clbench.types import ImageSpec, LabelledImages  # noqa: E402
 
 _EVALUATION_BATCH = 512
@@ -359,23 +359,19 @@ class GDumbLearner(TensorLearner):
             if epoch < self.set_training.epochs:
                 self._before_training_epoch(**kwargs)
 
-        def on_step(training: Training) -> None:
-            self._training = training
-            self._stepped()
-
+        self._training = training = Training(
+            self.model,
+            contents,
+            self.spec,
+            self.set_training,
+            generator=generator(self.seed, "set_training", self.clock.train_exp_counter),
+            device=self.device,
+        )
+        if resume is not None:
+            training.load_state_dict(resume)
         self._before_training_epoch(**kwargs)
         try:
-            train_on_set(
-                self.model,
-                contents,
-                self.spec,
-                self.set_training,
-                generator=generator(self.seed, "set_training", self.clock.train_exp_counter),
-                device=self.device,
-                on_epoch=on_epoch,
-                on_step=on_step,
-                resume=resume,
-            )
+            finish(training, on_epoch=on_epoch, on_step=self._stepped)
         except Diverged as error:
             # The set's training does not know which option it was given.
             raise Diverged(f"{str(error).partition(';')[0]}; {self._remedy}") from None

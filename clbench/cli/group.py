@@ -14,9 +14,9 @@ from typing import Any, NoReturn
 import click
 
 from clbench import __version__
-from clbench.cli.stopping import stoppable
 from clbench.errors import InputError
 from clbench.machine.cores import share_cores
+from clbench.machine.stopping import stoppable
 from clbench.store.plain import readable
 
 # Command -> what `clbench --help` says of it; its module is clbench.cli.NAME. A test holds these
@@ -25,6 +25,7 @@ COMMANDS = {
     "run": "Run a strategy on a stream and measure what it forgets.",
     "distill": "Distil a data set into a few images and score them.",
     "evaluate": "Score a distilled set, train on full data, search architectures.",
+    "sweep": "Run a grid of settings, and compare what comes of it.",
     "tune": "Choose settings on the validation stream.",
     "compare": "Compare finished runs: tables and figures.",
     "list": "Show strategies, benchmarks, networks, distillers, codecs, evaluations and data sets.",

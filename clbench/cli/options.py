@@ -244,3 +244,10 @@ DISTIL_ANEW = flag(
     "--no-cache", "Distil anew instead of taking sets that were distilled before.", common=False
 )
 TRAIN_ANEW = flag("--no-cache", "Train anew what was trained before.", common=False)
+TENSORBOARD = Option(
+    ["--tensorboard/--no-tensorboard"],
+    default=True,
+    heading="Output",
+    common=False,
+    help="Write TensorBoard events.  [default: yes]",
+)

@@ -14,6 +14,7 @@ from clbench.cli.options import (
     DISTIL_ANEW,
     JSON,
     QUIET,
+    TENSORBOARD,
     Command,
     Option,
     attach,
@@ -85,13 +86,6 @@ CONFIG = Option(
     heading="Output",
     help="JSON or TOML of (part of) a configuration, as config.json of a run; options given beside "
     "it win.",
-)
-TENSORBOARD = Option(
-    ["--tensorboard/--no-tensorboard"],
-    default=True,
-    heading="Output",
-    common=False,
-    help="Write TensorBoard events.  [default: yes]",
 )
 
 

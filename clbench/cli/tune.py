@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clbench.cli.group import Group, Interrupted, say
+from clbench.cli.option_values import OptionValues, choices
 from clbench.cli.options import (
     DATA_ROOT,
     DISTIL_ANEW,
@@ -190,7 +191,7 @@ class _Plan:
         if not lines:
             made = make_benchmark(config.benchmark, self._values["data_root"], self.seed)
             lines = default_candidates(made.data.spec)
-        varied = dict(_varied(text) for text in self._values["vary"])
+        varied = dict(choices(text, "--vary") for text in self._values["vary"])
         for name, texts in varied.items():
             for text in texts:
                 self._read(name, text)
@@ -205,32 +206,8 @@ class _Plan:
         return found
 
     def _read(self, option: str, text: str) -> tuple[str, Any]:
-        """The name and the value of an option that varies.
-
-        Raises:
-            InputError: no such option, or no such value.
-        """
-        import difflib
-
-        from clbench.errors import InputError
-
-        known = {
-            flag.removeprefix("--"): param
-            for param in self._ctx.command.params
-            if isinstance(param, click.Option) and param.name and "__" in param.name
-            for flag in [*param.opts, *param.secondary_opts]
-        }
-        param = known.get(option)
-        if param is None or param.name is None:
-            near = difflib.get_close_matches(option, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise InputError(
-                f"--vary {option}: expected an option of clbench tune codec that sets a value of "
-                f"a run, without its dashes{hint}"
-            )
-        if param.is_flag:
-            return param.name, click.BOOL.convert(text, param, self._ctx)
-        return param.name, param.type.convert(text, param, self._ctx)
+        """The name and the value of an option that varies."""
+        return OptionValues(self._ctx, "--vary").read(option, text)
 
     def config_of(self, candidate: Candidate, seed: int) -> RunConfig:
         """Return the run of a candidate."""
@@ -285,16 +262,6 @@ class _Plan:
             num_images=memory["num_images"],
             seconds=float(report.measured["seconds"]["total"]),
         )
-
-
-def _varied(text: str) -> tuple[str, list[str]]:
-    from clbench.errors import InputError
-
-    name, equals, rest = text.removeprefix("--").partition("=")
-    values = [value.strip() for value in rest.split(",") if value.strip()]
-    if not equals or not values:
-        raise InputError(f"--vary: expected OPTION=VALUE,VALUE, found {text!r}")
-    return name.strip(), list(dict.fromkeys(values))
 
 
 def _own_capacity(benchmark: str | None) -> int | None:

@@ -12,14 +12,12 @@ import math
 import multiprocessing
 import os
 import signal
-import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +28,7 @@ from clbench import networks
 from clbench.distillation.augmentation import parse
 from clbench.errors import Diverged, InputError
 from clbench.machine.allocator import keep_freed_memory
+from clbench.machine.parent import end_with_the_parent
 from clbench.networks.settings import NetworkConfig
 from clbench.seeding import generator
 from clbench.store.files import cache_dir
@@ -37,7 +36,7 @@ from clbench.store.fingerprint import identity, name_of, software
 from clbench.store.sources import sources_of
 from clbench.store.store import Store
 from clbench.store.under_way import UnderWay
-from clbench.training import accuracy, predict_logits, train_on_set
+from clbench.training import Training, accuracy, finish, predict_logits
 from clbench.training.settings import SetTrainingConfig
 from clbench.types import ImageSpec, LabelledImages
 
@@ -250,15 +249,19 @@ class Bench:
         network = networks.build(trial.network, spec, seed=trial.seed)
         validation = None
         try:
-            losses = train_on_set(
+            training = Training(
                 network,
                 data,
                 spec,
                 trial.training,
                 generator=generator(trial.seed, "set_training"),
                 device=device,
-                on_step=lambda t: kept.reached(lambda: {"training": t.state_dict()}),
-                resume=None if kept.state is None else kept.state["training"],
+            )
+            if kept.state is not None:
+                training.load_state_dict(kept.state["training"])
+            losses = finish(
+                training,
+                on_step=lambda: kept.reached(lambda: {"training": training.state_dict()}),
             )
             seconds = kept.seconds
             logits = predict_logits(network, self.test, spec, device)
@@ -424,20 +427,8 @@ WORKER_ENDED = (
 )
 
 
-def _end_with_the_parent() -> None:
-    """End this process when its parent does, whatever ends that, kill -9 included."""
-
-    def wait(parent: BaseProcess) -> None:
-        parent.join()
-        os._exit(1)
-
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=wait, args=(parent,), daemon=True).start()
-
-
 def _start_worker(packed: _Packed, num_threads: int) -> None:
-    _end_with_the_parent()
+    end_with_the_parent()
     # Ctrl-C reaches the whole group of processes; the parent decides what becomes of it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(num_threads)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import nullcontext
-from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -229,14 +228,33 @@ def train_on_set(
     generator: torch.Generator,
     device: torch.device,
     on_epoch: Callable[[int, float], None] | None = None,
-    on_step: Callable[[Training], None] | None = None,
-    resume: dict[str, Any] | None = None,
 ) -> list[float]:
     """Train ``network`` in place on ``data`` alone; the last epoch counts.
 
-    Arguments as of `Training`, and ``on_epoch``: called with the number of epochs done and the
-    mean loss; ``on_step``: called after each step, see `Training.epoch`, for which a stop from
-    outside waits; ``resume``: `Training.state_dict` of the same training, which goes on from there.
+    Arguments as of `Training`, and ``on_epoch`` as of `finish`.
+
+    Returns:
+        Mean loss of each epoch.
+
+    Raises:
+        Diverged: see `Training.epoch`.
+    """
+    training = Training(network, data, spec, config, generator=generator, device=device)
+    return finish(training, on_epoch=on_epoch)
+
+
+def finish(
+    training: Training,
+    *,
+    on_epoch: Callable[[int, float], None] | None = None,
+    on_step: Callable[[], None] | None = None,
+) -> list[float]:
+    """Go on with a training to its last epoch.
+
+    Args:
+        training: fresh, or in the middle of an epoch.
+        on_epoch: called with the number of epochs done and the mean loss.
+        on_step: called after each step, see `Training.epoch`; a stop from outside waits for it.
 
     Returns:
         Mean loss of each epoch that was ended here.
@@ -244,14 +262,10 @@ def train_on_set(
     Raises:
         Diverged: see `Training.epoch`.
     """
-    training = Training(network, data, spec, config, generator=generator, device=device)
-    if resume is not None:
-        training.load_state_dict(resume)
-    told = None if on_step is None else partial(on_step, training)
     losses: list[float] = []
-    with nullcontext() if told is None else in_steps():
+    with nullcontext() if on_step is None else in_steps():
         while not training.done:
-            losses.append(training.epoch(told).loss)
+            losses.append(training.epoch(on_step).loss)
             if on_epoch is not None:
                 on_epoch(training.num_epochs, losses[-1])
     return losses

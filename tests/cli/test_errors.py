@@ -18,8 +18,8 @@ import torch
 from click.testing import Result
 
 from clbench.cli import running
-from clbench.cli.stopping import stoppable
 from clbench.coded import CodedImages
+from clbench.machine.stopping import stoppable
 from clbench.types import LabelledImages
 from tests.cli.conftest import SMALL_DISTILLATION, SMALL_EVALUATION, SMALL_STREAM, Invoke
 from tests.platforms import SIGNALS, heeding, posix_signals

@@ -92,7 +92,7 @@ class Job:
                 self.found["identical"] += self._result(place) == self._expected
                 self.found["left over"] += len(list(place.rglob("*checkpoint*")))
                 again = self._num_steps() - before - self._straight
-                if here:
+                if here and self._straight:  # workers of their own are not counted
                     self.shares.append(again / self._straight / here)
             time.sleep(1.0)
             self.found["orphans"] += len(left_running(place / "cache"))

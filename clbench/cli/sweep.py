@@ -1,0 +1,350 @@
+"""``clbench sweep``: a grid of runs on this machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clbench.cli.group import Group, Interrupted, say
+from clbench.cli.option_values import OptionValues, choices
+from clbench.cli.options import (
+    DATA_ROOT,
+    DISTIL_ANEW,
+    JSON,
+    QUIET,
+    TENSORBOARD,
+    Command,
+    Option,
+    attach,
+    flag,
+    method_options,
+    preset_option,
+    run_options,
+)
+from clbench.config import RunConfig
+from clbench.sweep.plan import Grid, directory_name, grid_of, read_grid
+from clbench.sweep.states import Planned, State
+
+if TYPE_CHECKING:
+    from clbench.sweep.local import Pool
+
+VARY = Option(
+    ["--vary"],
+    multiple=True,
+    metavar="OPTION=V,V,...",
+    heading="Grid",
+    help="An axis of the grid, as seed=0,1,2; with a semicolon between values that hold commas; "
+    "may be given several times, and beside a plan.",
+)
+WORKERS = Option(
+    ["--workers"],
+    type=click.IntRange(min=1),
+    default=None,
+    metavar="N",
+    heading="Machine",
+    help="Runs at once, each on its share of the cores.  [default: as many as there are cores]",
+)
+OUTPUT = Option(
+    ["--output", "-o"],
+    type=click.Path(path_type=Path),
+    default=None,
+    heading="Output",
+    help="Folder of the sweep; one that is there is gone on with, or extended.  "
+    "[default: sweeps/NAME of the plan]",
+)
+DRY = flag("--dry-run", "Show what would be run, and about how long it would take.")
+RETRY = flag("--retry", "Run again what failed or diverged before.")
+
+
+class _RunByDefault(Group):
+    """A group whose command ``run`` need not be named."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put ``run`` before arguments that name no command."""
+        if args and args[0] not in (*self.commands, "-h", "--help"):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_RunByDefault)
+def command() -> None:
+    r"""Run a grid of settings, and compare what comes of it.
+
+    \b
+    Examples:
+      clbench sweep plan.toml                  same as clbench sweep run plan.toml
+      clbench sweep --vary seed=0,1,2 --vary strategy=random_replay,dam_replay
+      clbench sweep plan.toml --dry-run        what it would cost
+      clbench sweep status sweeps/plan         from another terminal
+    """
+
+
+@command.command("run", cls=Command)
+@click.argument("plan", required=False, type=click.Path(path_type=Path))
+@attach(VARY, DRY, RETRY, WORKERS)
+@attach(*run_options("strategy", "seed", heading="Grid"), *run_options("device", heading="Machine"))
+@attach(*run_options("benchmark", "learner", "memory"), preset_option())
+@attach(*run_options("distillation", but=["distillation.distiller"]), *method_options())
+@attach(*run_options("set_training"))
+@attach(OUTPUT, DATA_ROOT, TENSORBOARD, DISTIL_ANEW, QUIET, JSON)
+@click.pass_context
+def run_command(ctx: click.Context, **values: Any) -> None:
+    r"""Run every combination of a grid that was not run before.
+
+    PLAN is a TOML file with tables of options of clbench run, without their dashes: [fixed] for
+    all runs, [vary] with a list for each axis, [[override]] with where and set for some of them,
+    [[exclude]] for combinations that are not wanted. Options given beside it hold for all runs.
+
+    A finished run is never repeated; what was stopped goes on; what failed or diverged is listed,
+    and run again with --retry. The same folder with a larger grid is extended, also while another
+    sweep works on it. At the end all runs are compared, in the folder comparison.
+
+    \b
+    Examples:
+      clbench sweep run --vary strategy=random_replay,herding_replay --vary seed=0,1,2
+      clbench sweep run plan.toml --workers 4 -o sweeps/bytes
+      clbench sweep run plan.toml --vary "codec=raw;levels:side=14,levels=2" --dry-run
+
+    \b
+    A plan:
+      [fixed]
+      benchmark = "split_mnist"
+      [vary]
+      strategy = ["random_replay", "kip_replay"]
+      memory-bytes = [1960, 7840]
+      seed = [0, 1, 2]
+      [[override]]
+      where = { strategy = "kip_replay" }
+      set = { kernel-num-updates = 30 }
+    """
+    from clbench.cli.running import pass_over_solvers
+    from clbench.sweep import states
+
+    pass_over_solvers()
+    planned = _planned(ctx, values)
+    folder = values["output"] or Path("sweeps") / (values["plan"].stem if values["plan"] else "all")
+    found = states.states(folder, [one.name for one in planned])
+    if values["dry_run"]:
+        return _price(planned, found, values)
+    states.remember(folder, planned)
+    again = states.ENDED_BADLY if values["retry"] else ()
+    left = [one for one in planned if found[one.name].status in ("waiting", "unfinished", *again)]
+    _make(left, found, folder, values)
+    return _finish(folder, planned, values)
+
+
+@command.command("status", cls=Command)
+@click.argument("folder", type=click.Path(path_type=Path))
+@attach(JSON)
+def status(folder: Path, json: bool) -> None:
+    r"""Show what a sweep has done, does, and has left.
+
+    \b
+    Example:
+      clbench sweep status sweeps/plan
+    """
+    from clbench.cli.display import print_json
+    from clbench.sweep import states
+
+    rows = states.remembered(folder)
+    found = states.states(folder, rows)
+    if json:
+        return print_json(states.as_dict(found, rows))
+    _show(found, rows)
+    return None
+
+
+def _planned(ctx: click.Context, values: Mapping[str, Any]) -> list[Planned]:
+    """Every run of the grid, each once.
+
+    Raises:
+        InputError: options, values or combinations that are none.
+    """
+    from clbench.errors import InputError
+
+    grid = read_grid(values["plan"]) if values["plan"] else grid_of({})
+    axes = dict(choices(text, "--vary") for text in values["vary"])
+    grid = Grid(grid.fixed, {**grid.vary, **axes}, grid.overrides, grid.exclude)
+    if not grid.vary and not grid.fixed:
+        raise InputError("expected a PLAN or --vary, found neither; see clbench sweep run --help")
+    reader = OptionValues(ctx, "plan:", ("strategy", "seed", "device", "loop"))
+    for table in (*(o.where for o in grid.overrides), *grid.exclude):
+        for option in table:
+            reader.read(option, table[option])
+    own = {name: value for name, value in values.items() if "__" in name and value is not None}
+    for name in ("strategy", "seed", "device", "loop"):
+        if values[name] is not None:
+            own[name] = values[name]
+    made: dict[str, Planned] = {}
+    for options, varied in grid.combinations():
+        one = _one(reader, options, varied, own)
+        made.setdefault(one.name.rpartition("-")[2], one)
+    if not made:
+        raise InputError("expected combinations to run, found none that is not excluded")
+    return list(made.values())
+
+
+def _one(
+    reader: OptionValues,
+    options: Mapping[str, Any],
+    varied: Mapping[str, Any],
+    own: Mapping[str, Any],
+) -> Planned:
+    from clbench import strategies
+    from clbench.cli.build_config import build_config
+    from clbench.store.fingerprint import name_of
+
+    read = {option: reader.read(option, value) for option, value in options.items()}
+    values = {**own, **dict(read.values())}
+    strategy = values.get("strategy") or RunConfig().strategy
+    if strategies.STRATEGIES.find(strategy).memory is None:
+        # Two runs without memory that differ in its bytes are one.
+        values = {name: v for name, v in values.items() if not name.startswith("memory__")}
+        varied = {o: v for o, v in varied.items() if not read[o][0].startswith("memory__")}
+    loop = values.pop("loop", None)
+    config = build_config(RunConfig(), values, loop=loop)
+    strategies.resolved(config)
+    name = directory_name(varied, name_of(config.to_dict()))
+    words = [str(v) if o == "strategy" else f"{o}={v}" for o, v in varied.items() if o != "seed"]
+    return Planned(name, " ".join(words) or config.strategy, config)
+
+
+def _price(
+    planned: Sequence[Planned], found: Mapping[str, State], values: Mapping[str, Any]
+) -> None:
+    from clbench.cli.display import print_json, print_table, table
+    from clbench.evaluation.trials import default_workers
+    from clbench.measuring.format import count
+    from clbench.sweep.pricing import price_rows
+
+    workers = values["workers"] or default_workers()
+    rows = price_rows(planned, found, values["data_root"], workers)
+    left = sum(row.num_left * row.seconds for row in rows)
+    if values["json"]:
+        priced = [row.to_dict() for row in rows]
+        return print_json({"rows": priced, "seconds_left": left / workers, "workers": workers})
+    made = table(["runs that differ in their seeds", "runs", "left", "seconds each", "from"])
+    for row in rows:
+        made.add_row(
+            row.row, count(row.num), count(row.num_left), f"{row.seconds:,.0f}", row.origin
+        )
+    print_table("What the grid takes", made)
+    total = sum(row.num_left for row in rows)
+    say(f"{count(total)} runs left: about {_span(left / workers)} with {workers} at once")
+    return None
+
+
+def _span(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+
+
+def _make(
+    left: Sequence[Planned],
+    found: Mapping[str, State],
+    folder: Path,
+    values: Mapping[str, Any],
+) -> None:
+    """Make the runs that are left, with a line of progress."""
+    from clbench.cli.display import ProgressLine
+    from clbench.evaluation.trials import default_workers
+    from clbench.sweep.local import Pool
+    from clbench.sweep.worker import Settings
+
+    cores = default_workers()
+    workers = min(values["workers"] or cores, max(1, len(left)))
+    settings = Settings(
+        max(1, cores // workers),
+        values["data_root"],
+        not values["no_cache"],
+        values["tensorboard"],
+    )
+    pool = Pool(folder, settings, workers)
+    with ProgressLine(not values["quiet"]) as line:
+        try:
+            _follow(pool, left, len(found), line, values["quiet"])
+        except KeyboardInterrupt:
+            raise Interrupted(
+                f"interrupted; {folder} keeps what was done, and the same command goes on"
+            ) from None
+
+
+def _follow(pool: Pool, left: Sequence[Planned], total: int, line: Any, quiet: bool) -> None:
+    from clbench.sweep.states import place_of, state_of
+
+    start, before = time.monotonic(), total - len(left)
+    doing = f"sweep: {pool.num_workers} at once"
+    line.show(doing, before, total, "runs")
+    for done, ended in enumerate(pool.run(left), 1):
+        name = ended.planned.name
+        to_go = (time.monotonic() - start) / done * (len(left) - done)
+        line.show(doing, before + done, total, f"runs; about {_span(to_go)} to go")
+        if not quiet:
+            outcome = _outcome(state_of(place_of(pool.folder, name)), ended.why)
+            line.write(f"{before + done}/{total}  {name}: {outcome}")
+
+
+def _outcome(state: State, why: str) -> str:
+    if state.status == "done" and state.accuracy is not None:
+        return f"{100 * state.accuracy:.1f} %, {state.seconds:.0f} s"
+    return f"{state.status}: {why or state.why}"
+
+
+def _finish(folder: Path, planned: Sequence[Planned], values: Mapping[str, Any]) -> None:
+    """Compare what is done, and say what is not."""
+    from clbench.cli.compare import write_comparison
+    from clbench.cli.display import console, print_json
+    from clbench.comparison import compare, load_runs, render_table
+    from clbench.sweep import states
+
+    found = states.states(folder, [one.name for one in planned])
+    rows = {one.name: one.row for one in planned}
+    written: list[Path] = []
+    if any(state.status == "done" for state in found.values()):
+        kept, _ = load_runs([folder / "runs"]).without_repeats()
+        comparison = compare(kept)
+        written = write_comparison(comparison, folder / "comparison")
+        if not values["quiet"] and not values["json"]:
+            render_table(comparison, console())
+    if values["json"]:
+        return print_json(states.as_dict(found, rows))
+    if not values["quiet"]:
+        for path in written:
+            say(f"written: {path}")
+    _complain(found, values["quiet"])
+    return None
+
+
+def _complain(found: Mapping[str, State], quiet: bool) -> None:
+    """List what did not end well."""
+    bad = {name: s for name, s in found.items() if s.status in ("failed", "diverged")}
+    for name, state in bad.items():
+        say(f"{state.status}: {name}: {state.why}", err=True)
+    if bad:
+        say(f"{len(bad)} of {len(found)} runs did not end well; --retry runs them again", err=True)
+
+
+def _show(found: Mapping[str, State], rows: Mapping[str, str]) -> None:
+    from statistics import fmean
+
+    from clbench.cli.display import print_table, table
+    from clbench.sweep.states import counted
+
+    by_row: dict[str, list[State]] = {}
+    for name, state in found.items():
+        by_row.setdefault(rows[name], []).append(state)
+    made = table(["runs that differ in their seeds", "done", "of", "accuracy %", "seconds each"])
+    for row, held in by_row.items():
+        done = [state for state in held if state.status == "done"]
+        scores = [state.accuracy for state in done if state.accuracy is not None]
+        mean = f"{100 * fmean(scores):.1f}" if scores else "-"
+        each = f"{fmean(state.seconds for state in done):,.0f}" if done else "-"
+        made.add_row(row, str(len(done)), str(len(held)), mean, each)
+    numbers = ", ".join(f"{num} {status}" for status, num in counted(found).items())
+    print_table(numbers, made)
+    _complain(found, quiet=False)

@@ -1,0 +1,142 @@
+"""What became of each run of a sweep, by what lies on disk."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clbench.config import RunConfig
+from clbench.errors import InputError
+from clbench.store.claims import NAME, is_held
+from clbench.store.files import write_json
+from clbench.store.reading import read_json
+
+PLAN = "sweep.json"
+SCHEMA = 1
+STATES = ("done", "running", "waiting", "unfinished", "failed", "diverged")
+ENDED_BADLY = ("failed", "diverged")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run of a sweep.
+
+    Attributes:
+        name: of its directory below ``runs/``.
+        row: what varies but the seed, in one line: runs of one row are seeds of one thing.
+        config: what is run.
+    """
+
+    name: str
+    row: str
+    config: RunConfig
+
+
+@dataclass(frozen=True)
+class State:
+    """What is known of a run.
+
+    Attributes:
+        status: one of `STATES`.
+        why: of a run that failed or diverged, in one line.
+        seconds: wall time of a run that is done.
+        accuracy: its average accuracy, 0..1.
+    """
+
+    status: str
+    why: str = ""
+    seconds: float = 0.0
+    accuracy: float | None = None
+
+
+def place_of(folder: Path, name: str) -> Path:
+    """Directory of a run of the sweep in ``folder``."""
+    return folder / "runs" / name
+
+
+def state_of(directory: Path) -> State:
+    """Look at the directory of a run."""
+    try:
+        report = read_json(directory / "report.json")
+        seconds = float(report["measured"]["seconds"]["wall"])
+        return State("done", seconds=seconds, accuracy=report["metrics"]["average_accuracy"])
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return State("failed", f"its report cannot be read ({error})")
+    if is_held(directory / NAME):
+        return State("running")
+    try:
+        status = read_json(directory / "status.json")
+        if status["status"] in ENDED_BADLY:
+            return State(str(status["status"]), str(status["error"]))
+        return State("unfinished")
+    except FileNotFoundError:
+        return State("waiting")
+    except (OSError, ValueError, KeyError, TypeError):
+        return State("unfinished")
+
+
+def say_failed(directory: Path, why: str) -> None:
+    """Keep why a run failed that could not say so itself."""
+    write_json(directory / "status.json", {"status": "failed", "error": why})
+
+
+def remember(folder: Path, planned: Iterable[Planned]) -> None:
+    """Add runs to what the sweep in ``folder`` consists of.
+
+    Raises:
+        InputError: the file there is another's.
+    """
+    known = remembered(folder) if (folder / PLAN).exists() else {}
+    rows = {**known, **{one.name: one.row for one in planned}}
+    if rows != known:
+        write_json(folder / PLAN, {"schema": SCHEMA, "runs": rows})
+
+
+def remembered(folder: Path) -> dict[str, str]:
+    """Name of each run of the sweep in ``folder`` -> its row.
+
+    Raises:
+        InputError: no sweep is there.
+    """
+    try:
+        values = read_json(folder / PLAN)
+        if values["schema"] != SCHEMA:
+            raise ValueError(f"schema {values['schema']!r}")
+        runs = values["runs"]
+        if not all(isinstance(x, str) and Path(x).name == x for x in runs):
+            raise ValueError("a name that leads elsewhere")
+        return {str(name): str(row) for name, row in runs.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(
+            f"{folder}: expected the folder of a sweep, with its {PLAN}, found something else "
+            f"({reason}); clbench sweep PLAN --output makes one"
+        ) from None
+
+
+def states(folder: Path, names: Iterable[str]) -> dict[str, State]:
+    """What became of each of these runs."""
+    return {name: state_of(place_of(folder, name)) for name in names}
+
+
+def counted(found: Mapping[str, State]) -> dict[str, int]:
+    """How many runs are in each state, in the order of `STATES`; only states that occur."""
+    numbers = Counter(state.status for state in found.values())
+    return {status: numbers[status] for status in STATES if numbers[status]}
+
+
+def as_dict(found: Mapping[str, State], rows: Mapping[str, str]) -> dict[str, Any]:
+    """Plain values, ready for JSON."""
+    return {
+        "counts": counted(found),
+        "runs": [
+            {"name": name, "row": rows[name], "status": s.status, "why": s.why,
+             "seconds": s.seconds, "accuracy": s.accuracy}
+            for name, s in found.items()
+        ],
+    }  # fmt: skip
