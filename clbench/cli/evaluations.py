@@ -76,7 +76,8 @@ def evaluate_and_show(name: str, values: dict[str, Any]) -> None:
             **_found(found, loaded),
             **({"diverged_networks": heard.lines} if heard.lines else {}),
         }
-        _write(place, content, found, laboratory, values["tensorboard"])
+        with resumable(f"{place / 'report.json'} holds the result", "figures may be missing"):
+            _write(place, content, found, laboratory, values["tensorboard"])
     if values["json"]:
         return print_json(content)
     if not values["quiet"]:

@@ -294,3 +294,15 @@ def test_help_lists_the_subcommands_and_a_set_needs_none(invoke: Invoke):
     for name in ("offline", "cross-architecture", "architecture-search", "set"):
         assert name in shown
     assert "SET" in invoke("evaluate").stderr
+
+
+def test_an_interrupt_while_figures_are_drawn_keeps_the_report(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+):
+    def stopped(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("clbench.figures.save_figures", stopped)
+    done = invoke(*OFFLINE, "-o", "part")
+    assert done.exit_code == 130 and "part/report.json holds the result" in done.stderr
+    assert report_of("part")["result"]["accuracy"] > 0

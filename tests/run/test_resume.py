@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -27,16 +28,23 @@ from clbench.tracking import NullTracker, TensorBoardTracker
 from tests import tiny_stream
 from tests.run.test_run import Steps
 
+# CLBENCH_EVERY_STRATEGY=1 pytest tests/run/test_resume.py: the long form
+EVERY = [f"{m}_{training}" for m in ("random", "herding", "dm", "dam", "kip", "frepo", "pad")
+         for training in ("replay", "gdumb")]  # fmt: skip
 STRATEGIES_TRIED = (
-    "naive",
-    "cumulative",
-    "random_replay",
-    "reservoir_replay",
-    "reservoir_gdumb",
-    "herding_gdumb",
-    "dam_replay",
-    "kip_replay",
-    "pad_gdumb",
+    EVERY
+    if os.environ.get("CLBENCH_EVERY_STRATEGY")
+    else (
+        "naive",
+        "cumulative",
+        "random_replay",
+        "reservoir_replay",
+        "reservoir_gdumb",
+        "herding_gdumb",
+        "dam_replay",
+        "kip_replay",
+        "pad_gdumb",
+    )
 )
 
 
