@@ -14,6 +14,12 @@ SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 posix_signals = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 
 
+# A limit of the size of files stands for a full disk, because mounting a small one needs rights
+# that few have. Windows has no such limits; tests/store/test_files.py shows what a full disk costs
+# on every platform.
+posix_limits = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX limits of files")
+
+
 @contextmanager
 def heeding(*names: str) -> Iterator[None]:
     """None of these signals is ignored; afterwards all are as before."""

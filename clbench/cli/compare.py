@@ -75,7 +75,7 @@ def command(
       clbench compare runs/a runs/b --markdown > table.md
     """
     from clbench.cli.display import console, print_json
-    from clbench.cli.group import Failure, say
+    from clbench.cli.group import Failure
     from clbench.cli.places import new_directory
     from clbench.comparison import compare, load_runs, render_table, to_dict, to_markdown
 

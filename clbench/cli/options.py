@@ -228,6 +228,18 @@ def flag(declaration: str, help: str, **extra: Any) -> Option:
     return Option([declaration], is_flag=True, default=False, heading="Output", help=help, **extra)
 
 
+def workers_option(what: str) -> Option:
+    """Return ``--workers``: how many of ``what`` go on at once."""
+    return Option(
+        ["--workers"],
+        type=click.IntRange(min=1),
+        default=None,
+        metavar="N",
+        heading="Machine",
+        help=f"{what}, each on its share of the cores.  [default: as many as there are cores]",
+    )
+
+
 DATA_ROOT = Option(
     ["--data-root"],
     type=click.Path(path_type=Path),

@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
-from clbench.cli.options import Option, completer
+from clbench.cli.options import Option, completer, workers_option
 
 if TYPE_CHECKING:
     from clbench.data import ImageData
@@ -20,15 +18,7 @@ DATA_SET = Option(
     shell_complete=completer("data"),
     help="Data set (clbench list data), or folder:PATH.  [default: mnist5k]",
 )
-WORKERS = Option(
-    ["--workers"],
-    type=click.IntRange(min=1),
-    default=None,
-    metavar="N",
-    heading="Machine",
-    help="Networks trained at once on a CPU, each on its share of the cores.  "
-    "[default: as many as there are cores]",
-)
+WORKERS = workers_option("Networks trained at once on a CPU")
 
 
 def load_images(

@@ -24,6 +24,7 @@ from clbench.cli.options import (
     method_options,
     preset_option,
     run_options,
+    workers_option,
 )
 from clbench.config import RunConfig
 from clbench.sweep.plan import Grid, directory_name, grid_of, read_grid
@@ -40,14 +41,7 @@ VARY = Option(
     help="An axis of the grid, as seed=0,1,2; with a semicolon between values that hold commas; "
     "may be given several times, and beside a plan.",
 )
-WORKERS = Option(
-    ["--workers"],
-    type=click.IntRange(min=1),
-    default=None,
-    metavar="N",
-    heading="Machine",
-    help="Runs at once, each on its share of the cores.  [default: as many as there are cores]",
-)
+WORKERS = workers_option("Runs at once")
 OUTPUT = Option(
     ["--output", "-o"],
     type=click.Path(path_type=Path),

@@ -8,9 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-posix_limits = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limits of files")
+from tests.platforms import posix_limits
 
 RUN = ("run", "--strategy", "random_replay", "--train-per-class", "20", "--num-experiences", "2")
 

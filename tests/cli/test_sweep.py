@@ -42,7 +42,8 @@ def test_a_sweep_is_made_shown_and_extended(invoke: Invoke) -> None:
 def test_what_did_not_end_well_is_listed_and_run_again_when_asked(invoke: Invoke) -> None:
     grid = ("sweep", *SMALL, "--strategy", "naive", "--vary", "learning-rate=0.1,1e30")
     done = invoke(*grid, "-o", "s")
-    assert done.exit_code == 0 and "diverged: learning-rate=1e-30" not in done.stderr
+    assert done.exit_code == 0 and "diverged: learning-rate=1e30-" in done.stderr
+    assert "lower --learning-rate (it is 1e+30)" in done.stderr
     assert "1 of 2 runs did not end well; --retry runs them again" in done.stderr
     (bad,) = [p for p in Path("s/runs").iterdir() if not (p / "report.json").exists()]
     at = (bad / "status.json").stat().st_mtime_ns
