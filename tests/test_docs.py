@@ -291,7 +291,7 @@ def test_a_quoted_command_would_run(page: Path, arguments: list[str]) -> None:
     own = {k: v for k, v in values.items() if "__" in k or k in ("strategy", "seed", "device")}
     own = {k: v for k, v in own.items() if not k.startswith(("settings__", "evaluations__"))}
     baselines = values["baseline"] if command == "run" else ()
-    if command == "tune codec":
+    if command in ("tune codec", "tune settings"):
         own["strategy"], *baselines = own["strategy"]
     config = build_config(RunConfig(), own, loop=values.get("loop"))
     for name in (config.strategy, *baselines):

@@ -1,8 +1,7 @@
-"""``clbench tune``."""
+"""``clbench tune``: codecs and other settings, chosen on the validation stream."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clbench.cli.group import Group, Interrupted, say
-from clbench.cli.option_values import OptionValues, choices
+from clbench.cli.option_values import choices
 from clbench.cli.options import (
     DATA_ROOT,
     DISTIL_ANEW,
@@ -25,12 +24,13 @@ from clbench.cli.options import (
     preset_option,
     run_options,
 )
-from clbench.config import RunConfig
 
 if TYPE_CHECKING:
-    from clbench.tuning.search import Candidate, Standing, Trial, Tried
+    from clbench.cli.tuning_plan import Plan
+    from clbench.config import RunConfig
+    from clbench.tuning.search import Listed, Proposals, Trial
+    from clbench.tuning.space import Axis
 
-FRACTION = 0.1  # of the training images, where --validation-fraction does not say
 STRATEGY = Option(
     ["--strategy"],
     multiple=True,
@@ -38,7 +38,7 @@ STRATEGY = Option(
     metavar="NAME",
     heading="Search",
     shell_complete=completer("strategies"),
-    help="Strategy to find a codec for; give several, and each has the same search.",
+    help="Strategy to tune; give several, and each has the same search.",
 )
 CANDIDATE = Option(
     ["--candidate"],
@@ -81,13 +81,34 @@ OUTPUT = Option(
 )
 
 
+SPACE = Option(
+    ["--space"],
+    multiple=True,
+    metavar="OPTION=LOW..HIGH",
+    heading="Search",
+    help="A setting to choose: LOW..HIGH, with :log behind it on a logarithmic scale, or values "
+    "parted by commas (or by semicolons); may be given several times. One that a strategy does "
+    "not have is left out for it.  [default: each of its step sizes, from a tenth of the default "
+    "to ten times of it]",
+)
+TRIALS = Option(
+    ["--trials"],
+    type=click.IntRange(1),
+    default=20,
+    heading="Search",
+    help="Settings tried for each strategy under the first seed; the first are its defaults.  "
+    "[default: 20]",
+)
+
+
 @click.group(cls=Group)
 def command() -> None:
     r"""Choose settings on the validation stream.
 
     \b
-    Example:
+    Examples:
       clbench tune codec --strategy dam_replay --strategy random_replay
+      clbench tune settings --strategy kip_replay --space kernel-ridge=0.001..1:log
     """
 
 
@@ -115,19 +136,79 @@ def codec(ctx: click.Context, **values: Any) -> None:
       clbench tune codec --strategy kip_replay --memory-bytes 7840 \
           --candidate levels:side=14,levels=2 --vary kernel-ridge=0.01,0.1
     """
-    from clbench.cli.display import ProgressLine, print_json
+    from clbench.cli.tuning_plan import Plan
 
-    plan = _Plan(ctx, values)
-    quiet = values["quiet"]
+    plan = Plan(ctx, values, where="--vary")
+    proposals = _codecs(plan)
+    plan.open()
+    _tune(plan, proposals, values)
+
+
+@command.command("settings", cls=Command)
+@attach(STRATEGY, SPACE, TRIALS, FINALISTS, SEEDS)
+@attach(*run_options("seed", "device", heading="Search"))
+@attach(*run_options("benchmark", "learner", "memory"), preset_option())
+@attach(*run_options("distillation", but=["distillation.distiller"]), *method_options())
+@attach(*run_options("set_training"))
+@attach(OUTPUT, DATA_ROOT, DISTIL_ANEW, QUIET, JSON)
+@click.pass_context
+def settings(ctx: click.Context, **values: Any) -> None:
+    r"""Find the settings that serve each strategy best, with the same number of trials for all.
+
+    Part of the training images of every class is held out; each trial is a run on the rest, scored
+    on what was held out. No test image has a say. The defaults are tried first; then Optuna's
+    sampler (TPE) proposes settings and learns from what they come to. The best of each strategy are
+    tried under more seeds. Everything that was tried is written down, and the same command goes on
+    with a search that was stopped. Needs: pip install 'clbench[tune]'
+
+    \b
+    Examples:
+      clbench tune settings --strategy dam_replay --strategy random_replay
+      clbench tune settings --strategy kip_replay --trials 30 \
+          --space kernel-ridge=0.001..1:log --space kernel-num-updates=5..40
+      clbench tune settings --strategy herding_replay --space learning-rate=0.01..0.2:log \
+          --space "codec=raw;levels:side=14,levels=2"
+    """
+    from clbench.cli.tuning_plan import Plan
+    from clbench.tuning.sampled import load_optuna
+
+    plan = Plan(ctx, values, where="--space")
+    space = _space(plan)
+    version = load_optuna().__version__
+    plan.open(space=values["space"], trials=values["trials"], sampler=f"optuna {version} TPE")
+    _tune(plan, _proposals(plan, space), values)
+
+
+def _tune(plan: Plan, proposals: Sequence[Proposals], values: dict[str, Any]) -> None:
+    """Search, with a line for every trial, and write and show what was found."""
+    from clbench.cli import tuning_results
+    from clbench.cli.display import print_json
+
+    found = _searched(plan, proposals, quiet=values["quiet"])
+    text = tuning_results.markdown(found, plan.tried.trials)
+    tuning_results.write(plan.folder / "tuning.md", text)
+    if values["json"]:
+        return print_json(tuning_results.result(found, plan.tried.trials))
+    if not values["quiet"]:
+        tuning_results.show(found)
+        for name in ("tuning.md", "tuning.json"):
+            say(f"written: {plan.folder / name}")
+    return None
+
+
+def _searched(plan: Plan, proposals: Sequence[Proposals], *, quiet: bool) -> Any:
+    from clbench.cli.display import ProgressLine
+    from clbench.cli.tuning_results import in_words
+
     with ProgressLine(not quiet) as line:
 
         def told(trial: Trial, number: int, total: int) -> None:
             if not quiet:
-                line.write(f"{number}/{total}  {_in_words(trial)}")
+                line.write(f"{number}/{total}  {in_words(trial)}")
             line.show("tuning", number, total)
 
         try:
-            found = plan.search(told)
+            return plan.search(proposals, told)
         except KeyboardInterrupt:
             num = len(plan.tried.trials)
             raise Interrupted(
@@ -136,231 +217,95 @@ def codec(ctx: click.Context, **values: Any) -> None:
                 if num
                 else "interrupted; nothing was tried yet, and the same command begins again"
             ) from None
-    text = _markdown(found, plan.tried)
-    _write(plan.folder / "tuning.md", text)
-    if values["json"]:
-        return print_json(_result(found, plan))
-    if not quiet:
-        _show(found)
-        for name in ("tuning.md", "tuning.json"):
-            say(f"written: {plan.folder / name}")
-    return None
 
 
-class _Plan:
-    """What a search tries, and where it is kept."""
+def _codecs(plan: Plan) -> list[Listed]:
+    """Every codec with every value that varies, for each strategy; all are checked."""
+    from clbench.benchmarks import make_benchmark
+    from clbench.codecs.table import canonical
+    from clbench.tuning.candidates import default_candidates
+    from clbench.tuning.search import Candidate, Listed
 
-    tried: Tried
-
-    def __init__(self, ctx: click.Context, values: dict[str, Any]) -> None:
-        from clbench.tuning.search import Tried
-
-        self._ctx, self._values = ctx, values
-        fixed = {name: value for name, value in values.items() if "__" in name}
-        fixed |= {name: values[name] for name in ("seed", "device")}
-        if fixed.get("benchmark__validation_fraction") in (None, 0):
-            fixed["benchmark__validation_fraction"] = FRACTION
-        sizes = ("memory__capacity_bytes", "memory__images_per_class")
-        if all(fixed[size] is None for size in sizes):
-            # A candidate names a codec, and would lose the benchmark's own capacity with it.
-            fixed[sizes[0]] = _own_capacity(fixed["benchmark__name"])
-        self.fixed = fixed
-        self.seed = RunConfig().seed if values["seed"] is None else values["seed"]
-        strategies = list(dict.fromkeys(values["strategy"]))
-        base = [self._config({**fixed, "strategy": name}) for name in strategies]
-        self.folder = values["output"] or _default_folder(base)
-        self.candidates = self._candidates(strategies, base[0])
-        about = {
-            "fixed": {name: value for name, value in fixed.items() if value is not None},
-            "loop": values["loop"],
-        }
-        self.tried = Tried.opened(self.folder / "tuning.json", about)
-
-    def _config(self, values: dict[str, Any]) -> RunConfig:
-        from clbench.cli.build_config import build_config
-
-        return build_config(RunConfig(), values, loop=self._values["loop"])
-
-    def _candidates(self, strategies: Sequence[str], config: RunConfig) -> list[Candidate]:
-        from clbench.benchmarks import make_benchmark
-        from clbench.codecs.table import canonical
-        from clbench.tuning.candidates import default_candidates
-        from clbench.tuning.search import Candidate
-
-        lines = [canonical(line) for line in self._values["candidate"]]
-        if not lines:
-            made = make_benchmark(config.benchmark, self._values["data_root"], self.seed)
-            lines = default_candidates(made.data.spec)
-        varied = dict(choices(text, "--vary") for text in self._values["vary"])
-        for name, texts in varied.items():
-            for text in texts:
-                self._read(name, text)
-        found = [
+    values = plan.values
+    lines = [canonical(line) for line in values["candidate"]]
+    if not lines:
+        made = make_benchmark(plan.base[0].benchmark, values["data_root"], plan.seed)
+        lines = default_candidates(made.data.spec)
+    varied = dict(choices(text, "--vary") for text in values["vary"])
+    for option, texts in varied.items():
+        for text in texts:
+            plan.read(option, text)
+    found = {
+        strategy: [
             Candidate(strategy, {"codec": line, **dict(zip(varied, chosen, strict=True))})
-            for strategy in strategies
             for line in dict.fromkeys(lines)
             for chosen in product(*varied.values())
         ]
-        for candidate in found:
-            self.config_of(candidate, self.seed)
-        return found
+        for strategy in plan.strategies
+    }
+    for candidate in (one for candidates in found.values() for one in candidates):
+        plan.config_of(candidate, plan.seed)
+    return [Listed(strategy, candidates) for strategy, candidates in found.items()]
 
-    def _read(self, option: str, text: str) -> tuple[str, Any]:
-        """The name and the value of an option that varies."""
-        return OptionValues(self._ctx, "--vary").read(option, text)
 
-    def config_of(self, candidate: Candidate, seed: int) -> RunConfig:
-        """Return the run of a candidate."""
-        values = {**self.fixed, "strategy": candidate.strategy, "seed": seed}
-        for option, text in candidate.settings.items():
-            if option == "codec":
-                values["memory__codec"] = text
-            else:
-                name, value = self._read(option, text)
-                values[name] = value
-        return self._config(values)
+def _space(plan: Plan) -> dict[str, list[Axis]]:
+    """Strategy -> its axes; both ends and every value of each are checked.
 
-    def search(self, on_trial: Any) -> dict[str, list[Standing]]:
-        """Try all candidates."""
-        from clbench.tuning.search import search
+    Raises:
+        InputError: no such option or value, or one that no strategy has.
+    """
+    from clbench.errors import InputError
+    from clbench.tuning.space import parse_axis
 
-        return search(
-            self.candidates,
-            self._measure,
-            self.tried,
-            first_seed=self.seed,
-            seeds=self._values["seeds"],
-            finalists=self._values["finalists"],
-            on_trial=on_trial,
-        )
-
-    def _measure(self, candidate: Candidate, seed: int) -> Trial:
-        from clbench.cli.running import pass_over_solvers
-        from clbench.errors import Diverged, InputError
-
-        pass_over_solvers()
-        from clbench.measuring.metrics import average_accuracy
-        from clbench.run import run
-        from clbench.tuning.search import Trial
-
-        config = self.config_of(candidate, seed)
-        try:
-            report = run(
-                config,
-                data_root=self._values["data_root"],
-                use_cache=not self._values["no_cache"],
+    axes = [parse_axis(text, "--space") for text in plan.values["space"]]
+    axes = list({axis.option: axis for axis in axes}.values())
+    found = {
+        config.strategy: [axis for axis in axes if _has(plan, config, axis)]
+        if axes
+        else _step_sizes(config)
+        for config in plan.base
+    }
+    for axis in axes:
+        if not any(axis in had for had in found.values()):
+            raise InputError(
+                f"--space {axis.option}: expected an option that changes a run of "
+                f"{' or '.join(plan.strategies)}, found one that changes none"
             )
-        except (InputError, Diverged) as error:
-            return Trial(candidate, seed, refused=str(error))
-        assert report.validation_matrix is not None
-        memory = report.memory[-1] if report.memory else {"num_bytes": 0, "num_images": 0}
-        return Trial(
-            candidate,
-            seed,
-            accuracy=average_accuracy(report.validation_matrix),
-            num_bytes=memory["num_bytes"],
-            num_images=memory["num_images"],
-            seconds=float(report.measured["seconds"]["total"]),
-        )
+    return found
 
 
-def _own_capacity(benchmark: str | None) -> int | None:
-    from clbench import benchmarks
+def _has(plan: Plan, config: RunConfig, axis: Axis) -> bool:
+    """Whether values of an option make different runs of a strategy.
 
-    return benchmarks.info(benchmark or RunConfig().benchmark.name).memory_bytes
+    Raises:
+        InputError: no such option, or a value that it does not take.
+    """
+    from clbench.tuning.search import Candidate
 
-
-def _default_folder(configs: Sequence[RunConfig]) -> Path:
-    from clbench.data import short_name
-
-    memory = configs[0].memory
-    size = "" if memory.images_per_class is None else f"-ipc{memory.images_per_class}"
-    if memory.capacity_bytes is not None:
-        size = f"-{memory.capacity_bytes}bytes"
-    names = "-".join(config.strategy for config in configs)
-    return Path("tunings") / f"{short_name(configs[0].benchmark.name)}-{names}{size}"
-
-
-def _in_words(trial: Trial) -> str:
-    head = f"{trial.candidate.strategy}  {trial.candidate.title}  seed {trial.seed}:"
-    if trial.accuracy is None:
-        return f"{head} refused: {trial.refused}"
-    return (
-        f"{head} {100 * trial.accuracy:.1f} % with {trial.num_images:,} images in "
-        f"{trial.num_bytes:,} bytes, {trial.seconds:.0f} s"
-    )
-
-
-_COLUMNS = ("strategy", "tried", "seeds", "validation %", "images", "bytes")
-
-
-def _rows(found: dict[str, list[Standing]]) -> list[list[str]]:
-    return [
-        [
-            name,
-            standing.candidate.title,
-            str(len(standing.trials)),
-            *_outcome(standing),
-        ]
-        for name, standings in found.items()
-        for standing in standings
+    ends = axis.ends
+    made = [
+        plan.config_of(Candidate(config.strategy, {axis.option: end}), plan.seed) for end in ends
     ]
+    return any(one != config for one in made)
 
 
-def _outcome(standing: Standing) -> list[str]:
-    if standing.accuracy is None:
-        return ["refused", "-", "-"]
-    first = standing.trials[0]
-    return [f"{100 * standing.accuracy:.1f}", f"{first.num_images:,}", f"{first.num_bytes:,}"]
+def _step_sizes(config: RunConfig) -> list[Axis]:
+    """The learner's step size and those of the strategy's own method."""
+    from clbench.distillation.table import DISTILLERS
+    from clbench.strategies import distiller_of
+    from clbench.tuning.space import around
+
+    found = [around("learning-rate", config.learner.learning_rate)]
+    distiller = distiller_of(config.strategy)
+    if distiller is not None:
+        for setting in DISTILLERS.find(distiller).settings_as_options(distiller):
+            if setting.flag.endswith("learning-rate") and setting.default:
+                found.append(around(setting.flag, setting.default))
+    return found
 
 
-def _show(found: dict[str, list[Standing]]) -> None:
-    from clbench.cli.display import print_table, table
+def _proposals(plan: Plan, space: dict[str, list[Axis]]) -> list[Proposals]:
+    from clbench.tuning.sampled import Sampled
 
-    made = table(_COLUMNS, left=2)
-    for row in _rows(found):
-        made.add_row(*row)
-    print_table("Average accuracy on the validation stream; best first, finalists above", made)
-    for name, best in _best(found).items():
-        say(f"{name}: {_as_options(best)}")
-
-
-def _best(found: dict[str, list[Standing]]) -> dict[str, Candidate]:
-    """Strategy -> its best candidate; without those that were all refused."""
-    first = {name: standings[0] for name, standings in found.items()}
-    return {name: one.candidate for name, one in first.items() if one.accuracy is not None}
-
-
-def _as_options(candidate: Candidate) -> str:
-    return " ".join(
-        f"--{option} {shlex.quote(value)}" for option, value in candidate.settings.items()
-    )
-
-
-def _markdown(found: dict[str, list[Standing]], tried: Tried) -> str:
-    lines = ["| " + " | ".join(_COLUMNS) + " |", "|:---|:---|---:|---:|---:|---:|"]
-    lines += ["| " + " | ".join(row) + " |" for row in _rows(found)]
-    refused = {
-        f"- {trial.candidate.strategy}, {trial.candidate.title}: {trial.refused}"
-        for trial in tried.trials
-        if trial.refused
-    }
-    best = [f"- {name}: `{_as_options(one)}`" for name, one in _best(found).items()]
-    parts = [lines, best, sorted(refused)]
-    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
-
-
-def _write(path: Path, text: str) -> None:
-    from clbench.store.files import write_bytes
-    from clbench.store.plain import readable
-
-    write_bytes(path, readable(text).encode())
-
-
-def _result(found: dict[str, list[Standing]], plan: _Plan) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return {
-        "best": {name: dict(one.settings) for name, one in _best(found).items()},
-        "trials": [asdict(trial) for trial in plan.tried.trials],
-    }
+    num = plan.values["trials"]
+    return [Sampled(name, axes, num=num, seed=plan.seed) for name, axes in space.items()]

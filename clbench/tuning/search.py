@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, Protocol
 
 from clbench.errors import InputError
 from clbench.store.files import write_json
@@ -35,7 +35,8 @@ class Candidate:
     @property
     def title(self) -> str:
         """The settings in one line."""
-        return ", ".join(f"{name} {value}" for name, value in self.settings.items())
+        words = ", ".join(f"{name} {value}" for name, value in self.settings.items())
+        return words or "defaults"
 
 
 @dataclass(frozen=True)
@@ -156,8 +157,44 @@ def _trial(values: Mapping[str, Any]) -> Trial:
     return trial
 
 
+class Proposals(Protocol):
+    """Where the candidates of one strategy come from.
+
+    Attributes:
+        strategy: whose.
+        num: how many there are.
+    """
+
+    strategy: str
+    num: int
+
+    def propose(self) -> Candidate:
+        """Return the next candidate."""
+        ...
+
+    def tell(self, trial: Trial) -> None:
+        """Hear what the candidate that was proposed last came to."""
+        ...
+
+
+class Listed:
+    """Proposals that are known before."""
+
+    def __init__(self, strategy: str, candidates: Sequence[Candidate]) -> None:
+        """Propose them in their order; ``strategy`` is that of all."""
+        self.strategy, self.num = strategy, len(candidates)
+        self._left = iter(candidates)
+
+    def propose(self) -> Candidate:
+        """Return the next one."""
+        return next(self._left)
+
+    def tell(self, trial: Trial) -> None:
+        """Learn nothing: what comes next is known."""
+
+
 def search(
-    candidates: Sequence[Candidate],
+    proposals: Sequence[Proposals],
     measure: Callable[[Candidate, int], Trial],
     tried: Tried,
     *,
@@ -169,20 +206,18 @@ def search(
     """Try every candidate, and the best of each strategy again.
 
     Args:
-        candidates: of all strategies.
+        proposals: of each strategy.
         measure: runs one.
         tried: trials that are there are not made again.
         first_seed: the seed of the first round.
         seeds: seeds of a finalist, counted from ``first_seed``.
         finalists: of each strategy.
-        on_trial: hears of each trial, its number and how many there are.
+        on_trial: hears of each trial, its number and how many there are at most.
 
     Returns:
         Strategy -> candidates, finalists first by their mean, then the others; best first.
     """
-    names = list(dict.fromkeys(candidate.strategy for candidate in candidates))
-    of = {name: [c for c in candidates if c.strategy == name] for name in names}
-    total = sum(len(mine) + min(finalists, len(mine)) * (seeds - 1) for mine in of.values())
+    total = sum(one.num + min(finalists, one.num) * (seeds - 1) for one in proposals)
     number, every = 0, range(first_seed, first_seed + seeds)
 
     def trial_of(candidate: Candidate, seed: int) -> Trial:
@@ -196,9 +231,12 @@ def search(
         return trial
 
     found: dict[str, list[Standing]] = {}
-    for name, mine in of.items():
-        for candidate in mine:
-            trial_of(candidate, first_seed)
+    for one in proposals:
+        mine: list[Candidate] = []
+        for _ in range(one.num):
+            candidate = one.propose()
+            one.tell(trial_of(candidate, first_seed))
+            mine += [] if candidate in mine else [candidate]
         # By the first seed alone, also where a search goes on that knows more.
         ranked = _ranked([tried.standing(candidate, every[:1]) for candidate in mine])
         sound = [standing for standing in ranked if standing.accuracy is not None]
@@ -208,7 +246,7 @@ def search(
                 trial_of(candidate, seed)
         final = _ranked([tried.standing(candidate, every) for candidate in chosen])
         rest = [standing for standing in ranked if standing.candidate not in chosen]
-        found[name] = [*final, *rest]
+        found[one.strategy] = [*final, *rest]
     return found
 
 

@@ -1,6 +1,7 @@
 """``clbench tune codec`` as a user types it, on a tiny stream."""
 
 import importlib
+import importlib.util
 import json
 from pathlib import Path
 
@@ -101,3 +102,65 @@ def test_without_a_capacity_it_is_the_benchmarks_own(invoke):
     (trial,) = json.loads(result.stdout)["trials"]
     assert 0 < trial["num_bytes"] <= 1960
     assert Path("tunings/split_mnist5k-random_replay-1960bytes/tuning.json").exists()
+
+
+SETTINGS = [
+    "tune",
+    "settings",
+    "--memory-bytes",
+    "1960",
+    "--seeds",
+    "1",
+    "--trials",
+    "3",
+    "-o",
+    "t",
+]
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("optuna") is None, reason="needs pip install 'clbench[tune]'"
+)
+class TestSettings:
+    """``clbench tune settings``."""
+
+    def test_each_strategy_is_tried_with_what_it_has(self, invoke):
+        space = ["--space", "kernel-ridge=0.001..0.1:log", "--space", "epochs=1..2"]
+        strategies = ["--strategy", "kip_replay", "--strategy", "random_replay"]
+        updates = ["--kernel-num-updates", "1"]
+        result = invoke(*SETTINGS, *SMALL_STREAM, *strategies, *space, *updates)
+        assert result.exit_code == 0, result.output
+        trials = json.loads(Path("t/tuning.json").read_text())["trials"]
+        of = {t["candidate"]["strategy"]: [] for t in trials}
+        for trial in trials:
+            of[trial["candidate"]["strategy"]].append(set(trial["candidate"]["settings"]))
+        assert of["kip_replay"] == [set(), {"kernel-ridge", "epochs"}, {"kernel-ridge", "epochs"}]
+        assert of["random_replay"][0] == set() and {"epochs"} in of["random_replay"]
+        assert {"kernel-ridge"} not in of["random_replay"]
+        before = Path("t/tuning.json").read_text()
+        assert invoke(*SETTINGS, *SMALL_STREAM, *strategies, *space, *updates).exit_code == 0
+        assert Path("t/tuning.json").read_text() == before, "nothing is run again"
+
+    def test_without_a_space_the_step_sizes_are_tried(self, invoke):
+        arguments = [*SMALL_STREAM, "--strategy", "naive", "--trials", "2", "--json"]
+        result = invoke(*SETTINGS, *arguments)
+        assert result.exit_code == 0, result.output
+        (first, second) = json.loads(result.stdout)["trials"]
+        assert first["candidate"]["settings"] == {}
+        assert 0.005 <= float(second["candidate"]["settings"]["learning-rate"]) <= 0.5
+
+    @pytest.mark.parametrize(
+        ("given", "expected"),
+        [
+            (["kernel-ridge=0.1..1"], "expected an option that changes a run of random_replay"),
+            (["learning-rate=1..0.1"], "learning-rate: expected a range LOW..HIGH"),
+            (["learning-rate=-1..1"], "learning_rate: expected a number above 0"),
+            (["lerning-rate=0.1..1"], "did you mean 'learning-rate'?"),
+            (["epochs=0.5..1"], "'0.5' is not a valid integer"),
+        ],
+    )
+    def test_a_space_that_is_none_is_one_line_before_any_run(self, invoke, given, expected):
+        result = invoke(*SETTINGS, "--strategy", "random_replay", "--space", *given)
+        assert result.exit_code == 2
+        (line,) = result.stderr.strip().splitlines()
+        assert expected in line

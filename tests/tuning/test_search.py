@@ -7,14 +7,16 @@ import pytest
 from clbench.codecs.table import parse
 from clbench.errors import InputError
 from clbench.tuning.candidates import default_candidates
-from clbench.tuning.search import Candidate, Trial, Tried, search
+from clbench.tuning.search import Candidate, Listed, Trial, Tried, search
 from clbench.types import ImageSpec
 
 SCORES = {"raw": (0.5, 0.9, 0.9), "png": (0.7, 0.4, 0.4), "webp": (0.6, 0.6, 0.9), "avif": None}
 
 
-def candidates(*strategies: str) -> list[Candidate]:
-    return [Candidate(name, {"codec": codec}) for name in strategies for codec in SCORES]
+def candidates(*strategies: str) -> list[Listed]:
+    return [
+        Listed(name, [Candidate(name, {"codec": codec}) for codec in SCORES]) for name in strategies
+    ]
 
 
 class Bench:
