@@ -27,7 +27,7 @@ from clbench.cli.options import (
     workers_option,
 )
 from clbench.config import RunConfig
-from clbench.sweep.plan import Grid, directory_name, grid_of, read_grid
+from clbench.sweep.plan import Grid, combinations, directory_name, grids_of, read_plan
 from clbench.sweep.states import Planned, State
 
 if TYPE_CHECKING:
@@ -160,26 +160,33 @@ def _planned(ctx: click.Context, values: Mapping[str, Any]) -> list[Planned]:
     """
     from clbench.errors import InputError
 
-    grid = read_grid(values["plan"]) if values["plan"] else grid_of({})
+    grids = read_plan(values["plan"]) if values["plan"] else grids_of({})
     axes = dict(choices(text, "--vary") for text in values["vary"])
-    grid = Grid(grid.fixed, {**grid.vary, **axes}, grid.overrides, grid.exclude)
-    if not grid.vary and not grid.fixed:
+    grids = [Grid(g.fixed, {**g.vary, **axes}, g.overrides, g.exclude) for g in grids]
+    if not any(grid.vary or grid.fixed for grid in grids):
         raise InputError("expected a PLAN or --vary, found neither; see clbench sweep run --help")
     reader = OptionValues(ctx, "plan:", ("strategy", "seed", "device", "loop"))
-    for table in (*(o.where for o in grid.overrides), *grid.exclude):
-        for option in table:
-            reader.read(option, table[option])
+    for grid in grids:
+        _check_conditions(grid, reader)
     own = {name: value for name, value in values.items() if "__" in name and value is not None}
     for name in ("strategy", "seed", "device", "loop"):
         if values[name] is not None:
             own[name] = values[name]
     made: dict[str, Planned] = {}
-    for options, varied in grid.combinations():
+    for options, varied in combinations(grids):
         one = _one(reader, options, varied, own)
         made.setdefault(one.name.rpartition("-")[2], one)
     if not made:
         raise InputError("expected combinations to run, found none that is not excluded")
     return list(made.values())
+
+
+def _check_conditions(grid: Grid, reader: OptionValues) -> None:
+    """Refuse options and values that no run can have, which would exclude nothing, silently."""
+    for table in (*(override.where for override in grid.overrides), *grid.exclude):
+        for option, wanted in table.items():
+            for value in wanted if isinstance(wanted, list) else [wanted]:
+                reader.read(option, value)
 
 
 def _one(

@@ -14,6 +14,10 @@ A plan is a TOML file (or the same by options):
     [[exclude]]                  # combinations that are not run
     strategy = "kip_replay"
     memory-bytes = 7840
+
+In ``where`` and ``[[exclude]]`` a list means any of its values. A study of several grids has a
+``[[grid]]`` for each, with tables ``fixed``, ``vary``, ``override`` and ``exclude`` of its own;
+those outside hold for every grid, and a grid's own win.
 """
 
 from __future__ import annotations
@@ -34,6 +38,7 @@ from clbench.store.reading import read_limited
 Values = Mapping[str, Any]
 MOST_RUNS = 100_000
 _PARTS = ("fixed", "vary", "override", "exclude")
+_GRID = "grid"
 _PLAIN = (str, int, float, bool)
 _MOST_NAME = 120
 
@@ -43,7 +48,7 @@ class Override:
     """Other values for some combinations.
 
     Attributes:
-        where: option -> value of those meant.
+        where: option -> value of those meant, or a list of values.
         values: option -> value that they get.
     """
 
@@ -59,7 +64,7 @@ class Grid:
         fixed: option -> value of every run.
         vary: option -> values, the axes; the last but ``seed`` moves fastest.
         overrides: later ones win.
-        exclude: option -> value of combinations that are not run.
+        exclude: option -> value, or list of values, of combinations that are not run.
     """
 
     fixed: Values
@@ -71,6 +76,11 @@ class Grid:
         num = math.prod(len(values) for values in self.vary.values())
         if num > MOST_RUNS:
             raise InputError(f"expected a grid of at most {MOST_RUNS:,} runs, found {num:,}")
+
+    @property
+    def seeds(self) -> Sequence[Any]:
+        """The axis of seeds."""
+        return self.vary.get("seed", ())
 
     def combinations(self) -> Iterator[tuple[Values, Values]]:
         """The options of each run, and those among them that vary; seeds move slowest.
@@ -89,8 +99,21 @@ class Grid:
             yield options, {name: varied[name] for name in self.vary}
 
 
+def combinations(grids: Sequence[Grid]) -> list[tuple[Values, Values]]:
+    """Return what `Grid.combinations` gives of all grids; seeds move slowest over all of them."""
+    found = [
+        (grid.seeds.index(options["seed"]) if "seed" in varied else 0, options, varied)
+        for grid in grids
+        for options, varied in grid.combinations()
+    ]
+    return [(options, varied) for _, options, varied in sorted(found, key=lambda one: one[0])]
+
+
 def _agrees(options: Values, wanted: Values) -> bool:
-    return all(name in options and options[name] == value for name, value in wanted.items())
+    return all(
+        name in options and options[name] in (value if isinstance(value, list) else [value])
+        for name, value in wanted.items()
+    )
 
 
 def directory_name(varied: Values, fingerprint: str) -> str:
@@ -101,11 +124,11 @@ def directory_name(varied: Values, fingerprint: str) -> str:
     return f"{plain or 'run'}-{fingerprint[:8]}"
 
 
-def read_grid(file: Path) -> Grid:
-    """Return the grid in a TOML file.
+def read_plan(file: Path) -> list[Grid]:
+    """Return the grids in a TOML file.
 
     Raises:
-        InputError: no such file, no TOML, or something else in it than a grid.
+        InputError: no such file, no TOML, or something else in it than a plan.
     """
     try:
         values = tomllib.loads(read_limited(file).decode())
@@ -115,18 +138,38 @@ def read_grid(file: Path) -> Grid:
         reason = " ".join(str(error).split())
         raise InputError(f"{file}: expected the TOML of a plan, found {reason}") from None
     try:
-        return grid_of(values)
+        return grids_of(values)
     except InputError as error:
         raise InputError(f"{file}: {error}") from None
 
 
-def grid_of(values: Mapping[str, Any]) -> Grid:
-    """Return the grid that a plan's tables say.
+def grids_of(values: Mapping[str, Any]) -> list[Grid]:
+    """Return the grids that a plan's tables say: one, or as many as it has ``[[grid]]``.
 
     Raises:
         InputError: unknown tables, or values of another type.
     """
-    _known(values, _PARTS, "table")
+    _known(values, (*_PARTS, _GRID), "table")
+    common = _grid({name: value for name, value in values.items() if name != _GRID})
+    own = _tables(values, _GRID)
+    for one in own:
+        _known(one, _PARTS, "table of [[grid]]")
+    return [_within(_grid(one), common) for one in own] or [common]
+
+
+def _within(own: Grid, common: Grid) -> Grid:
+    """Return a grid with what holds for all of them; an option is fixed or varies, as it says."""
+    fixed = {name: value for name, value in common.fixed.items() if name not in own.vary}
+    vary = {name: values for name, values in common.vary.items() if name not in own.fixed}
+    return Grid(
+        {**fixed, **own.fixed},
+        {**vary, **own.vary},
+        (*common.overrides, *own.overrides),
+        (*common.exclude, *own.exclude),
+    )
+
+
+def _grid(values: Mapping[str, Any]) -> Grid:
     vary = _table(values, "vary")
     for name, choices in vary.items():
         if not isinstance(choices, list) or not choices or not all(map(_is_plain, choices)):
@@ -134,13 +177,22 @@ def grid_of(values: Mapping[str, Any]) -> Grid:
     overrides = []
     for override in _tables(values, "override"):
         _known(override, ("where", "set"), "key of [[override]]")
-        where, changed = (_options(override, part, "override") for part in ("where", "set"))
-        overrides.append(Override(where, changed))
-    exclude = [_plain(dict(one), "exclude") for one in _tables(values, "exclude")]
+        where = _wanted(_table(override, "where"), "override.where")
+        overrides.append(Override(where, _options(override, "set", "override")))
+    exclude = [_wanted(dict(one), "exclude") for one in _tables(values, "exclude")]
     if not all(exclude):
         raise InputError("[[exclude]]: expected options and values, found none, which is all runs")
     lists = {name: list(dict.fromkeys(choices)) for name, choices in vary.items()}
     return Grid(_options(values, "fixed"), lists, overrides, exclude)
+
+
+def _wanted(table: dict[str, Any], where: str) -> dict[str, Any]:
+    """Return options and what they must be: one value, or a list of which one is enough."""
+    for name, value in table.items():
+        several = value if isinstance(value, list) and value else [value]
+        if not all(map(_is_plain, several)):
+            raise InputError(f"[{where}] {name}: expected values, found {value!r:.80}")
+    return table
 
 
 def _table(values: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clbench.errors import InputError
-from clbench.sweep.plan import Grid, directory_name, grid_of, read_grid
+from clbench.sweep.plan import Grid, combinations, directory_name, grids_of, read_plan
 
 PLAN = """
 [fixed]
@@ -33,7 +33,7 @@ memory-bytes = 7840
 
 def test_a_plan_by_hand(tmp_path: Path) -> None:
     (tmp_path / "plan.toml").write_text(PLAN)
-    found = [options for options, _ in read_grid(tmp_path / "plan.toml").combinations()]
+    found = [options for options, _ in combinations(read_plan(tmp_path / "plan.toml"))]
     naive = {"strategy": "naive", "memory-bytes": 1960}
     real = {"strategy": "random_replay", "memory-bytes": 1960}
     more = {"strategy": "random_replay", "memory-bytes": 7840}
@@ -86,6 +86,10 @@ def test_every_combination_once_but_those_excluded(
         ("[exclude]\nseed = 1", r"\[\[exclude\]\]: expected tables"),
         ("[[exclude]]", "found none, which is all runs"),
         ("[[override]]\nwhen = { seed = 1 }", "found 'when'; did you mean 'where'"),
+        ("[[exclude]]\nseed = [[1]]", "seed: expected values"),
+        ("[[exclude]]\nseed = []", "seed: expected values"),
+        ("[grid]\nseed = 1", r"\[\[grid\]\]: expected tables"),
+        ("[[grid]]\nseed = 1", r"table of \[\[grid\]\] fixed, vary.*found 'seed'"),
         ("[fixed", "expected the TOML of a plan"),
         ("[vary]\n" + "\n".join(f"a{n} = [0, 1, 2]" for n in range(12)), "at most 100,000 runs"),
     ],
@@ -93,14 +97,14 @@ def test_every_combination_once_but_those_excluded(
 def test_what_is_no_plan(text: str, words: str, tmp_path: Path) -> None:
     (tmp_path / "plan.toml").write_text(text)
     with pytest.raises(InputError, match=words) as error:
-        read_grid(tmp_path / "plan.toml")
+        read_plan(tmp_path / "plan.toml")
     assert "\n" not in str(error.value)
 
 
 def test_there_is_no_such_plan(tmp_path: Path) -> None:
     for path in (tmp_path / "none.toml", tmp_path):
         with pytest.raises(InputError, match="plan"):
-            read_grid(path)
+            read_plan(path)
 
 
 @given(st.dictionaries(st.text(max_size=6), st.integers() | st.text(max_size=200), max_size=4))
@@ -111,5 +115,38 @@ def test_directories_stay_below(varied: dict[str, Any]) -> None:
 
 
 def test_values_twice_are_one() -> None:
-    grid = grid_of({"vary": {"seed": [0, 0, 1]}})
+    (grid,) = grids_of({"vary": {"seed": [0, 0, 1]}})
     assert [options["seed"] for options, _ in grid.combinations()] == [0, 1]
+
+
+STUDY = """
+[fixed]
+epochs = 1
+[vary]
+seed = [0, 1]
+[[exclude]]
+width = [8, 16]
+seed = 1
+[[grid]]
+fixed = { strategy = "naive" }
+[[grid]]
+[grid.vary]
+width = [8, 16, 32]
+epochs = [2]
+[[grid.override]]
+where = { width = [8, 32] }
+set = { depth = 2 }
+"""
+
+
+def test_several_grids_share_what_stands_outside_and_seeds_move_slowest(tmp_path: Path) -> None:
+    (tmp_path / "plan.toml").write_text(STUDY)
+    found = [options for options, _ in combinations(read_plan(tmp_path / "plan.toml"))]
+    assert found == [
+        {"seed": 0, "epochs": 1, "strategy": "naive"},
+        {"seed": 0, "epochs": 2, "width": 8, "depth": 2},
+        {"seed": 0, "epochs": 2, "width": 16},
+        {"seed": 0, "epochs": 2, "width": 32, "depth": 2},
+        {"seed": 1, "epochs": 1, "strategy": "naive"},
+        {"seed": 1, "epochs": 2, "width": 32, "depth": 2},
+    ]
