@@ -54,6 +54,17 @@ DRY = flag("--dry-run", "Show what would be run, and about how long it would tak
 RETRY = flag("--retry", "Run again what failed or diverged before.")
 
 
+ADOPT = Option(
+    ["--adopt"],
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    heading="Grid",
+    help="Copy finished runs below DIR that the grid asks for, instead of making them again; may "
+    "be given several times.",
+)
+
+
 class _RunByDefault(Group):
     """A group whose command ``run`` need not be named."""
 
@@ -79,7 +90,7 @@ def command() -> None:
 
 @command.command("run", cls=Command)
 @click.argument("plan", required=False, type=click.Path(path_type=Path))
-@attach(VARY, DRY, RETRY, WORKERS)
+@attach(VARY, DRY, RETRY, ADOPT, WORKERS)
 @attach(*run_options("strategy", "seed", heading="Grid"), *run_options("device", heading="Machine"))
 @attach(*run_options("benchmark", "learner", "memory"), preset_option())
 @attach(*run_options("distillation", but=["distillation.distiller"]), *method_options())
@@ -121,6 +132,8 @@ def run_command(ctx: click.Context, **values: Any) -> None:
     pass_over_solvers()
     planned = _planned(ctx, values)
     folder = values["output"] or Path("sweeps") / (values["plan"].stem if values["plan"] else "all")
+    if values["adopt"] and not values["dry_run"]:
+        _adopt(folder, planned, values)
     found = states.states(folder, [one.name for one in planned])
     if values["dry_run"]:
         return _price(planned, found, values)
@@ -129,6 +142,14 @@ def run_command(ctx: click.Context, **values: Any) -> None:
     left = [one for one in planned if found[one.name].status in ("waiting", "unfinished", *again)]
     _make(left, found, folder, values)
     return _finish(folder, planned, values)
+
+
+def _adopt(folder: Path, planned: Sequence[Planned], values: Mapping[str, Any]) -> None:
+    from clbench.sweep.adopting import adopt
+
+    num = adopt(folder, planned, values["adopt"], values["data_root"])
+    if not values["quiet"]:
+        say(f"{num} finished runs of the grid copied into {folder / 'runs'}", err=True)
 
 
 @command.command("status", cls=Command)

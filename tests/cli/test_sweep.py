@@ -87,3 +87,20 @@ def test_values_that_hold_commas(invoke: Invoke) -> None:
     grid = ("sweep", *SMALL, "--vary", "codec=raw;levels:side=14,levels=2", "--dry-run", "--json")
     rows = json.loads(invoke(*grid, "--memory-bytes", "7840").stdout)["rows"]
     assert [row["row"] for row in rows] == ["codec=raw", "codec=levels:side=14,levels=2"]
+
+
+def test_runs_made_before_are_taken_over_and_others_are_not(invoke: Invoke) -> None:
+    memory = ("--memory-bytes", "1960", "--strategy", "random_replay")
+    one = ("run", *SMALL[: SMALL.index("--workers")], "--quiet", *memory)
+    assert invoke(*one, "-o", "old/a").exit_code == 0
+    assert invoke(*one, "--epochs", "2", "-o", "old/b").exit_code == 0
+    Path("old/a/figures/link").symlink_to("/etc")
+    before = Path("old/a/report.json").read_bytes()
+    grid = ("sweep", *SMALL, *memory, "--vary", "seed=0,1")
+    done = invoke(*grid, "--adopt", "old", "-o", "s")
+    assert done.exit_code == 0 and "1 finished runs of the grid copied" in done.stderr
+    (taken,) = [p for p in Path("s/runs").iterdir() if p.name.startswith("seed=0")]
+    assert (taken / "report.json").read_bytes() == before, "not made again"
+    assert len(runs("s")) == 2 and not (taken / "figures/link").exists()
+    refused = invoke(*grid, "--adopt", "nowhere", "-o", "t")
+    assert_one_line(refused, "expected a folder with finished runs, found nowhere")
