@@ -87,7 +87,8 @@ def _add(name: str, row: EvaluationInfo) -> None:
 
     run_one.__doc__ = f"{row.summary}\n{row.help}"
     title = name.replace("_", "-")
-    command.add_command(click.command(title, cls=Command)(run_one))
+    hint = "" if row.of_sets else "a set is scored by clbench evaluate SET"
+    command.add_command(click.command(title, cls=Command, hint=hint)(run_one))
 
 
 def _what(row: EvaluationInfo) -> list[click.Parameter]:

@@ -5,6 +5,7 @@ Help must come at once, so nothing here may import torch (1 s) or Avalanche (5 s
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import io
 import sys
@@ -30,6 +31,7 @@ COMMANDS = {
     "compare": "Compare finished runs: tables and figures.",
     "list": "Show strategies, benchmarks, networks, distillers, codecs, evaluations and data sets.",
     "data": "List, fetch, prepare and verify data sets.",
+    "doctor": "Look at this machine and installation, and say what to mend.",
     "cache": "Show and clear what is kept on disk to save work.",
     "completion": "Print the completion script of a shell.",
 }
@@ -128,6 +130,18 @@ class CommandGroup(Group):
             return None
         command: click.Command = importlib.import_module(f"clbench.cli.{cmd_name}").command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's, which suggests commands that are imported already, and so none of these."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise click.UsageError(
+                f"expected a command, one of {', '.join(COMMANDS)}; found {args[0]!r}{hint}", ctx
+            )
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Names and summaries, without importing any command."""

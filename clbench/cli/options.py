@@ -53,11 +53,13 @@ class Option(click.Option):
 class Command(RawHelp):
     """A command whose help lists its options under headings; has ``-h`` and ``--debug``.
 
-    One of many options shows the common ones, and all with ``--help-all``.
+    One of many options shows the common ones, and all with ``--help-all``. ``hint`` says what to do
+    with an argument that is one too many.
     """
 
-    def __init__(self, *args: Any, **extra: Any) -> None:
+    def __init__(self, *args: Any, hint: str = "", **extra: Any) -> None:
         super().__init__(*args, **extra)
+        self.hint = hint and f"; {hint}"
         self.context_settings = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
         self.folds = len(self.params) > MOST_IN_SHORT_HELP
         if self.folds:
@@ -70,6 +72,19 @@ class Command(RawHelp):
         self.params.append(
             Option(["--debug"], is_flag=True, expose_value=False, callback=set_debug, hidden=True)
         )
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click's; an argument too many is named with what the command takes instead."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            if "unexpected extra argument" not in error.message:
+                raise
+            found = error.message.partition("(")[2].rstrip(")")
+            takes = [p.make_metavar(ctx) for p in self.params if isinstance(p, click.Argument)]
+            expected = f"{' '.join(takes)} and options" if takes else "options only"
+            text = f"expected {expected}, found {found!r} as well{self.hint}"
+            raise click.UsageError(text, ctx) from None
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one section per heading, in the order of first use."""

@@ -108,7 +108,7 @@ def command() -> None:
     \b
     Examples:
       clbench tune codec --strategy dam_replay --strategy random_replay
-      clbench tune settings --strategy kip_replay --space kernel-ridge=0.001..1:log
+      clbench tune settings --strategy kip_replay --trials 12
     """
 
 
@@ -166,8 +166,8 @@ def settings(ctx: click.Context, **values: Any) -> None:
       clbench tune settings --strategy dam_replay --strategy random_replay
       clbench tune settings --strategy kip_replay --trials 30 \
           --space kernel-ridge=0.001..1:log --space kernel-num-updates=5..40
-      clbench tune settings --strategy herding_replay --space learning-rate=0.01..0.2:log \
-          --space "codec=raw;levels:side=14,levels=2"
+      clbench tune settings --strategy herding_replay \
+          --space learning-rate=0.01..0.2:log --space "codec=raw;levels:side=14,levels=2"
     """
     from clbench.cli.tuning_plan import Plan
     from clbench.tuning.sampled import load_optuna
