@@ -20,7 +20,7 @@ _NEWEST_UNKNOWN = "not installed"
 _ENOUGH_DISK = 2 * 2**30  # bytes: experts and decoded images of a large data set
 _ENOUGH_MEMORY = 2 * 2**30  # bytes: a run on MNIST peaks at half of it
 # Extra of setup.cfg -> the package that it brings.
-EXTRAS = {"tune": "optuna", "ray": "ray"}
+EXTRAS = {"tune": "optuna", "ray": "ray", "wandb": "wandb", "mlflow": "mlflow"}
 _OWN = "import torchvision"  # as in a user's script, without what clbench does before
 
 

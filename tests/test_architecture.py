@@ -67,7 +67,10 @@ def test_few_functions_are_long() -> None:
     assert len(long) <= MAX_LONG, long
 
 
-TABLES = [f"clbench.{part}.table" for part in ("codecs", "distillation", "networks", "evaluation")]
+TABLES = [
+    f"clbench.{part}.table"
+    for part in ("codecs", "distillation", "networks", "evaluation", "tracking")
+]
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ TABLES = {
     "spaces": Lazy("clbench.evaluation.spaces:SPACES"),
     "networks": Lazy("clbench.networks.table:NETWORKS"),
     "strategies": Lazy("clbench.strategies.table:STRATEGIES"),
+    "trackers": Lazy("clbench.tracking.table:TRACKERS"),
 }
 
 

@@ -89,13 +89,27 @@ CONFIG = Option(
 )
 
 
+TRACKER = Option(
+    ["--tracker"],
+    multiple=True,
+    metavar="NAME",
+    heading="Output",
+    common=False,
+    shell_complete=completer("trackers"),
+    help="Also send the run to wandb or mlflow (pip install 'clbench[wandb]', 'clbench[mlflow]'); "
+    "may be given twice. Their own variables say where: WANDB_PROJECT, WANDB_MODE, "
+    "MLFLOW_TRACKING_URI, MLFLOW_EXPERIMENT_NAME.",
+)
+
+
 @click.command(cls=Command)
 @attach(*run_options("strategy", heading="Strategy"), BASELINE, MORE_BYTES)
 @attach(*run_options("seed", "device", heading="Strategy"))
 @attach(*run_options("benchmark", "learner", "memory"), preset_option())
 @attach(*run_options("distillation", but=["distillation.distiller"]), *method_options())
 @attach(*run_options("set_training"), EVALUATE, *evaluation_options())
-@attach(OUTPUT, RESUME, FRESH, CONFIG, DATA_ROOT, TENSORBOARD, DISTIL_ANEW, QUIET, JSON)
+@attach(OUTPUT, RESUME, FRESH, CONFIG, DATA_ROOT, TENSORBOARD, TRACKER)
+@attach(DISTIL_ANEW, QUIET, JSON)
 def command(**values: Any) -> None:
     r"""Run a strategy on a stream and measure what it forgets.
 
@@ -138,6 +152,7 @@ def command(**values: Any) -> None:
             cache=not values["no_cache"],
             tensorboard=tensorboard,
             quiet=quiet,
+            others=values["tracker"],
         )
 
     reports, tables = run_these(configs, folders)

@@ -27,7 +27,7 @@ from clbench.evaluation.protocol import Result, Shown
 from clbench.report import RunReport
 from clbench.store.files import CHECKPOINTS
 from clbench.store.fingerprint import name_of
-from clbench.tracking import NullTracker, TensorBoardTracker, Tracker, Trackers
+from clbench.tracking import TRACKERS, NullTracker, TensorBoardTracker, Tracker, Trackers
 from clbench.tracking.protocol import Drawings
 
 SECONDS_BETWEEN_DRAWINGS = 0.1
@@ -80,6 +80,7 @@ def run_all(
     cache: bool,
     tensorboard: bool,
     quiet: bool,
+    others: Sequence[str] = (),
 ) -> tuple[list[RunReport], list[tuple[str, Shown]]]:
     """Run every configuration in its directory; the tables of their evaluations come second.
 
@@ -93,9 +94,10 @@ def run_all(
         cache: whether sets distilled before may be taken.
         tensorboard: whether events are written.
         quiet: no progress.
+        others: names of trackers beside TensorBoard.
 
     Raises:
-        InputError: see `clbench.run.run`.
+        InputError: see `clbench.run.run`; also a tracker that is none or not installed.
         Interrupted: from outside; says what is left of the run.
     """
     pass_over_solvers()
@@ -111,6 +113,8 @@ def run_all(
         with ProgressLine(not quiet) as line:
             watch = RunLine(line, config.strategy, quiet)
             trackers: list[Tracker] = [watch]
+            title = f"{config.strategy} on {config.benchmark.name}, seed {config.seed}"
+            trackers += [TRACKERS.find(name).opened(folder, title) for name in others]
             if tensorboard:
                 trackers.append(_OpenedAtStart(folder))
             try:

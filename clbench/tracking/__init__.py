@@ -1,19 +1,5 @@
-"""Who listens to a run while it goes on: a protocol, nobody, TensorBoard, several at once."""
+"""Who listens to a run while it goes on: TensorBoard, W&B, MLflow, yours, several at once."""
 
-from clbench.tracking.evaluations import write_evaluation
-from clbench.tracking.protocol import NullTracker, Tracker, Trackers
-from clbench.tracking.tensorboard import (
-    CUSTOM_SCALARS_ADDRESS,
-    SCALARS_ADDRESS,
-    TensorBoardTracker,
-)
+import lazy_loader
 
-__all__ = [
-    "CUSTOM_SCALARS_ADDRESS",
-    "SCALARS_ADDRESS",
-    "NullTracker",
-    "TensorBoardTracker",
-    "Tracker",
-    "Trackers",
-    "write_evaluation",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

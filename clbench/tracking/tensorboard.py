@@ -20,7 +20,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,7 @@ from clbench.measuring import metrics
 from clbench.measuring.metrics import Matrix, Vector
 from clbench.report import RunReport
 from clbench.store.plain import readable
+from clbench.tracking import curves
 from clbench.tracking.protocol import Drawings
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ class TensorBoardTracker:
         """Layout, configuration as text, and the hyper-parameters of the run."""
         writer = self._open_writer
         self._class_groups = class_groups
-        flat = dict(_flatten(config))
+        flat = dict(curves.flatten(config))
         self._hparams = {name: _hparam(value) for name, value in flat.items()}
         if self._resumed:
             return  # told before
@@ -204,15 +205,11 @@ class TensorBoardTracker:
 
     def on_distillation_update(self, k: int, update: Update) -> None:
         """Loss, other curves and images, at the update."""
-        if not update.number:
+        for name, value, step in curves.of_update(k, update):
+            self._scalar(name, value, step)
+        if not update.number or update.phase != "distil":
             return
         folder = f"distillation/experience_{k + 1}"
-        if update.phase != "distil":
-            name = {"experts": "expert"}.get(update.phase, update.phase)
-            self._scalar(f"{folder}/{name}_loss", update.loss, update.number)
-            return
-        for name, value in {"loss": update.loss, **update.scalars}.items():
-            self._scalar(f"{folder}/{name}", value, update.number)
         if update.images is not None and len(update.images):
             title = f"Distilled images after update {update.number}"
             images = update.images
@@ -233,17 +230,9 @@ class TensorBoardTracker:
         class_names: Sequence[str],
     ) -> None:
         """Scalars and images of the stream so far, at step ``k + 1``; then a flush."""
+        for name, value, step in curves.of_experience(k, R_so_far, untrained, num_test, memory):
+            self._scalar(name, value, step)
         R = np.asarray(R_so_far, dtype=np.float64)[: k + 1]
-        if k == 0:
-            self._accuracies(untrained, 0)
-        self._accuracies(R[k], k + 1)
-        seen = R[:, : k + 1]
-        for j in range(k):
-            curve = metrics.forgetting_curve(seen, j)
-            self._scalar(f"forgetting/experience_{j + 1}", curve[-1], k + 1)
-        so_far = metrics.all_metrics(seen, untrained[: k + 1], num_test[: k + 1])
-        for name, value in so_far.items():
-            self._scalar(name, value, k + 1)
         self._image("accuracy_matrix", lambda: self._accuracy_figure(R), k + 1)
         if confusion is not None:
             self._image(
@@ -252,7 +241,6 @@ class TensorBoardTracker:
                 k + 1,
             )
         if memory is not None and len(memory):
-            self._scalar("memory_bytes", memory.num_bytes, k + 1)
             self._image(
                 "memory",
                 lambda: figures.memory_figure(
@@ -286,11 +274,6 @@ class TensorBoardTracker:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
-
-    def _accuracies(self, accuracies: Vector, num_learnt: int) -> None:
-        for j, accuracy in enumerate(accuracies):
-            folder = "accuracy" if j < num_learnt else "untrained_accuracy"
-            self._scalar(f"{folder}/experience_{j + 1}", accuracy, num_learnt)
 
     def _scalar(self, tag: str, value: float | None, step: int) -> None:
         if value is None:
@@ -343,14 +326,6 @@ def _metric_names(num_experiences: int) -> list[str]:
     """What will be measured on a stream of so many experiences."""
     count = max(1, num_experiences)
     return list(metrics.all_metrics(np.zeros((count, count)), [0.0] * count, [1] * count))
-
-
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def _hparam(value: Any) -> str | float:

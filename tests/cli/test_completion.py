@@ -24,6 +24,7 @@ OFFERED = {
     "distillers": ["distill --distiller"],
     "data": ["distill --data-set", "evaluate offline --data-set"],
     "spaces": ["evaluate architecture-search --space", "run --search-space"],
+    "trackers": ["run --tracker"],
 }  # fmt: skip
 
 
