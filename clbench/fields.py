@@ -123,7 +123,7 @@ def settings_of(
         heading: of its own fields.
         whose: for their help.
     """
-    hints = typing.get_type_hints(type(config))
+    hints = _hints(type(config))
     for field in dataclasses.fields(typing.cast(Any, config)):
         about: _About = field.metadata.get(_ABOUT, _About())
         value = getattr(config, field.name)
@@ -191,7 +191,7 @@ class Config:
     """The base of every frozen configuration: checked on construction, to JSON and back."""
 
     def __post_init__(self) -> None:
-        hints = typing.get_type_hints(type(self))
+        hints = _hints(type(self))
         for field in dataclasses.fields(self):
             value, found = getattr(self, field.name), _options(hints[field.name])
             choices = [
@@ -225,7 +225,7 @@ class Config:
         Raises:
             InputError: an unknown field, or a value of the wrong type or range.
         """
-        hints = typing.get_type_hints(type(self))
+        hints = _hints(type(self))
         unknown = sorted(set(map(str, values)) - set(hints))
         check(not unknown, type(self).__name__, "fields " + ", ".join(hints), ", ".join(unknown))
         read = {
@@ -237,6 +237,16 @@ class Config:
     def replace(self, **changes: Any) -> Self:
         """Return a copy with some fields changed, checked anew."""
         return dataclasses.replace(self, **changes)
+
+
+_HINTS: dict[type, dict[str, Any]] = {}
+
+
+def _hints(kind: type) -> dict[str, Any]:
+    """The types of a configuration's fields; working them out compiles each again."""
+    if kind not in _HINTS:
+        _HINTS[kind] = typing.get_type_hints(kind)
+    return _HINTS[kind]
 
 
 def _options(hint: Any) -> list[Any]:

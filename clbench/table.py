@@ -7,8 +7,10 @@ name the code behind it without importing it, so that tables are light to import
 
 from __future__ import annotations
 
+import functools
 import importlib
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from clbench.errors import InputError
@@ -79,7 +81,7 @@ class Table(dict[str, T]):
         # Imported when first needed: it takes as long as all of the configuration.
         from importlib import metadata
 
-        return {point.name: point for point in metadata.entry_points(group=self.group)}
+        return _points(metadata.entry_points, self.group, tuple(sys.path))
 
     def _unknown(self, name: str) -> str:
         known = self.names()
@@ -88,6 +90,14 @@ class Table(dict[str, T]):
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         return f"unknown {self.what} {name!r}: expected one of {', '.join(known)}{hint}"
+
+
+@functools.cache
+def _points(
+    entry_points: Callable[..., Any], group: str, path: tuple[str, ...]
+) -> dict[str, EntryPoint]:
+    """The entry points of a group, by name; reading every distribution's takes 10 ms."""
+    return {point.name: point for point in entry_points(group=group)}
 
 
 class Lazy:
