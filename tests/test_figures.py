@@ -1,6 +1,7 @@
 """Figures show the numbers they are given; files are images of the right size."""
 
 import io
+import itertools
 
 import matplotlib as mpl
 import numpy as np
@@ -199,10 +200,113 @@ def test_bars_show_mean_interval_and_every_seed():
     assert len(axes.containers) == 3, "two bars, and an interval for the group with two seeds"
 
 
-def test_many_groups_keep_colours_apart():
-    values = {str(i): [0.5] for i in range(12)}
-    (axes,) = figures.comparison_bars_figure(values).axes
-    assert len({bar.get_facecolor() for bar in axes.patches}) == 12
+def test_many_groups_look_apart():
+    """Beyond the palette lines and markers tell groups of one colour apart."""
+    many = {f"group {i}": [R, R] for i in range(30)}
+    left, right = figures.comparison_curves_figure(many).axes
+    for axes in (left, right):
+        seen = [(line.get_color(), line.get_marker(), line.get_linestyle()) for line in axes.lines]
+        assert len(set(map(str, seen))) == 30
+        assert all(one[0] != other[0] for one, other in itertools.pairwise(seen))
+    (bars,) = figures.comparison_bars_figure({str(i): [0.5] for i in range(12)}).axes
+    colours = [bar.get_facecolor() for bar in bars.patches]
+    assert len(colours) == 12 and all(a != b for a, b in itertools.pairwise(colours))
+
+
+@pytest.mark.parametrize("count", [3, 8, 14])
+def test_no_legend_is_cut_off(count):
+    """Every entry lies within the figure, and below the panels, however long its name."""
+    names = [f"strategy_{i}, codec=levels:side=14,levels=2, num_networks={i}" for i in range(count)]
+    point = figures.Point(2000.0, [0.5, 0.6], [1.0, 2.0], [1e9, 2e9])
+    panel = figures.Panel({name: {2000.0: [0.5], 8000.0: [0.6]} for name in names}, {})
+    drawn = [
+        figures.comparison_curves_figure({name: [R, R] for name in names}),
+        figures.accuracy_over_bytes_figure({"": panel}),
+        figures.accuracy_over_compute_figure({name: [point] for name in names}),
+    ]
+    for figure in drawn:
+        figures.figure_to_array(figure)
+        (legend,) = figure.legends
+        box, whole = legend.get_window_extent(), figure.bbox
+        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= whole.x1, legend.get_texts()[0]
+        assert len(legend.get_texts()) == count
+        shown = [" ".join(text.get_text().split()) for text in legend.get_texts()]
+        assert len(set(shown)) == count
+        for axes in figure.axes:
+            assert axes.get_window_extent().y0 > box.y1
+            assert axes.get_window_extent().height > 150, "the legend leaves room"
+
+
+def test_forgetting_begins_at_zero_and_bands_are_named():
+    figure = figures.comparison_curves_figure({"a": [R, R], "b": [R]})
+    low, high = figure.axes[1].get_ylim()
+    assert -0.05 * high <= low <= 0 < high
+    (legend,) = figure.legends
+    assert legend.get_title().get_text() == "lines: means; bands: 95 % interval, n = 1 to 2"
+    better = [[0.5, 0.0], [0.9, 0.9]]
+    low, _ = figures.comparison_curves_figure({"a": [better]}).axes[1].get_ylim()
+    assert low < -40, "later experiences may help"
+
+
+def test_what_is_far_off_leaves_the_panel_and_is_named_there():
+    near = {f"r{i}": [[[1.0, 0.0], [0.9 - i / 50, 0.95]]] for i in range(3)}
+    left, right = figures.comparison_curves_figure(
+        {**near, "naive": [[[1.0, 0.0], [0.0, 0.4]]]}
+    ).axes
+    assert left.get_ylim()[0] > 20 and right.get_ylim()[1] < 100
+    assert [text.get_text() for text in left.texts] == ["naive 20.0, below"]
+    assert [text.get_text() for text in right.texts] == ["naive 100.0, above"]
+
+
+def test_sections_have_panels_of_their_own_and_share_looks():
+    sections = {"2,000 bytes": {"a": [R], "b": [R]}, "8,000 bytes": {"b": [R]}}
+    figure = figures.section_curves_figure(sections)
+    titles = [axes.get_title("left") for axes in figure.axes]
+    assert titles == ["2,000 bytes\nAccuracy", "Forgetting", "8,000 bytes\nAccuracy", "Forgetting"]
+    first, second = figure.axes[0].lines[1], figure.axes[2].lines[0]
+    assert first.get_label() == second.get_label() == "b"
+    assert first.get_color() == second.get_color() == PALETTE[1]
+    bars = figures.section_bars_figure(
+        {heading: {name: [0.5, 0.7] for name in rows} for heading, rows in sections.items()},
+        title="Accuracy",
+    )
+    assert [axes.get_title("left") for axes in bars.axes] == list(sections)
+    assert "n = 2" in bars.axes[-1].get_xlabel()
+
+
+def test_accuracy_over_compute_has_a_point_and_its_spread_for_each_row():
+    rows = {
+        "kip": [figures.Point(2000.0, [0.8, 0.9], [10.0, 30.0], [1e11, 1e11])],
+        "random": [
+            figures.Point(2000.0, [0.7, 0.8], [1.0, 1.0], [1e10, 1e10]),
+            figures.Point(8000.0, [0.8, 0.9], [2.0, 2.0], []),
+        ],
+        "naive": [figures.Point(None, [0.1], [1.0], [1e9])],
+    }
+    figure = figures.accuracy_over_compute_figure(rows)
+    seconds, flops = figure.axes
+    assert seconds.get_xscale() == flops.get_xscale() == "log"
+    spots = [line.get_xydata()[0].tolist() for line in seconds.lines if line.get_marker() != "None"]
+    assert [20.0, pytest.approx(85.0)] in spots and [2.0, pytest.approx(85.0)] in spots
+    assert len(seconds.containers) == 3 and len(flops.containers) == 2, "with error bars"
+    assert [text.get_text() for text in seconds.texts] == ["10.0"], "far below"
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert texts == ["kip", "random", "naive", "2,000 bytes", "8,000 bytes"]
+    with pytest.raises(InputError, match="at least one point"):
+        figures.accuracy_over_compute_figure({})
+
+
+def test_svg_and_pdf_are_the_same_twice_and_need_no_font(tmp_path):
+    def draw():
+        return figures.comparison_bars_figure({"a": [0.5, 0.6], "b": [0.2]})
+
+    for folder in ("one", "two"):
+        assert figures.save_figures({"bars": draw}, tmp_path / folder, figures.FORMATS) == []
+    for kind in figures.FORMATS:
+        one, two = ((tmp_path / f / f"bars.{kind}").read_bytes() for f in ("one", "two"))
+        assert one == two, kind
+    assert b"<text" not in (tmp_path / "one" / "bars.svg").read_bytes(), "letters are outlines"
+    assert b"/FontFile2" in (tmp_path / "one" / "bars.pdf").read_bytes(), "fonts are within"
 
 
 def lines_at(axes, value: float, upright: bool = False) -> int:

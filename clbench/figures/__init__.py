@@ -13,22 +13,31 @@ from clbench.figures.evaluations import (
     search_figure,
 )
 from clbench.figures.groups import (
-    Panel,
-    accuracy_over_bytes_figure,
     comparison_bars_figure,
     comparison_curves_figure,
+    section_bars_figure,
+    section_curves_figure,
 )
 from clbench.figures.stream import (
     accuracy_matrix_figure,
     distillation_figure,
     forgetting_curves_figure,
 )
-from clbench.figures.style import figure_to_array, not_drawn, save_figure, save_figures
+from clbench.figures.style import FORMATS, figure_to_array, not_drawn, save_figure, save_figures
+from clbench.figures.tradeoffs import (
+    Panel,
+    Point,
+    accuracy_over_bytes_figure,
+    accuracy_over_compute_figure,
+)
 
 __all__ = [
+    "FORMATS",
     "Panel",
+    "Point",
     "accuracy_matrix_figure",
     "accuracy_over_bytes_figure",
+    "accuracy_over_compute_figure",
     "comparison_bars_figure",
     "comparison_curves_figure",
     "confusion_figure",
@@ -42,4 +51,6 @@ __all__ = [
     "save_figure",
     "save_figures",
     "search_figure",
+    "section_bars_figure",
+    "section_curves_figure",
 ]

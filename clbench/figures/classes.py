@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,9 @@ from matplotlib.figure import Figure
 from clbench.errors import InputError
 from clbench.figures.style import INK, drawing, wide_enough, write_cell
 from clbench.measuring import metrics
-from clbench.types import LabelledImages
+
+if TYPE_CHECKING:
+    from clbench.types import LabelledImages
 
 
 def memory_figure(

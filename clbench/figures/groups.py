@@ -1,31 +1,34 @@
-"""Several groups of runs against each other."""
+"""Several groups of runs against each other, section by section."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.lines import Line2D
 
 from clbench.errors import InputError
 from clbench.figures.style import (
-    FAINT,
     INK,
-    MARKERS,
-    colours,
+    Look,
     drawing,
+    in_lines,
     learnt_axis,
+    legend_layout,
+    looks,
     majority_line,
+    note,
     per_cent,
 )
 from clbench.measuring import metrics
 from clbench.measuring.statistics import mean_interval
+
+Sections = Mapping[str, Mapping[str, Sequence[Any]]]
 
 
 def comparison_curves_figure(groups: Mapping[str, Sequence[metrics.Matrix]]) -> Figure:
@@ -40,37 +43,141 @@ def comparison_curves_figure(groups: Mapping[str, Sequence[metrics.Matrix]]) -> 
     Raises:
         InputError: no groups, or a group without matrices.
     """
-    _require_groups(groups)
-    longest = max(len(seeds[0]) for seeds in groups.values())
-    with drawing(9.6, 3.9 + 0.2 * math.ceil(len(groups) / 3), 2) as (figure, (left, right)):
-        for i, (label, seeds) in enumerate(groups.items()):
-            colour, marker = colours(len(groups))[i], MARKERS[i % len(MARKERS)]
-            accuracy = [metrics.average_accuracy_curve(R) for R in seeds]
-            forgetting = [metrics.mean_forgetting_curve(R) for R in seeds]
-            _band(left, 1, accuracy, colour, marker, label)
-            _band(right, 2, forgetting, colour, marker, None)
-        for axes in (left, right):
-            learnt_axis(axes, longest)
-        per_cent(left, "average accuracy so far (%)")
-        right.set_ylabel("mean forgetting so far (points)")
-        right.grid(True)
-        left.set_title("Accuracy")
-        right.set_title("Forgetting")
-        figure.legend(loc="outside lower center", ncols=min(3, len(groups)))
+    return section_curves_figure({"": groups})
+
+
+def section_curves_figure(sections: Sections) -> Figure:
+    """`comparison_curves_figure` with a row of panels for each section; one look for each label.
+
+    Args:
+        sections: heading -> label -> one accuracy matrix (T, T) per seed.
+
+    Raises:
+        InputError: no section, or one without groups or with a group without matrices.
+    """
+    labels = _labels(sections)
+    look = dict(zip(labels, looks(len(labels)), strict=True))
+    shown, columns, below = legend_layout(labels, 9.6)
+    height = 0.4 + below + 3.3 * len(sections)
+    with drawing(9.6, height, 2, [1.0] * len(sections)) as (figure, axes):
+        for row, (heading, groups) in enumerate(sections.items()):
+            left, right = axes[2 * row : 2 * row + 2]
+            _curves(left, right, groups, look)
+            left.set_title(f"{in_lines(heading, 50)}\nAccuracy" if heading else "Accuracy")
+            right.set_title("Forgetting")
+        _zoom(axes[::2], axes[1::2])
+        figure.legend(
+            [_line(look[label]) for label in labels],
+            shown,
+            loc="outside lower center",
+            ncols=columns,
+            title=f"lines: means; bands: 95 % interval, {_seeds(sections)}",
+        )
     return figure
 
 
-def _band(
-    axes: Axes, first: int, curves: list[list[float]], colour: Any, marker: str, label: str | None
+def _curves(
+    left: Axes, right: Axes, groups: Mapping[str, Sequence[metrics.Matrix]], look: dict[str, Look]
 ) -> None:
+    for label, seeds in groups.items():
+        accuracy = [metrics.average_accuracy_curve(R) for R in seeds]
+        forgetting = [metrics.mean_forgetting_curve(R) for R in seeds]
+        _band(left, 1, accuracy, look[label], label)
+        _band(right, 2, forgetting, look[label], label)
+    longest = max(len(seeds[0]) for seeds in groups.values())
+    for axes in (left, right):
+        learnt_axis(axes, longest)
+    per_cent(left, "average accuracy so far (%)")
+    right.set_ylabel("mean forgetting so far (points)")
+    right.grid(True)
+
+
+def _zoom(accuracy: Sequence[Axes], forgetting: Sequence[Axes]) -> None:
+    """Give all panels of a kind one range; what lies far off leaves them, and is named there."""
+    ends = [_end(line) for axes in accuracy for line in axes.lines]
+    least = max(ends) - _nearest(max(ends) - end for end in ends)
+    if min(ends) < least:
+        lows = (_y(line).min() for axes in accuracy for line in _ending(axes, least, 200))
+        floor = max(0, 10 * math.floor(min(lows) / 10))
+        for axes in accuracy:
+            axes.set_ylim(floor - 0.03 * (100 - floor), 100 + 0.03 * (100 - floor))
+            axes.set_yticks(range(floor, 101, 20 if floor < 50 else 10 if floor < 80 else 5))
+            _name_those_beyond(axes, floor, -1)
+    ends = [_end(line) for axes in forgetting for line in axes.lines]
+    if not ends:
+        return
+    most = min(ends) + _nearest(end - min(ends) for end in ends)
+    near = [_y(line) for axes in forgetting for line in _ending(axes, -200, most)]
+    high = max(y.max() for y in near)
+    # Forgetting begins at none at all; below 0 later experiences helped.
+    bottom = min(0.0, *(y.min() for y in near))
+    room = max(high - bottom, 1.0)
+    for axes in forgetting:
+        axes.set_ylim(bottom - 0.04 * room, high + 0.15 * room)
+        _name_those_beyond(axes, high + 0.15 * room, 1)
+
+
+_GAP = 25.0  # points without any line
+
+
+def _nearest(distances: Iterable[float]) -> float:
+    """The distance from the best up to the first gap, if more lines lie before it than after."""
+    ordered = sorted(distances)
+    for i in range(1, len(ordered)):
+        if ordered[i] - ordered[i - 1] > _GAP and i > len(ordered) - i:
+            return ordered[i - 1]
+    return ordered[-1]
+
+
+def _end(line: Line2D) -> float:
+    return float(_y(line)[-1])
+
+
+def _y(line: Line2D) -> npt.NDArray[np.float64]:
+    return np.asarray(line.get_ydata(), dtype=np.float64)
+
+
+def _ending(axes: Axes, least: float, most: float) -> list[Line2D]:
+    """The lines whose end lies between the two."""
+    return [line for line in axes.lines if least <= _end(line) <= most]
+
+
+def _name_those_beyond(axes: Axes, edge: float, side: int) -> None:
+    """Name each line that ends below the lower edge (-1) or above the upper one (1)."""
+    beyond = [line for line in axes.lines if (_end(line) - edge) * side > 0]
+    for i, line in enumerate(beyond):
+        told = f"{line.get_label()} {_end(line):.1f}, {'above' if side > 0 else 'below'}"
+        up = -12 - 11 * i if side > 0 else 3 + 11 * i
+        note(axes, told, max(side, 0), "axes fraction", up)
+
+
+def _labels(sections: Sections) -> list[str]:
+    if not sections:
+        raise InputError("expected at least one group with at least one run in each, found none")
+    for groups in sections.values():
+        _require_groups(groups)
+    return list(dict.fromkeys(label for groups in sections.values() for label in groups))
+
+
+def _seeds(sections: Sections) -> str:
+    """The numbers of seeds, as "n = 6" or "n = 3 to 6"."""
+    found = sorted({len(seeds) for groups in sections.values() for seeds in groups.values()})
+    return f"n = {found[0]}" if len(found) == 1 else f"n = {found[0]} to {found[-1]}"
+
+
+def _line(look: Look) -> Line2D:
+    return Line2D([], [], color=look.colour, marker=look.marker, linestyle=look.line)
+
+
+def _band(axes: Axes, first: int, curves: list[list[float]], look: Look, label: str) -> None:
     intervals = 100 * np.array([mean_interval(values) for values in np.array(curves).T])
     if not len(intervals):
         return
     steps = np.arange(first, first + len(intervals))
     mean, low, high = intervals.T
-    axes.plot(steps, mean, color=colour, marker=marker, label=label)
+    axes.plot(steps, mean, color=look.colour, marker=look.marker, linestyle=look.line, label=label)
     if not np.isnan(low).any():
-        axes.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
+        axes.fill_between(steps, low, high, color=look.colour, alpha=0.15, linewidth=0)
 
 
 def comparison_bars_figure(
@@ -89,24 +196,62 @@ def comparison_bars_figure(
     Raises:
         InputError: no groups, or a group without values.
     """
-    _require_groups(groups)
-    labels = list(groups)
-    with drawing(7.2, 1.0 + 0.42 * len(labels)) as (figure, (axes,)):
-        for i, (label, colour) in enumerate(zip(labels, colours(len(labels)), strict=True)):
-            _bar(axes, i, 100 * np.asarray(groups[label], dtype=np.float64), colour)
-        axes.set_yticks(range(len(labels)), labels)
-        axes.invert_yaxis()
-        axes.tick_params(axis="y", length=0)
-        axes.set_xlim(0, 108)
-        axes.set_xticks(range(0, 101, 20))
-        axes.grid(True, axis="x")
-        axes.spines["left"].set_visible(False)
-        axes.set_xlabel("accuracy (%); line: 95 % interval, points: seeds")
-        axes.set_title(title)
+    return section_bars_figure({"": groups}, title=title, majority_share=majority_share)
+
+
+def section_bars_figure(
+    sections: Sections, *, title: str, majority_share: float | None = None
+) -> Figure:
+    """`comparison_bars_figure` with a panel for each section, one colour for each label.
+
+    Args:
+        sections: heading -> label -> one accuracy in 0..1 per seed.
+        title: heading of all.
+        majority_share: see `comparison_bars_figure`.
+
+    Raises:
+        InputError: no section, or one without groups or with a group without values.
+    """
+    labels = _labels(sections)
+    colour = {label: look.colour for label, look in zip(labels, looks(len(labels)), strict=True)}
+    shown = {label: in_lines(label, 38) for label in labels}
+    lines = max(text.count("\n") + 1 for text in shown.values())
+    longest = max(len(part) for text in shown.values() for part in text.splitlines())
+    row = max(0.42, 0.17 * lines + 0.1)
+    heights = [0.75 + row * len(groups) for groups in sections.values()]
+    width = 6.0 + 0.08 * longest
+    with drawing(width, 0.45 + sum(heights), 1, heights) as (figure, every):
+        for axes, (heading, groups) in zip(every, sections.items(), strict=True):
+            _bars(axes, groups, colour, shown)
+            axes.set_title(in_lines(heading, int(width * 9)) if heading else title)
+            if majority_share is not None:
+                majority_line(axes, majority_share, upright=True)
+        every[-1].set_xlabel(
+            f"accuracy (%); line: 95 % interval, points: seeds, {_seeds(sections)}"
+        )
+        if any(sections):
+            figure.suptitle(title, x=0.02, ha="left", weight="bold", fontsize=11)
         if majority_share is not None:
-            majority_line(axes, majority_share, upright=True)
-            figure.legend(loc="outside lower right")
+            handles, names = every[0].get_legend_handles_labels()
+            figure.legend(handles, names, loc="outside lower right")
     return figure
+
+
+def _bars(
+    axes: Axes,
+    groups: Mapping[str, Sequence[float]],
+    colour: Mapping[str, str],
+    shown: Mapping[str, str],
+) -> None:
+    for i, (label, values) in enumerate(groups.items()):
+        _bar(axes, i, 100 * np.asarray(values, dtype=np.float64), colour[label])
+    axes.set_yticks(range(len(groups)), [shown[label] for label in groups])
+    axes.set_ylim(len(groups) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlim(0, 108)
+    axes.set_xticks(range(0, 101, 20))
+    axes.grid(True, axis="x")
+    axes.spines["left"].set_visible(False)
 
 
 def _bar(axes: Axes, row: int, values: npt.NDArray[np.float64], colour: Any) -> None:
@@ -118,108 +263,9 @@ def _bar(axes: Axes, row: int, values: npt.NDArray[np.float64], colour: Any) -> 
     if not math.isnan(low):
         axes.errorbar(mean, row, xerr=mean - low, color=INK, capsize=5, linewidth=1.2, zorder=4)
     right = max(values.max(), mean if math.isnan(high) else high)
-    axes.text(right + 1.2, row, f"{mean:.1f}", va="center", fontsize=9, weight="bold")
+    axes.text(min(right, 100) + 1.2, row, f"{mean:.1f}", va="center", fontsize=9, weight="bold")
 
 
 def _require_groups(groups: Mapping[str, Sequence[Any]]) -> None:
     if not groups or not all(len(values) for values in groups.values()):
         raise InputError("expected at least one group with at least one run in each, found none")
-
-
-@dataclass(frozen=True)
-class Panel:
-    """Accuracy over bytes on one stream with one learner.
-
-    Attributes:
-        curves: memory -> bytes -> one accuracy in 0..1 per seed.
-        bounds: strategy without memory -> one accuracy in 0..1 per seed.
-    """
-
-    curves: dict[str, dict[float, Sequence[float]]]
-    bounds: dict[str, Sequence[float]]
-
-
-def accuracy_over_bytes_figure(
-    panels: Mapping[str, Panel], metric: str = "average accuracy"
-) -> Figure:
-    """Accuracy of each memory over its bytes, on a logarithmic axis.
-
-    Lines are means over seeds, bands 95 % t-intervals; what has no memory is a dashed line, or a
-    number at the edge where it lies so far off that it would press the lines together.
-
-    Args:
-        panels: heading -> one panel.
-        metric: which accuracy it is.
-
-    Raises:
-        InputError: no panel, or one without a memory.
-    """
-    _require_groups({name: list(panel.curves) for name, panel in panels.items()})
-    names = list(dict.fromkeys(name for panel in panels.values() for name in panel.curves))
-    look = {
-        name: (colours(len(names))[i], MARKERS[i % len(MARKERS)]) for i, name in enumerate(names)
-    }
-    width, rows = max(7.2, 4.8 * len(panels)), math.ceil(len(names) / 3)
-    with drawing(width, 4.2 + 0.2 * rows, len(panels)) as (figure, every):
-        for axes, (heading, panel) in zip(every, panels.items(), strict=True):
-            for name, points in panel.curves.items():
-                _curve(axes, points, *look[name], name)
-            _bounds(axes, panel)
-            axes.set_xscale("log")
-            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axes.xaxis.set_major_formatter("{x:,.0f}")
-            axes.xaxis.set_minor_formatter(NullFormatter())
-            axes.set_xlabel("bytes of memory after the stream")
-            axes.set_ylabel(f"{metric} (%)")
-            axes.grid(True)
-            axes.set_title(heading or f"{metric[0].upper()}{metric[1:]} over bytes")
-        shown = dict(
-            reversed(pair)
-            for axes in every
-            for pair in zip(*axes.get_legend_handles_labels(), strict=True)
-        )
-        figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=3)
-    return figure
-
-
-def _curve(
-    axes: Axes, points: Mapping[float, Sequence[float]], colour: Any, marker: str, name: str
-) -> None:
-    sizes = sorted(points)
-    mean, low, high = 100 * np.array([mean_interval(points[size]) for size in sizes]).T
-    axes.plot(sizes, mean, color=colour, marker=marker, label=name)
-    if not np.isnan(low).any():
-        axes.fill_between(sizes, low, high, color=colour, alpha=0.15, linewidth=0)
-
-
-def _bounds(axes: Axes, panel: Panel) -> None:
-    """Draw what has no memory; the lines' own range decides what is far off."""
-    low, high = axes.get_ylim()
-    span = max(high - low, 5.0)
-    at_edge = {-1: 0, 1: 0}
-    for name, values in panel.bounds.items():
-        value = 100 * float(np.mean(values))
-        side = -1 if value < low - span else 1 if value > high + span else 0
-        if not side:
-            axes.axhline(value, color=FAINT, linestyle="--", linewidth=1.2)
-            _note(axes, f"{name} {value:.1f}", value, ("axes fraction", "data"), 2)
-            continue
-        edge, up = (0, 3 + 11 * at_edge[side]) if side < 0 else (1, -12 - 11 * at_edge[side])
-        at_edge[side] += 1
-        told = f"{name} {value:.1f}, {'below' if side < 0 else 'above'}"
-        _note(axes, told, edge, "axes fraction", up)
-
-
-def _note(axes: Axes, text: str, y: float, coordinates: Any, up: float) -> None:
-    """Write ``text`` at the right edge, ``up`` points above ``y``."""
-    axes.annotate(
-        text,
-        (1, y),
-        xycoords=coordinates,
-        xytext=(0, up),
-        textcoords="offset points",
-        ha="right",
-        va="bottom",
-        fontsize=8,
-        color=FAINT,
-    )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,8 @@ DPI = 150
 # Okabe & Ito, "Color Universal Design", 2008, without yellow (too faint as a line on white).
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
+LINES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
+FORMATS = ("png", "svg", "pdf")
 INK, FAINT = "#222222", "#8a8a8a"
 _STYLE = {
     "font.size": 9.0,
@@ -54,14 +58,19 @@ _STYLE = {
 
 
 @contextmanager
-def drawing(width: float, height: float, columns: int = 1) -> Iterator[tuple[Figure, list[Axes]]]:
-    """A new figure in inches, its axes in a row, drawn in clbench's style."""
+def drawing(
+    width: float, height: float, columns: int = 1, heights: Sequence[float] = (1.0,)
+) -> Iterator[tuple[Figure, list[Axes]]]:
+    """A new figure in inches, its axes row by row, drawn in clbench's style.
+
+    ``heights`` has one number for each row of axes: their heights in proportion.
+    """
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), dpi=DPI)
         figure.set_layout_engine("constrained", w_pad=0.09, h_pad=0.09)
         FigureCanvasAgg(figure)
-        axes = figure.subplots(1, columns, squeeze=False)[0]
-        yield figure, list(axes)
+        axes = figure.subplots(len(heights), columns, squeeze=False, height_ratios=heights)
+        yield figure, list(axes.ravel())
         _make_readable(figure)
 
 
@@ -83,6 +92,58 @@ def colours(count: int) -> list[Any]:
     if count <= len(PALETTE):
         return list(PALETTE[:count])
     return ordered_colours(count)
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a group is drawn; no two of the first 252 are alike, nor two neighbours in colour."""
+
+    colour: str
+    marker: str
+    line: Any
+
+
+def looks(count: int) -> list[Look]:
+    """Return as many looks: palette colours, then the same with other lines and markers."""
+    return [
+        Look(
+            PALETTE[i % len(PALETTE)],
+            MARKERS[i % len(MARKERS)],
+            LINES[i // len(PALETTE) % len(LINES)],
+        )
+        for i in range(count)
+    ]
+
+
+def legend_layout(labels: Sequence[str], width: float) -> tuple[list[str], int, float]:
+    """Return labels in lines, columns and inches of height of a legend that fits its figure.
+
+    Args:
+        labels: its entries.
+        width: of the figure in inches.
+    """
+    widest = max(12, int((width - 0.9) / _LETTER))
+    ways = [_in_columns(labels, width, min(widest, most)) for most in (64, 44, 32)]
+    return min(ways, key=lambda way: way[2])
+
+
+def _in_columns(labels: Sequence[str], width: float, most: int) -> tuple[list[str], int, float]:
+    """A legend of labels in lines of at most so many letters."""
+    lines = [in_lines(label, most) for label in labels]
+    longest = max((len(part) for text in lines for part in text.splitlines()), default=1)
+    columns = max(1, min(len(labels), 4, int((width - 0.2) / (0.65 + _LETTER * longest))))
+    each = -(-len(lines) // columns)
+    rows = [lines[i : i + each] for i in range(0, len(lines), each)]
+    height = max(sum(0.19 + 0.15 * text.count("\n") for text in column) for column in rows)
+    return lines, columns, height + 0.1
+
+
+_LETTER = 0.078  # inches, of the legend's font
+
+
+def in_lines(text: str, most: int) -> str:
+    """Return the text in lines of at most so many letters."""
+    return "\n".join(textwrap.wrap(readable(text), most, break_long_words=True))
 
 
 def ordered_colours(count: int) -> list[Any]:
@@ -134,6 +195,26 @@ def wide_enough(width: float, title: str) -> float:
     return max(width, 0.9 + 0.1 * len(title))
 
 
+def note(axes: Axes, text: str, y: float, coordinates: Any, up: float) -> None:
+    """Write ``text`` at the right edge, ``up`` points above ``y``."""
+    written = axes.annotate(
+        text,
+        (1, y),
+        xycoords=coordinates,
+        xytext=(0, up),
+        textcoords="offset points",
+        ha="right",
+        va="bottom",
+        fontsize=8,
+        color=FAINT,
+        # A line may pass behind.
+        bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.5},
+        zorder=5,
+    )
+    # A long one must not make the panel narrow.
+    written.set_in_layout(False)
+
+
 def write_cell(axes: Axes, row: int, column: int, text: str, colour: str, size: float) -> None:
     """Write ``text`` into a heat map's cell, ``size`` in points."""
     axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=size)
@@ -148,15 +229,39 @@ def figure_to_array(figure: Figure) -> npt.NDArray[np.uint8]:
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a PNG atomically."""
+    """Write a figure atomically, in the one of `FORMATS` that the name ends with; else as PNG.
+
+    The same figure becomes the same bytes: no dates, and names in SVG drawn from a fixed salt. Text
+    is outlines in SVG, and its fonts are within a PDF.
+    """
+    kind = path.suffix[1:] if path.suffix[1:] in FORMATS else "png"
+    dates: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    fixed: dict[str, Any] = {"svg.hashsalt": "clbench", "svg.fonttype": "path", "pdf.fonttype": 42}
     content = io.BytesIO()
-    with mpl.rc_context(_STYLE):
-        figure.savefig(content, format="png", dpi=DPI)
+    with mpl.rc_context({**_STYLE, **fixed}):
+        _settle(figure)
+        figure.savefig(content, format=kind, dpi=DPI, metadata=dates.get(kind))
     write_bytes(path, content.getvalue())
 
 
-def save_figures(drawings: Mapping[str, Callable[[], Figure]], folder: Path) -> list[str]:
+def _settle(figure: Figure) -> None:
+    """Lay the figure out once for all formats; by itself it does so twice for each."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        FigureCanvasAgg(figure)
+        engine.execute(figure)
+        figure.set_layout_engine(None)
+
+
+def save_figures(
+    drawings: Mapping[str, Callable[[], Figure]], folder: Path, formats: Sequence[str] = ("png",)
+) -> list[str]:
     """Draw and write ``folder/NAME.png`` for each; no failure stops the others or the caller.
+
+    Args:
+        drawings: name -> draws the figure.
+        folder: where to.
+        formats: some of `FORMATS`.
 
     Returns:
         A sentence on each figure that could not be drawn or written.
@@ -164,7 +269,9 @@ def save_figures(drawings: Mapping[str, Callable[[], Figure]], folder: Path) -> 
     notes = []
     for name, draw in drawings.items():
         try:
-            save_figure(draw(), folder / f"{name}.png")
+            figure = draw()
+            for kind in formats:
+                save_figure(figure, folder / f"{name}.{kind}")
         except Exception as error:
             notes.append(not_drawn(name, error))
     return notes
