@@ -264,12 +264,18 @@ def _images(images: ImageData | str) -> ImageData:
     return data.load(images) if isinstance(images, str) else images
 
 
-def compare(runs: Sequence[Path | str | RunReport], *, baseline: str | None = None) -> Comparison:
+def compare(
+    runs: Sequence[Path | str | RunReport],
+    *,
+    baseline: str | None = None,
+    group_by: Sequence[str] = ("auto",),
+) -> Comparison:
     """Compare finished runs: groups over seeds, and paired tests against a baseline.
 
     Args:
         runs: run directories, report files or folders of runs; or reports.
         baseline: see `clbench.comparison.compare`.
+        group_by: see `clbench.comparison.compare`.
 
     Raises:
         InputError: no run there, or see `clbench.comparison.compare`.
@@ -278,5 +284,6 @@ def compare(runs: Sequence[Path | str | RunReport], *, baseline: str | None = No
     paths = [one for one in runs if not isinstance(one, RunReport)]
     found = load_runs(paths).without_repeats()[0] if paths else None
     if found is None or reports:
-        return comparison.compare([*reports, *(found or ())], baseline=baseline)
-    return comparison.compare(found, baseline=baseline)
+        every = [*reports, *(found or ())]
+        return comparison.compare(every, baseline=baseline, group_by=group_by)
+    return comparison.compare(found, baseline=baseline, group_by=group_by)

@@ -329,7 +329,8 @@ def _finish(folder: Path, planned: Sequence[Planned], values: Mapping[str, Any])
     written: list[Path] = []
     if any(state.status == "done" for state in found.values()):
         kept, _ = load_runs([folder / "runs"]).without_repeats()
-        comparison = compare(kept)
+        # A plan may vary the split, on purpose.
+        comparison = compare(kept, group_by=("auto", "protocol"))
         written = write_comparison(comparison, folder / "comparison")
         if not values["quiet"] and not values["json"]:
             render_table(comparison, console())

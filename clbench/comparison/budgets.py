@@ -87,6 +87,12 @@ def is_real(strategy: str) -> bool | None:
         return None
 
 
+def best(cells: Sequence[Cell], *, real: bool) -> Cell | None:
+    """Return the real, or the distilled, memory of the highest mean score; None without one."""
+    rivals = (cell for cell in cells if is_real(cell.strategy) is real)
+    return max(rivals, key=lambda cell: cell.mean_score, default=None)
+
+
 def memories(cells: Sequence[Cell], held: Mapping[str, float | None]) -> dict[str, str]:
     """Return label -> name of the curve over bytes that the group is a point of.
 

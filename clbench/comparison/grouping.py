@@ -58,8 +58,9 @@ def group_runs(named_reports: Sequence[tuple[str, RunReport]], metric: str = AVE
             seed, or a report without the metric.
     """
     found: dict[str, tuple[str, Fields, dict[int, tuple[str, RunReport]]]] = {}
+    read: dict[str, Fields] = {}
     for name, report in named_reports:
-        strategy, seed, fields = _identity(name, report)
+        strategy, seed, fields = _identity(name, report, read)
         key = repr((strategy, sorted(fields.items())))
         runs = found.setdefault(key, (strategy, fields, {}))[2]
         if seed in runs:
@@ -77,8 +78,12 @@ def group_runs(named_reports: Sequence[tuple[str, RunReport]], metric: str = AVE
     return cells
 
 
-def _identity(name: str, report: RunReport) -> tuple[str, int, Fields]:
-    fields = dict(_flatten(_today(report.config)))
+def _identity(name: str, report: RunReport, read: dict[str, Fields]) -> tuple[str, int, Fields]:
+    # Reading takes 20 ms, and the runs of a row differ in their seeds alone.
+    written = repr({**report.config, "seed": None})
+    if written not in read:
+        read[written] = dict(_flatten(_today(report.config)))
+    fields = {**read[written], "seed": report.config.get("seed")}
     strategy, seed = fields.pop("strategy", None), fields.pop("seed", None)
     if not isinstance(strategy, str) or not isinstance(seed, int):
         raise InputError(
@@ -149,6 +154,14 @@ def _telling(fields: Sequence[Fields], names: Iterable[str]) -> list[str]:
 
 def label_fields(groups: Sequence[tuple[str, Fields]]) -> list[str]:
     """Return a label for each strategy and its settings: the strategy, and what sets it apart."""
+    return [
+        ", ".join(filter(None, [strategy, *(f"{n}={v}" for n, v in settings.items())]))
+        for (strategy, _), settings in zip(groups, telling_settings(groups), strict=True)
+    ]
+
+
+def telling_settings(groups: Sequence[tuple[str, Fields]]) -> list[dict[str, str]]:
+    """Return for each strategy and its settings those that set it apart: short name -> value."""
     every = [fields for _, fields in groups]
     conditions = [name for name in differing(every) if not name.startswith(METHOD)]
     shown = [list(_telling(every, conditions)) for _ in groups]
@@ -160,13 +173,9 @@ def label_fields(groups: Sequence[tuple[str, Fields]]) -> list[str]:
             shown[i] += [name for name in everything if name not in shown[i]]
     short = _short_names({name for names in shown for name in names})
     return [
-        ", ".join(filter(None, [strategy, *_told(fields, names, short)]))
-        for (strategy, fields), names in zip(groups, shown, strict=True)
+        {short[name]: _value(name, fields[name]) for name in names if name in fields}
+        for (_, fields), names in zip(groups, shown, strict=True)
     ]
-
-
-def _told(fields: Fields, names: Iterable[str], short: Mapping[str, str]) -> list[str]:
-    return [f"{short[n]}={_value(n, fields[n])}" for n in names if n in fields]
 
 
 def _short_names(names: Iterable[str]) -> dict[str, str]:

@@ -42,8 +42,7 @@ class Runs:
         """
         kept: dict[str, int] = {}
         for position, report in enumerate(self.reports):
-            values = report.to_dict().items()
-            found = {k: v for k, v in values if k not in ("measured", "environment")}
+            found = {k: v for k, v in vars(report).items() if k not in ("measured", "environment")}
             kept.setdefault(repr(found), position)
         paths = tuple(self.paths[i] for i in kept.values())
         reports = tuple(self.reports[i] for i in kept.values())

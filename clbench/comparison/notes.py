@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from clbench.comparison.budgets import SAME_BYTES, memory_sizes
-from clbench.comparison.grouping import METHOD, STREAM, Cell, differing
+from clbench.comparison.budgets import SAME_BYTES, condition, memory_sizes
+from clbench.comparison.grouping import METHOD, Cell, differing
 
 # Six pairs are the fewest whose two-sided sign-flip test can fall below 0.05: 2 / 2**6 = 0.031.
 FEWEST_PAIRS = 6
@@ -20,8 +20,8 @@ def _listed(labels: Sequence[str]) -> str:
     return " ".join(few) + (f" and {len(labels) - 3} more" if len(labels) > 3 else "")
 
 
-def _by_value(pairs: Iterable[tuple[str, str]]) -> str:
-    """``value: [label] [label]; value: [label]`` from (label, value)."""
+def by_value(pairs: Iterable[tuple[str, str]]) -> str:
+    """Return ``value: [label] [label]; value: [label]`` of (label, value)."""
     found: dict[str, list[str]] = {}
     for label, value in pairs:
         found.setdefault(value, []).append(label)
@@ -29,36 +29,19 @@ def _by_value(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def comparability(cells: Sequence[Cell], held: Mapping[str, float | None]) -> Iterator[str]:
-    """Differences that make rows incomparable: stream, data, learner, bytes within a budget."""
-    for name in differing(cell.fields for cell in cells):
-        if name.startswith((*STREAM, "learner.")):
-            values = ((c.label, str(c.fields[name])[:60]) for c in cells if name in c.fields)
-            yield f"{name} differs: {_by_value(values)}"
-    for budget in dict.fromkeys(held.values()):
-        sizes = {c.label: memory_sizes(c) for c in cells if held[c.label] == budget}
-        found = [size for several in sizes.values() for size in several]
-        if found and max(found) > SAME_BYTES * min(found):
-            known = [(label, _span(several)) for label, several in sizes.items() if several]
-            yield f"bytes of memory after the last experience differ: {_by_value(known)}"
-    yield from _class_groups(cells)
+    """Differences that make rows incomparable: bytes within a budget."""
+    for stream in dict.fromkeys(map(condition, cells)):
+        mine = [cell for cell in cells if condition(cell) == stream]
+        for budget in dict.fromkeys(held[cell.label] for cell in mine):
+            sizes = {c.label: memory_sizes(c) for c in mine if held[c.label] == budget}
+            found = [size for several in sizes.values() for size in several]
+            if found and max(found) > SAME_BYTES * min(found):
+                known = [(label, _span(several)) for label, several in sizes.items() if several]
+                yield f"bytes of memory after the last experience differ: {by_value(known)}"
 
 
 def _span(sizes: Sequence[float]) -> str:
     return f"{sizes[0]:,.0f}" if len(sizes) == 1 else f"{sizes[0]:,.0f} to {sizes[-1]:,.0f}"
-
-
-def _class_groups(cells: Sequence[Cell]) -> Iterator[str]:
-    """Streams that should be the same under one seed, and are not."""
-    streams: dict[tuple[str, int], dict[str, list[str]]] = {}
-    for cell in cells:
-        stream = repr([(n, cell.fields[n]) for n in sorted(cell.fields) if n.startswith(STREAM)])
-        for seed, report in cell.runs.items():
-            found = streams.setdefault((stream, seed), {})
-            found.setdefault(repr(report.class_groups), []).append(cell.label)
-    for (_, seed), found in streams.items():
-        if len(found) > 1:
-            parts = "; ".join(f"{groups}: {_listed(labels)}" for groups, labels in found.items())
-            yield f"classes of the experiences differ under seed {seed}: {parts}"
 
 
 def few_seeds(cells: Sequence[Cell]) -> Iterator[str]:
@@ -80,14 +63,16 @@ def weak_tests(pairs: Mapping[str, int]) -> Iterator[str]:
             yield f"with {seeds} p cannot fall below {least:g}: {_listed(labels)}"
 
 
-def weak_family(pairs: Mapping[str, int]) -> Iterator[str]:
-    """Holm's correction that no result can survive, from label -> number of pairs."""
+def weak_family(pairs: Mapping[str, int], heading: str = "") -> Iterator[str]:
+    """A section's correction by Holm that no result can survive, from label -> number of pairs."""
     num_tests, most = len(pairs), max(pairs.values(), default=0)
     if num_tests < 2 or most < FEWEST_PAIRS or num_tests * 2 / 2**most <= LEVEL:
         return
     enough = next(n for n in range(most, 64) if num_tests * 2 / 2**n <= LEVEL)
+    where = f"{heading}: " if heading else ""
     yield (
-        f"with {num_tests} tests of at most {most} pairs the smallest p after Holm's correction "
+        f"{where}with {num_tests} tests of at most {most} pairs the smallest p after Holm's "
+        "correction "
         f"is {num_tests * 2 / 2**most:.3f}; {enough} common seeds could reach {LEVEL:g}"
     )
 
@@ -96,8 +81,7 @@ def without_baseline(labels: Sequence[str]) -> Iterator[str]:
     """Groups that no baseline matches."""
     if labels:
         yield (
-            "not tested, for want of a baseline of the same stream, learner, bytes and seeds: "
-            + _listed(labels)
+            "not tested, for want of a baseline of the same section and seeds: " + _listed(labels)
         )
 
 
@@ -110,7 +94,7 @@ def majority(cells: Sequence[Cell]) -> Iterator[str]:
         if share is not None
     ]
     if shares:
-        yield f"share of the larger class among all test images: {_by_value(shares)}"
+        yield f"share of the larger class among all test images: {by_value(shares)}"
 
 
 def method_settings(cells: Sequence[Cell]) -> Iterator[str]:
@@ -118,7 +102,7 @@ def method_settings(cells: Sequence[Cell]) -> Iterator[str]:
     for name in differing(cell.fields for cell in cells):
         if name.startswith(METHOD):
             values = ((c.label, str(c.fields[name])) for c in cells if name in c.fields)
-            yield f"{name} differs: {_by_value(values)}"
+            yield f"{name} differs: {by_value(values)}"
 
 
 def _environment_fields(environment: Mapping[str, Any]) -> dict[str, Any]:

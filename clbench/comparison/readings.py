@@ -43,6 +43,22 @@ def total_seconds(report: RunReport) -> float | None:
     return None if total is None else float(total)
 
 
+def compute_seconds(report: RunReport) -> float | None:
+    """Wall seconds of training and of filling the memory; None where the report lacks them."""
+    seconds = report.measured.get("seconds")
+    return _sum(seconds) if isinstance(seconds, Mapping) else None
+
+
+def compute_flops(report: RunReport) -> float | None:
+    """Operations of training and of filling the memory; None where the report lacks them."""
+    return _sum(report.flops)
+
+
+def _sum(parts: Mapping[str, float | None]) -> float | None:
+    train = parts.get("train")
+    return None if train is None else float(train) + float(parts.get("distil") or 0.0)
+
+
 def used_networks(report: RunReport) -> bool:
     """Whether filling the memory took networks; drawing images at random takes none."""
     return any(entry.get("losses") or entry.get("flops") for entry in report.distillation)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,7 +10,6 @@ from typing import TYPE_CHECKING
 from clbench.measuring.scores import AVERAGE
 from clbench.measuring.statistics import mean_interval
 from clbench.report import RunReport
-from clbench.types import Scores
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -38,7 +38,7 @@ class Summary:
         mean, low, high = mean_interval(values)
         if len(values) == 1:
             return Summary(tuple(values), mean, None, None, None)
-        return Summary(tuple(values), mean, Scores(tuple(values)).std, low, high)
+        return Summary(tuple(values), mean, statistics.stdev(values), low, high)
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,8 @@ class Versus:
         seeds: the seeds that both have.
         difference: group minus baseline, of a score in 0..1, one value per common seed.
         p: exact two-sided sign-flip permutation test.
-        p_holm: the same after Holm's correction over all tests of the comparison.
+        p_holm: the same after Holm's correction over the tests of the section (of a contest: over
+            all contests).
         effect_size: Cohen's d of the paired differences; None without spread.
     """
 
@@ -81,6 +82,10 @@ class Group:
             memory.
         memory: name of the curve over bytes that the group is a point of.
         condition: what tells its stream and learner apart from others; "" where there is one.
+        learning_accuracy: accuracy on each experience just after it was learnt, 0..1 (Riemer et
+            al., ICLR 2019).
+        compute_seconds: wall seconds of training and distilling; None where reports lack them.
+        compute_flops: operations of training and distilling; None where reports lack them.
     """
 
     label: str
@@ -96,6 +101,9 @@ class Group:
     budget: float | None = None
     memory: str = ""
     condition: str = ""
+    learning_accuracy: Summary | None = None
+    compute_seconds: Summary | None = None
+    compute_flops: Summary | None = None
 
 
 @dataclass(frozen=True)
@@ -126,6 +134,56 @@ class Contest:
 
 
 @dataclass(frozen=True)
+class Section:
+    """The rows of one table; tests and Holm's correction stay within it.
+
+    Attributes:
+        heading: what tells its rows apart from other sections'; "" where there is one section.
+        groups: best first, strategies without memory (bounds) last. A bound is a row of every
+            section of its stream and learner.
+        settings: for each group the settings that differ within the section: name -> value. With
+            the strategy they name the row.
+    """
+
+    heading: str
+    groups: tuple[Group, ...]
+    settings: tuple[dict[str, str], ...]
+
+    def names(self) -> list[str]:
+        """Return a name of each row that no other row of the section has."""
+        return [
+            ", ".join([group.strategy, *(f"{name}={value}" for name, value in found.items())])
+            for group, found in zip(self.groups, self.settings, strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class Worth:
+    """Whether a distilled memory is worth what it costs, by the rows that are there.
+
+    Attributes:
+        condition: what tells its stream and learner apart from others; "" where there is one.
+        num_bytes: the budget.
+        distilled: label of the distilled memory of the highest mean score.
+        rival: label of the real memory of the same budget that it is held against: the cheapest
+            that reaches it, else the best; None without one.
+        elsewhere: label of the cheapest real memory of the stream, of other bytes or another
+            learner, that reaches it with less; None without one.
+        pays: True where no real memory of the budget reaches it and the 95 % interval of the
+            difference lies above 0; False where one reaches it with less; None where that is open.
+        sentence: the same in words, without the final stop.
+    """
+
+    condition: str
+    num_bytes: float
+    distilled: str
+    rival: str | None
+    elsewhere: str | None
+    pays: bool | None
+    sentence: str
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Groups side by side.
 
@@ -136,6 +194,8 @@ class Comparison:
         notes: what else a reader must know, one sentence each.
         contests: one per stream, learner and budget, ascending; empty with a single budget.
         metric: what a score is: average accuracy, or another name of a report's metrics.
+        sections: the same groups, table by table.
+        costs: whether distilling pays, one per stream, learner and budget with a distilled memory.
     """
 
     groups: tuple[Group, ...]
@@ -143,6 +203,8 @@ class Comparison:
     notes: tuple[str, ...]
     contests: tuple[Contest, ...] = ()
     metric: str = AVERAGE
+    sections: tuple[Section, ...] = ()
+    costs: tuple[Worth, ...] = ()
 
     def to_frame(self) -> DataFrame:
         """Return a pandas table, one row per run: the group's label and the run's own numbers."""
