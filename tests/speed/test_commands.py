@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from clbench.codecs import CODECS
-from tests.speed import codecs, decoding, distillation, learner, offline, trajectories
+from tests.speed import codecs, comparison, decoding, distillation, learner, offline, trajectories
 
 
 def test_distillation(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -76,3 +76,10 @@ def test_decoding(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
         "second start",
         "ratio first / second",
     ]
+
+
+def test_comparison(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["comparison", "--reports", "40", "--repeats", "1"])
+    monkeypatch.setattr(comparison, "seconds_of", lambda folder, output: 1.0)
+    comparison.main()
+    assert capsys.readouterr().out.startswith("40 reports in ")
