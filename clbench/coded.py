@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy
 import torch
 from torch import Tensor
 
 from clbench.codecs.pixels import Pixels
-from clbench.codecs.protocol import Codec, Shape
+from clbench.codecs.protocol import Beginning, Codec, Shape
 from clbench.codecs.table import parse
 from clbench.errors import Diverged, InputError
 from clbench.soft_labels import read_labels, rounded_labels, written_labels
@@ -22,6 +23,8 @@ from clbench.types import LabelledImages
 
 LABEL_BYTES = 1  # of one entry of a soft label (clbench.soft_labels)
 READ_TOGETHER = 1000  # images
+
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,20 +165,57 @@ class CodedImages:
         Raises:
             InputError: no such file, not a file that `save` wrote, or pixels that are none.
         """
-        try:
-            # As bytes, since safetensors opens no file whose name is not UTF-8.
-            return CodedImages.from_bytes(read_regular(path))
-        except FileNotFoundError:
-            raise InputError(
-                f"no such file: {path}; `clbench distill --output {path}` makes one"
-            ) from None
-        except Diverged as error:
-            raise InputError(f"{path}: {error}") from None
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"expected a set written by clbench in {path}, found something else ({error}); "
-                "make one with `clbench distill`"
-            ) from None
+        return _from_file(path, CodedImages.from_bytes)
+
+
+def first_images(path: Path, most: int) -> LabelledImages:
+    """Return the first images of each class of a file that `CodedImages.save` wrote.
+
+    Some codecs read a few images sooner than all of them (`clbench.codecs.protocol.Beginning`).
+
+    Args:
+        path: of the file.
+        most: images of each class.
+
+    Returns:
+        Images (N, C, H, W) as of `CodedImages.images`, with hard labels.
+
+    Raises:
+        InputError: see `CodedImages.load`.
+    """
+    return _from_file(path, lambda content: _first(content, most))
+
+
+def _first(content: bytes, most: int) -> LabelledImages:
+    tensors, about = unpack_tensors(content)
+    if "packing" in about:
+        held, _ = CodedImages.from_bytes(content)
+        kept = [held.grid.of_class(c) for c in held.classes]
+        grid = LabelledImages.concatenate([LabelledImages(k.images[:most], k.hard_labels[:most])
+                                           for k in kept])  # fmt: skip
+        return held.decoded(grid)
+    try:
+        codec, shape = parse(str(about["codec"])), _shape(str(about["shape"]))
+        return enlarged(_read(tensors, codec, shape, most).grid, codec, shape)
+    except (KeyError, TypeError, IndexError, RuntimeError) as error:
+        raise ValueError(f"no set ({error})") from None
+
+
+def _from_file(path: Path, read: Callable[[bytes], Read]) -> Read:
+    try:
+        # As bytes, since safetensors opens no file whose name is not UTF-8.
+        return read(read_regular(path))
+    except FileNotFoundError:
+        raise InputError(
+            f"no such file: {path}; `clbench distill --output {path}` makes one"
+        ) from None
+    except Diverged as error:
+        raise InputError(f"{path}: {error}") from None
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"expected a set written by clbench in {path}, found something else ({error}); "
+            "make one with `clbench distill`"
+        ) from None
 
 
 def in_grid(images: LabelledImages, codec: Codec, shape: Shape) -> LabelledImages:
@@ -234,7 +274,10 @@ def _shape(text: str) -> Shape:
     return sizes[0], sizes[1], sizes[2]
 
 
-def _read(tensors: Mapping[str, Tensor], codec: Codec, shape: Shape) -> CodedImages:
+def _read(
+    tensors: Mapping[str, Tensor], codec: Codec, shape: Shape, most: int | None = None
+) -> CodedImages:
+    """Return what the tensors hold, or ``most`` images of each class without soft labels."""
     codec.check(shape)
     joined = tensors["streams"].numpy().tobytes()
     classes, lengths = tensors["classes"].tolist(), tensors["lengths"].tolist()
@@ -245,10 +288,10 @@ def _read(tensors: Mapping[str, Tensor], codec: Codec, shape: Shape) -> CodedIma
     for c, length in zip(classes, lengths, strict=True):
         streams[c] = joined[start : start + length]
         start += length
-        pixels = codec.decode(streams[c], shape)
+        pixels = _pixels(codec, streams[c], shape, most)
         parts.append(LabelledImages(pixels, torch.full((len(pixels),), c)))
     grid = LabelledImages.concatenate(parts) if parts else empty(codec, shape)
-    soft = tensors.get("soft_labels")
+    soft = tensors.get("soft_labels") if most is None else None
     if soft is not None:
         if soft.dtype != torch.uint8 or soft.ndim != 2:
             raise ValueError("its soft labels are none")
@@ -258,6 +301,12 @@ def _read(tensors: Mapping[str, Tensor], codec: Codec, shape: Shape) -> CodedIma
         grid = labelled
     grid.require_pixels()
     return CodedImages(codec, shape, streams, grid)
+
+
+def _pixels(codec: Codec, stream: bytes, shape: Shape, most: int | None) -> Tensor:
+    if most is not None and isinstance(codec, Beginning):
+        return codec.decode_first(stream, shape, most)
+    return codec.decode(stream, shape)[:most]
 
 
 def _older(tensors: Mapping[str, Tensor], factor: int) -> CodedImages:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clbench.codecs import parse
-from clbench.coded import CodedImages
+from clbench.coded import CodedImages, first_images
 from clbench.errors import InputError
 from clbench.store.tensors import pack_tensors
 from clbench.types import LabelledImages
@@ -42,6 +42,19 @@ def test_what_is_saved_is_loaded(line: str, soft: bool, tmp_path: Path) -> None:
     assert found.num_bytes == streams + (12 * 6 if soft else 0)
     assert found.images.images.shape == (12, 1, 8, 8)
     assert [file.name for file in tmp_path.iterdir()] == ["set.safetensors"]
+
+
+@pytest.mark.parametrize("line", LINES)
+@pytest.mark.parametrize("soft", [False, True])
+def test_the_first_of_each_class(line: str, soft: bool, tmp_path: Path) -> None:
+    original = CodedImages.of(labelled(soft=soft), parse(line), (1, 8, 8))
+    original.save(tmp_path / "set.safetensors")
+    found, every = first_images(tmp_path / "set.safetensors", 3), original.images
+    index = torch.cat([(every.hard_labels == c).nonzero()[:3, 0] for c in (1, 4, 5)])
+    assert torch.equal(found.images, every.images[index])
+    assert found.labels.tolist() == [1] * 3 + [4] * 3 + [5] * 3
+    with pytest.raises(InputError, match="no such file"):
+        first_images(tmp_path / "other.safetensors", 3)
 
 
 def test_nothing_is_something_too() -> None:

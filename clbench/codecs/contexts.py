@@ -226,8 +226,22 @@ def encode_levels(levels_NChw: Levels, num_levels: int) -> bytes:
     return coder.written()
 
 
-def decode_levels(stream: bytes, num: int, shape: tuple[int, int, int], num_levels: int) -> Levels:
+def decode_levels(
+    stream: bytes,
+    num: int,
+    shape: tuple[int, int, int],
+    num_levels: int,
+    most: int | None = None,
+) -> Levels:
     """Return the levels (N, C, h, w) of a stream of ``num`` images.
+
+    Args:
+        stream: what `encode_levels` wrote.
+        num: images in it.
+        shape: (C, h, w).
+        num_levels: of a pixel.
+        most: the first so many alone, whatever follows them; they are read with those of their
+            batch. None is all of them.
 
     Raises:
         ValueError: a stream that `encode_levels` did not write for so many images.
@@ -236,6 +250,8 @@ def decode_levels(stream: bytes, num: int, shape: tuple[int, int, int], num_leve
     coder.read(stream)
     frame, flat = model.frame(num), numpy.zeros((num, model.num_pixels), numpy.int64)
     for images, pixels in segments(num, model.num_pixels):
+        if most is not None and images.start >= most:
+            return flat[:most].reshape(-1, *shape)
         part, met = frame[images], []
         for pixel in range(pixels.start, pixels.stop):
             contexts = model.contexts(part, slice(pixel, pixel + 1))
@@ -250,4 +266,4 @@ def decode_levels(stream: bytes, num: int, shape: tuple[int, int, int], num_leve
     # Any bytes decode to something; only what was written is written again so.
     if coder.written() != stream:
         raise ValueError("it goes on after its images, or ends before them")
-    return flat.reshape(num, *shape)
+    return flat[:most].reshape(-1, *shape)

@@ -77,12 +77,16 @@ class LevelsCodec:
 
     def decode(self, stream: bytes, shape: Shape) -> Tensor:
         """See `Codec`."""
+        return self.decode_first(stream, shape, None)
+
+    def decode_first(self, stream: bytes, shape: Shape, most: int | None) -> Tensor:
+        """See `Beginning`; None is all images."""
         num, start = read_number(self, stream)
         # A pixel costs 1 / 65,536 of a bit at least, and a stream of nothing has no bits.
         if num * numpy.prod(self.grid(shape)) > 2**17 * 8 * (len(stream) - start + 1):
             raise torn(self, f"{len(stream)} bytes hold no {num} images")
         try:
-            levels = decode_levels(stream[start:], num, self.grid(shape), self.levels)
+            levels = decode_levels(stream[start:], num, self.grid(shape), self.levels, most)
         except ValueError as error:
             raise torn(self, str(error)) from None
         return self._pixels(torch.from_numpy(levels))

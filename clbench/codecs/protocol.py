@@ -92,6 +92,15 @@ class Levelled(Protocol):
         ...
 
 
+@runtime_checkable
+class Beginning(Protocol):
+    """A codec that reads the first images of a stream sooner than all of them."""
+
+    def decode_first(self, stream: bytes, shape: Shape, most: int | None) -> Tensor:
+        """Return what begins `Codec.decode`'s result, at most ``most`` images of it."""
+        ...
+
+
 def torn(codec: Codec, reason: str) -> InputError:
     """Return the error of a stream that ``codec`` did not write."""
     return InputError(

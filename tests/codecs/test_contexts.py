@@ -97,3 +97,17 @@ GOLDEN = ["a5c15f2553e01028", "7017860d9214748a"]
 def test_constant_images_cost_next_to_nothing() -> None:
     dark = np.zeros((1000, 1, 14, 14), int)
     assert len(encode_levels(dark, 2)) < 1000
+
+
+@pytest.mark.parametrize(("num", "most"), [(9, 0), (9, 1), (9, 3), (9, 5), (5, 5), (2, 7), (0, 3)])
+def test_the_first_images_are_read_without_the_others(num: int, most: int) -> None:
+    images = blobs(num, (1, 4, 5), 3)
+    stream = encode_levels(images, 3)
+    found = decode_levels(stream, num, (1, 4, 5), 3, most)
+    assert np.array_equal(found, images[:most])
+    if most == 1 and num == 9:
+        # What follows them is not looked at.
+        torn = stream[: len(stream) // 2 + 2]
+        assert np.array_equal(decode_levels(torn, num, (1, 4, 5), 3, most), images[:most])
+        with pytest.raises(ValueError, match="it goes on|no levels"):
+            decode_levels(torn, num, (1, 4, 5), 3)
