@@ -98,7 +98,8 @@ def distiller_of(strategy: str) -> str | None:
     memory = STRATEGIES.find(strategy).memory
     if memory in (None, RESERVOIR):
         return None
-    if memory not in DISTILLERS.names():
+    # Our own first: all names are those of third parties too, which takes a search of the disk.
+    if memory not in DISTILLERS and memory not in DISTILLERS.names():
         raise InputError(
             f"{strategy}: expected a memory filled by one of {', '.join(DISTILLERS.names())}, "
             f"found {memory!r}"
