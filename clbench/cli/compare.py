@@ -13,7 +13,7 @@ from clbench.cli.options import JSON, QUIET, Command, Option, attach, completer
 from clbench.measuring.scores import AVERAGE, SCORES
 
 if TYPE_CHECKING:
-    from clbench.comparison import Comparison
+    from clbench.comparison import Comparison, Runs
 
 BASELINE = Option(
     ["--baseline"],
@@ -62,7 +62,7 @@ OUTPUT = Option(
     type=click.Path(path_type=Path),
     default=None,
     heading="Output",
-    help="Folder for figures, comparison.md, .json, .csv and .tex, and runs.csv.  "
+    help="Folder for index.html, figures, comparison.md, .json, .csv, .tex, and runs.csv.  "
     "[default: the first free of comparisons/all, all-2, ...]",
 )
 MARKDOWN = Option(
@@ -72,6 +72,9 @@ MARKDOWN = Option(
     heading="Output",
     help="The same as --format markdown.",
 )
+
+
+PAGE = "index.html"
 
 
 @click.command(cls=Command)
@@ -94,7 +97,7 @@ def command(
     paired by seed, with an exact test. Rows of other bytes, another codec, learner or benchmark
     stand in sections of their own. Runs of several --memory-bytes give a winner for each budget,
     and a figure of accuracy over bytes. Runs of one benchmark with other data, another split or
-    another class order are refused.
+    another class order are refused. The file index.html shows all of it on one page.
 
     \b
     Examples:
@@ -117,7 +120,7 @@ def command(
     how["group_by"] = _listed(how["group_by"])
     comparison = compare(kept, **how)
     folder = new_directory(output, Path("comparisons") / "all")
-    written = write_comparison(comparison, folder, kinds)
+    written = write_comparison(comparison, folder, kinds, kept)
     if wanted != "table":
         return say(_texts(comparison)[wanted]().rstrip("\n"))
     if not quiet:
@@ -183,11 +186,15 @@ FILES = {
 
 
 def write_comparison(
-    comparison: Comparison, folder: Path, figures: Sequence[str] = ("png",)
+    comparison: Comparison,
+    folder: Path,
+    figures: Sequence[str] = ("png",),
+    runs: Runs | None = None,
 ) -> list[Path]:
     """Write tables in every format and figures into ``folder``; their paths.
 
-    A figure that fails costs a line on standard error.
+    With the runs that it was made of, a page is written too. A figure or a page that fails costs a
+    line on standard error.
     """
     from clbench.comparison import comparison_drawings
     from clbench.figures import save_figures
@@ -201,4 +208,19 @@ def write_comparison(
         say(f"note: {note}", err=True)
     pictures = [folder / f"{stem}.{kind}" for stem in drawings for kind in figures]
     written = [picture for picture in pictures if picture.exists()]
+    if runs is not None:
+        written += _write_page(comparison, folder / PAGE, runs)
     return [*written, *(folder / name for name in FILES.values())]
+
+
+def _write_page(comparison: Comparison, file: Path, runs: Runs) -> list[Path]:
+    from clbench.figures import not_drawn
+    from clbench.page import build_page
+    from clbench.store.files import write_bytes
+
+    try:
+        write_bytes(file, build_page(comparison, runs).encode())
+    except Exception as error:
+        say(f"note: {not_drawn(PAGE, error)}", err=True)
+        return []
+    return [file]

@@ -331,7 +331,7 @@ def _finish(folder: Path, planned: Sequence[Planned], values: Mapping[str, Any])
         kept, _ = load_runs([folder / "runs"]).without_repeats()
         # A plan may vary the split, on purpose.
         comparison = compare(kept, group_by=("auto", "protocol"))
-        written = write_comparison(comparison, folder / "comparison")
+        written = write_comparison(comparison, folder / "comparison", runs=kept)
         if not values["quiet"] and not values["json"]:
             render_table(comparison, console())
     if values["json"]:
