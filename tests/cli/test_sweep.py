@@ -30,6 +30,8 @@ def test_a_sweep_is_made_shown_and_extended(invoke: Invoke) -> None:
     assert len(runs("sweeps/plan")) == 6
     assert "random_replay, capacity_bytes=3920" in done.stdout and "6/6" in done.stderr
     assert Path("sweeps/plan/comparison/comparison.md").exists()
+    page = Path("sweeps/plan/comparison/index.html").read_text()
+    assert "data:image/webp" in page, "memories of the runs are shown"
     before = {p: p.stat().st_mtime_ns for p in Path("sweeps/plan").glob("runs/*/report.json")}
     again = invoke("sweep", "run", "plan.toml", *SMALL, "--vary", "seed=0,1,2", "--json")
     assert again.exit_code == 0 and json.loads(again.stdout)["counts"] == {"done": 9}

@@ -366,9 +366,19 @@ def row_of(condition: str, name: str, size: int, reports: list[RunReport]) -> Gr
     label = f"{name}_replay, capacity_bytes={size}, {condition}"
     runs = tuple(ten_experiences(report) for report in reports)
     return Group(
-        label, f"{name}_replay", tuple(range(len(reports))), runs, score, score, score,
-        bytes_held, bytes_held, None, float(size), f"{name}_replay", condition,
-    )  # fmt: skip
+        label=label,
+        strategy=f"{name}_replay",
+        seeds=tuple(range(len(reports))),
+        reports=runs,
+        score=score,
+        average_accuracy=score,
+        forgetting=score,
+        memory_bytes=bytes_held,
+        seconds=bytes_held,
+        budget=float(size),
+        memory=f"{name}_replay",
+        condition=condition,
+    )
 
 
 def ten_experiences(report: RunReport) -> RunReport:
@@ -424,3 +434,14 @@ def test_a_page_that_fails_costs_a_line(tmp_path: Path, monkeypatch: pytest.Monk
     assert done.exit_code == 0
     assert "index.html could not be drawn (RuntimeError: no ink)" in done.stderr
     assert (tmp_path / "out" / "comparison.md").exists()
+
+
+def test_the_block_of_the_documentation_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "page.md").read_text()
+    (code,) = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    with_folders(six_seeds()[:2], tmp_path / "runs" / "split_mnist5k")
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    assert Path("page.html").read_text("utf-8").startswith("<!doctype html>")
