@@ -8,10 +8,11 @@ name the code behind it without importing it, so that tables are light to import
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
+from pathlib import Path
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from clbench.errors import InputError
@@ -108,7 +109,7 @@ def _installed() -> tuple[tuple[str, int], ...]:
 
 def _changed(path: str) -> int:
     try:
-        return os.stat(path or os.curdir).st_mtime_ns
+        return Path(path or os.curdir).stat().st_mtime_ns
     except OSError:
         return 0
 

@@ -1,9 +1,10 @@
-"""``clbench sweep``: a grid of runs on this machine."""
+"""``clbench sweep``: a grid of runs on this machine, or on a cluster."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,14 +25,32 @@ from clbench.cli.options import (
     method_options,
     preset_option,
     run_options,
-    workers_option,
 )
 from clbench.config import RunConfig
 from clbench.sweep.plan import Grid, combinations, directory_name, grids_of, read_plan
 from clbench.sweep.states import Planned, State
 
 if TYPE_CHECKING:
-    from clbench.sweep.local import Pool
+    from clbench.cli.display import ProgressLine
+    from clbench.sweep.executor import Executor
+
+
+class _Bytes(click.ParamType):
+    """Bytes as a number, or as 500M or 2GB."""
+
+    name = "bytes"
+
+    def convert(self, value: Any, param: Any, ctx: click.Context | None) -> int:
+        """See `click.ParamType.convert`."""
+        from clbench.store.eviction import parse_size
+
+        found = parse_size(str(value))
+        if not found:
+            self.fail(f"expected a number of bytes, as 500M or 2GB, found {value!r}", param, ctx)
+        return found
+
+
+ROWS = "runs that differ in their seeds"
 
 VARY = Option(
     ["--vary"],
@@ -41,7 +60,56 @@ VARY = Option(
     help="An axis of the grid, as seed=0,1,2; with a semicolon between values that hold commas; "
     "may be given several times, and beside a plan.",
 )
-WORKERS = workers_option("Runs at once")
+WORKERS = Option(
+    ["--workers"],
+    type=click.IntRange(min=1),
+    default=None,
+    metavar="N",
+    heading="Machine",
+    help="Runs at once.  [default: as many as there are cores for]",
+)
+EXECUTOR = Option(
+    ["--executor"],
+    type=click.Choice(["local", "ray"]),
+    default=None,
+    heading="Machine",
+    help="Who makes the runs: processes of this machine, or Ray (pip install 'clbench[ray]').  "
+    "[default: local]",
+)
+RAY_ADDRESS = Option(
+    ["--ray-address"],
+    metavar="HOST:PORT",
+    default=None,
+    heading="Machine",
+    help="Cluster of Ray that this machine belongs to, or auto; implies --executor ray.  "
+    "[default: RAY_ADDRESS, else Ray starts here]",
+)
+CORES = Option(
+    ["--cores-per-run"],
+    type=click.IntRange(min=1),
+    default=None,
+    metavar="N",
+    heading="Machine",
+    help="Cores of each run, the threads it computes with; results agree to the last byte for one "
+    "number only.  [default: 1, or the cores that --workers leaves each]",
+)
+GPUS = Option(
+    ["--gpus-per-run"],
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="X",
+    heading="Machine",
+    help="GPUs of each run, also a part of one, as 0.25; with Ray.  [default: 0]",
+)
+MEMORY = Option(
+    ["--memory-per-run"],
+    type=_Bytes(),
+    metavar="BYTES",
+    default=None,
+    heading="Machine",
+    help="Main memory of each run, as 2GB: no node gets more runs than fit; with Ray.  "
+    "[default: not counted]",
+)
 OUTPUT = Option(
     ["--output", "-o"],
     type=click.Path(path_type=Path),
@@ -90,7 +158,7 @@ def command() -> None:
 
 @command.command("run", cls=Command)
 @click.argument("plan", required=False, type=click.Path(path_type=Path))
-@attach(VARY, DRY, RETRY, ADOPT, WORKERS)
+@attach(VARY, DRY, RETRY, ADOPT, WORKERS, EXECUTOR, RAY_ADDRESS, CORES, GPUS, MEMORY)
 @attach(*run_options("strategy", "seed", heading="Grid"), *run_options("device", heading="Machine"))
 @attach(*run_options("benchmark", "learner", "memory"), preset_option())
 @attach(*run_options("distillation", but=["distillation.distiller"]), *method_options())
@@ -112,6 +180,7 @@ def run_command(ctx: click.Context, **values: Any) -> None:
     Examples:
       clbench sweep run --vary strategy=random_replay,herding_replay --vary seed=0,1,2
       clbench sweep run plan.toml --workers 4 -o sweeps/bytes
+      clbench sweep run plan.toml --ray-address auto --gpus-per-run 0.25 --memory-per-run 4GB
       clbench sweep run plan.toml --vary "codec=raw;levels:side=14,levels=2" --dry-run
 
     \b
@@ -135,12 +204,15 @@ def run_command(ctx: click.Context, **values: Any) -> None:
     if values["adopt"] and not values["dry_run"]:
         _adopt(folder, planned, values)
     found = states.states(folder, [one.name for one in planned])
-    if values["dry_run"]:
-        return _price(planned, found, values)
-    states.remember(folder, planned)
-    again = states.ENDED_BADLY if values["retry"] else ()
-    left = [one for one in planned if found[one.name].status in ("waiting", "unfinished", *again)]
-    _make(left, found, folder, values)
+    with closing(_executor(folder, values)) as executor:
+        if values["dry_run"]:
+            return _price(planned, found, executor, values)
+        states.remember(folder, planned)
+        again = states.ENDED_BADLY if values["retry"] else ()
+        todo = ("waiting", "unfinished", *again)
+        left = [one for one in planned if found[one.name].status in todo]
+        if left:
+            _make(executor, left, len(planned), folder, values["quiet"])
     return _finish(folder, planned, values)
 
 
@@ -150,6 +222,22 @@ def _adopt(folder: Path, planned: Sequence[Planned], values: Mapping[str, Any]) 
     num = adopt(folder, planned, values["adopt"], values["data_root"])
     if not values["quiet"]:
         say(f"{num} finished runs of the grid copied into {folder / 'runs'}", err=True)
+
+
+def _executor(folder: Path, values: Mapping[str, Any]) -> Executor:
+    from clbench.sweep.executor import Settings, Share, make_executor
+
+    address = values["ray_address"]
+    name = values["executor"] or ("ray" if address else "local")
+    settings = Settings(1, values["data_root"], not values["no_cache"], values["tensorboard"])
+    share = Share(
+        values["workers"],
+        values["cores_per_run"],
+        values["gpus_per_run"],
+        values["memory_per_run"],
+        address,
+    )
+    return make_executor(name, folder, settings, share)
 
 
 @command.command("status", cls=Command)
@@ -236,20 +324,22 @@ def _one(
 
 
 def _price(
-    planned: Sequence[Planned], found: Mapping[str, State], values: Mapping[str, Any]
+    planned: Sequence[Planned],
+    found: Mapping[str, State],
+    executor: Executor,
+    values: Mapping[str, Any],
 ) -> None:
     from clbench.cli.display import print_json, print_table, table
-    from clbench.evaluation.trials import default_workers
     from clbench.measuring.format import count
     from clbench.sweep.pricing import price_rows
 
-    workers = values["workers"] or default_workers()
-    rows = price_rows(planned, found, values["data_root"], workers)
+    workers = executor.at_once()
+    rows = price_rows(planned, found, values["data_root"], executor.settings.num_threads)
     left = sum(row.num_left * row.seconds for row in rows)
     if values["json"]:
         priced = [row.to_dict() for row in rows]
         return print_json({"rows": priced, "seconds_left": left / workers, "workers": workers})
-    made = table(["runs that differ in their seeds", "runs", "left", "seconds each", "from"])
+    made = table([ROWS, "runs", "left", "seconds each", "from"])
     for row in rows:
         made.add_row(
             row.row, count(row.num), count(row.num_left), f"{row.seconds:,.0f}", row.origin
@@ -267,48 +357,41 @@ def _span(seconds: float) -> str:
 
 
 def _make(
-    left: Sequence[Planned],
-    found: Mapping[str, State],
-    folder: Path,
-    values: Mapping[str, Any],
+    executor: Executor, left: Sequence[Planned], total: int, folder: Path, quiet: bool
 ) -> None:
     """Make the runs that are left, with a line of progress."""
     from clbench.cli.display import ProgressLine
-    from clbench.evaluation.trials import default_workers
-    from clbench.sweep.local import Pool
-    from clbench.sweep.worker import Settings
 
-    cores = default_workers()
-    workers = min(values["workers"] or cores, max(1, len(left)))
-    settings = Settings(
-        max(1, cores // workers),
-        values["data_root"],
-        not values["no_cache"],
-        values["tensorboard"],
-    )
-    pool = Pool(folder, settings, workers)
-    with ProgressLine(not values["quiet"]) as line:
+    with ProgressLine(not quiet) as line:
         try:
-            _follow(pool, left, len(found), line, values["quiet"])
+            _follow(executor, left, total, folder, None if quiet else line)
         except KeyboardInterrupt:
             raise Interrupted(
                 f"interrupted; {folder} keeps what was done, and the same command goes on"
             ) from None
 
 
-def _follow(pool: Pool, left: Sequence[Planned], total: int, line: Any, quiet: bool) -> None:
+def _follow(
+    executor: Executor,
+    left: Sequence[Planned],
+    total: int,
+    folder: Path,
+    line: ProgressLine | None,
+) -> None:
     from clbench.sweep.states import place_of, state_of
 
     start, before = time.monotonic(), total - len(left)
-    doing = f"sweep: {pool.num_workers} at once"
-    line.show(doing, before, total, "runs")
-    for done, ended in enumerate(pool.run(left), 1):
+    doing = f"sweep: {executor.where()}"
+    if line is not None:
+        line.show(doing, before, total, "runs")
+    for done, ended in enumerate(executor.run(left), 1):
+        if line is None:
+            continue
         name = ended.planned.name
         to_go = (time.monotonic() - start) / done * (len(left) - done)
         line.show(doing, before + done, total, f"runs; about {_span(to_go)} to go")
-        if not quiet:
-            outcome = _outcome(state_of(place_of(pool.folder, name)), ended.why)
-            line.write(f"{before + done}/{total}  {name}: {outcome}")
+        outcome = _outcome(state_of(place_of(folder, name)), ended.why)
+        line.write(f"{before + done}/{total}  {name}: {outcome}")
 
 
 def _outcome(state: State, why: str) -> str:
@@ -356,12 +439,12 @@ def _show(found: Mapping[str, State], rows: Mapping[str, str]) -> None:
     from statistics import fmean
 
     from clbench.cli.display import print_table, table
-    from clbench.sweep.states import counted
+    from clbench.sweep.states import counted, seconds_left
 
     by_row: dict[str, list[State]] = {}
     for name, state in found.items():
         by_row.setdefault(rows[name], []).append(state)
-    made = table(["runs that differ in their seeds", "done", "of", "accuracy %", "seconds each"])
+    made = table([ROWS, "done", "of", "accuracy %", "seconds each"])
     for row, held in by_row.items():
         done = [state for state in held if state.status == "done"]
         scores = [state.accuracy for state in done if state.accuracy is not None]
@@ -369,5 +452,10 @@ def _show(found: Mapping[str, State], rows: Mapping[str, str]) -> None:
         each = f"{fmean(state.seconds for state in done):,.0f}" if done else "-"
         made.add_row(row, str(len(done)), str(len(held)), mean, each)
     numbers = ", ".join(f"{num} {status}" for status, num in counted(found).items())
-    print_table(numbers, made)
+    to_go = seconds_left(found, rows)
+    left = f"; about {_span(to_go)} to go" if to_go else ""
+    print_table(f"{numbers}{left}", made)
+    for name, state in found.items():
+        if state.status == "running":
+            say(f"running: {name}: {state.reached}")
     _complain(found, quiet=False)

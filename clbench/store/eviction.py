@@ -54,13 +54,22 @@ def configured_limit() -> int:
     text = os.environ.get(LIMIT_VARIABLE, "").strip()
     if not text:
         return DEFAULT_LIMIT_BYTES
-    found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,6})?)\s*([KMGT]?)(?:I?B)?", text.upper(), re.ASCII)
+    found = parse_size(text)
     if found is None:
         raise InputError(
             f"{LIMIT_VARIABLE}: expected a number of bytes, as 500M or 20G, found {text[:40]!r}; "
             "correct it or unset it"
         )
-    return int(float(found[1]) * _FACTORS[found[2]])
+    return found
+
+
+def parse_size(text: str) -> int | None:
+    """Return the bytes that a text as 500M, 20 GB or 4096 says; None where it says something else.
+
+    K, M, G and T are powers of 1,024.
+    """
+    found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,6})?)\s*([KMGT]?)(?:I?B)?", text.upper(), re.ASCII)
+    return None if found is None else int(float(found[1]) * _FACTORS[found[2]])
 
 
 def scan(folder: Path) -> list[Entry]:

@@ -9,33 +9,44 @@ from __future__ import annotations
 import multiprocessing
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from clbench.errors import InputError
+from clbench.evaluation.trials import default_workers
+from clbench.sweep.executor import (
+    MOST_ATTEMPTS,
+    STOP_SECONDS,
+    Ended,
+    OnStart,
+    Settings,
+    Share,
+)
 from clbench.sweep.states import Planned, place_of, say_failed
-from clbench.sweep.worker import Order, Settings, work
-
-MOST_ATTEMPTS = 3  # of a run whose workers die
-STOP_SECONDS = 60.0  # that workers have to end their step
+from clbench.sweep.worker import Order, work
 
 
-@dataclass(frozen=True)
-class Ended:
-    """A run that a worker is done with.
+def local_pool(folder: Path, settings: Settings, share: Share) -> Pool:
+    """Return the `Executor` of this machine's processes.
 
-    Attributes:
-        planned: which.
-        status: "done", "taken" by another sweep, "failed", "diverged" or "interrupted".
-        why: in one line, where it did not end well.
+    A run's threads do not depend on how many runs are left: another number would round otherwise.
+
+    Raises:
+        InputError: a share that only Ray gives.
     """
-
-    planned: Planned
-    status: str
-    why: str = ""
+    if share.gpus or share.memory_bytes is not None or share.address is not None:
+        raise InputError(
+            "executor: expected ray for --gpus-per-run, --memory-per-run and --ray-address, found "
+            "local; add --executor ray"
+        )
+    cores = default_workers()
+    workers = share.workers or max(1, cores // (share.cores or 1))
+    threads = share.cores or max(1, cores // workers)
+    return Pool(folder, replace(settings, num_threads=threads), workers)
 
 
 @dataclass
@@ -61,10 +72,16 @@ class Pool:
     _workers: list[_Worker] = field(default_factory=list)
     _attempts: dict[str, int] = field(default_factory=dict)
 
-    def run(
-        self, planned: Sequence[Planned], on_start: Callable[[Planned], None] | None = None
-    ) -> Iterator[Ended]:
-        """Make the runs; each that ends is given at once. Leaving early stops the workers."""
+    def where(self) -> str:
+        """See `Executor.where`."""
+        return f"{self.num_workers} at once"
+
+    def at_once(self) -> int:
+        """See `Executor.at_once`."""
+        return self.num_workers
+
+    def run(self, planned: Sequence[Planned], on_start: OnStart | None = None) -> Iterator[Ended]:
+        """See `Executor.run`."""
         queue = deque(planned)
         try:
             while queue or any(worker.job for worker in self._workers):
@@ -73,7 +90,10 @@ class Pool:
         finally:
             self._stop()
 
-    def _hand_out(self, queue: deque[Planned], on_start: Callable[[Planned], None] | None) -> None:
+    def close(self) -> None:
+        """See `Executor.close`: workers end with `run`."""
+
+    def _hand_out(self, queue: deque[Planned], on_start: OnStart | None) -> None:
         while queue:
             free = next((worker for worker in self._workers if worker.job is None), None)
             if free is None:

@@ -18,7 +18,6 @@ import torch
 from clbench import networks, strategies
 from clbench.benchmarks import Benchmark, make_benchmark
 from clbench.config import BenchmarkConfig, RunConfig
-from clbench.evaluation.trials import default_workers
 from clbench.measuring.cost import forward_flops, forward_rate
 from clbench.networks.settings import NetworkConfig
 from clbench.run.forecast import distilling_flops, learning_flops
@@ -54,9 +53,9 @@ def price_rows(
     planned: Sequence[Planned],
     found: Mapping[str, State],
     data_root: Path | None,
-    workers: int,
+    num_threads: int,
 ) -> list[PricedRow]:
-    """Price every row; speeds are measured with the threads that a worker has.
+    """Price every row; speeds are measured on this machine with the threads that a run has.
 
     Raises:
         InputError: a configuration that cannot be run, or data that are missing.
@@ -65,7 +64,7 @@ def price_rows(
     for one in planned:
         rows.setdefault(one.row, []).append(one)
     before = torch.get_num_threads()
-    torch.set_num_threads(max(1, default_workers() // workers))
+    torch.set_num_threads(num_threads)
     try:
         return [_priced(row, runs, found, data_root) for row, runs in rows.items()]
     finally:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from clbench.config import RunConfig
@@ -44,12 +45,31 @@ class State:
         why: of a run that failed or diverged, in one line.
         seconds: wall time of a run that is done.
         accuracy: its average accuracy, 0..1.
+        num_learnt: experiences that a run under way has learnt.
+        num_experiences: of its stream; None where it has learnt none yet.
     """
 
     status: str
     why: str = ""
     seconds: float = 0.0
     accuracy: float | None = None
+    num_learnt: int = 0
+    num_experiences: int | None = None
+
+    @property
+    def share_done(self) -> float:
+        """How much of the run is done, 0..1, by its experiences."""
+        if self.status == "done":
+            return 1.0
+        return self.num_learnt / self.num_experiences if self.num_experiences else 0.0
+
+    @property
+    def reached(self) -> str:
+        """Where in its stream a run under way is, in words."""
+        if self.num_experiences is None:
+            return "experience 1"
+        number = min(self.num_learnt + 1, self.num_experiences)
+        return f"experience {number} of {self.num_experiences}"
 
 
 def place_of(folder: Path, name: str) -> Path:
@@ -68,16 +88,26 @@ def state_of(directory: Path) -> State:
     except (OSError, ValueError, KeyError, TypeError) as error:
         return State("failed", f"its report cannot be read ({error})")
     if is_held(directory / NAME):
-        return State("running")
+        return _under_way("running", directory)
     try:
         status = read_json(directory / "status.json")
         if status["status"] in ENDED_BADLY:
             return State(str(status["status"]), str(status["error"]))
-        return State("unfinished")
+        return _under_way("unfinished", directory)
     except FileNotFoundError:
         return State("waiting")
     except (OSError, ValueError, KeyError, TypeError):
         return State("unfinished")
+
+
+def _under_way(status: str, directory: Path) -> State:
+    """What a run that is not done has learnt, by its ``partial.json``."""
+    try:
+        partial = read_json(directory / "partial.json")
+        learnt, groups = len(partial["accuracy_matrix"]), len(partial["class_groups"])
+        return State(status, num_learnt=learnt, num_experiences=groups)
+    except (OSError, ValueError, KeyError, TypeError):
+        return State(status)
 
 
 def say_failed(directory: Path, why: str) -> None:
@@ -130,13 +160,37 @@ def counted(found: Mapping[str, State]) -> dict[str, int]:
     return {status: numbers[status] for status in STATES if numbers[status]}
 
 
+def seconds_left(found: Mapping[str, State], rows: Mapping[str, str]) -> float | None:
+    """Return the wall time until all is done, with as many runs at once as are under way now.
+
+    A run takes what those of its row took on average, or those of all rows where none of its row
+    is done. None where no run is done.
+    """
+    taken: dict[str, list[float]] = {}
+    for name, state in found.items():
+        if state.status == "done":
+            taken.setdefault(rows[name], []).append(state.seconds)
+    if not taken:
+        return None
+    mean = fmean(seconds for row in taken.values() for seconds in row)
+    each = {row: fmean(seconds) for row, seconds in taken.items()}
+    left = sum(
+        each.get(rows[name], mean) * (1.0 - state.share_done)
+        for name, state in found.items()
+        if state.status not in ENDED_BADLY
+    )
+    return left / max(1, counted(found).get("running", 0))
+
+
 def as_dict(found: Mapping[str, State], rows: Mapping[str, str]) -> dict[str, Any]:
     """Plain values, ready for JSON."""
     return {
         "counts": counted(found),
+        "seconds_left": seconds_left(found, rows),
         "runs": [
             {"name": name, "row": rows[name], "status": s.status, "why": s.why,
-             "seconds": s.seconds, "accuracy": s.accuracy}
+             "seconds": s.seconds, "accuracy": s.accuracy, "num_learnt": s.num_learnt,
+             "num_experiences": s.num_experiences}
             for name, s in found.items()
         ],
     }  # fmt: skip

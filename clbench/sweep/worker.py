@@ -13,24 +13,8 @@ from clbench.errors import Diverged, InputError
 from clbench.machine.parent import end_with_the_parent
 from clbench.machine.stopping import stoppable
 from clbench.store.claims import claim_directory
+from clbench.sweep.executor import Settings
 from clbench.sweep.states import say_failed
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What all runs of a sweep share.
-
-    Attributes:
-        num_threads: of torch in each worker.
-        data_root: see `clbench.run.run`.
-        use_cache: see `clbench.run.run`.
-        tensorboard: write events.
-    """
-
-    num_threads: int
-    data_root: Path | None = None
-    use_cache: bool = True
-    tensorboard: bool = True
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,10 @@ from clbench.report import RunReport
 from clbench.run import run
 from clbench.store.claims import claim_directory
 from clbench.sweep import states
+from clbench.sweep.executor import Settings
 from clbench.sweep.local import Pool
 from clbench.sweep.states import Planned, State, place_of, state_of
-from clbench.sweep.worker import Order, Settings, made
+from clbench.sweep.worker import Order, made
 from tests.platforms import posix_signals
 from tests.run.test_resume import content
 
