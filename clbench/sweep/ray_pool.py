@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import time
+import warnings
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -257,6 +258,12 @@ class RayPool:
         self._renewed = -_RENEW_SECONDS
         tries = self._attempts[planned.name] = self._attempts.get(planned.name, 0) + 1
         if tries < MOST_ATTEMPTS:
+            where = self.nodes.get(planned.name, "a node")
+            warnings.warn(
+                f"{planned.name}: its worker on {where} was lost ({type(error).__name__}); "
+                "submitted again",
+                stacklevel=2,
+            )
             return None
         why = f"{MOST_ATTEMPTS} workers were lost during it ({type(error).__name__}); a run may "
         why += "need more memory: see --memory-per-run"
