@@ -31,7 +31,7 @@ from clbench.sweep.executor import (
     Share,
 )
 from clbench.sweep.parcel import REPORT, ParcelError, pack, unpack
-from clbench.sweep.ray_worker import Mailbox, Sent, make, versions
+from clbench.sweep.ray_worker import Mailbox, Sent, make_by_ray, versions
 from clbench.sweep.states import Planned, place_of, say_failed
 
 ADDRESS_VARIABLE = "RAY_ADDRESS"
@@ -197,7 +197,7 @@ class RayPool:
             claim.release()
             return Ended(planned, "failed", f"cannot be sent: {error}")
         sent = Sent(planned.name, config, versions(), state)
-        task = _ray().remote(make).options(**self._resources())
+        task = _ray().remote(make_by_ray).options(**self._resources())
         self._flying[planned.name] = _Flight(
             planned, claim, task.remote(sent, self.settings, self._mailbox)
         )

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from clbench.store.claims import NAME, is_held
 from clbench.store.files import CHECKPOINTS
@@ -78,7 +78,57 @@ class Mailbox:
         return self._stop
 
 
-def make(sent: Sent, settings: Settings, mailbox: Any) -> tuple[str, str, bytes]:
+class Mail(Protocol):
+    """The mailbox as a node sees it; each method may raise OSError where it is out of reach."""
+
+    def begin(self, name: str, node: str) -> None:
+        """See `Mailbox.begin`."""
+        ...
+
+    def put(self, name: str, state: bytes) -> None:
+        """See `Mailbox.put`."""
+        ...
+
+    def is_stopped(self) -> bool:
+        """See `Mailbox.is_stopped`."""
+        ...
+
+
+class RayMail:
+    """A `Mail` by Ray."""
+
+    def __init__(self, actor: Any) -> None:
+        """Send to ``actor``, a handle of a `Mailbox`."""
+        self._actor = actor
+
+    def begin(self, name: str, node: str) -> None:
+        """See `Mailbox.begin`; does not wait."""
+        self._actor.begin.remote(name, node)
+
+    def put(self, name: str, state: bytes) -> None:
+        """See `Mailbox.put`; waits, so that no two states are under way."""
+        self._answer(self._actor.put.remote(name, state), 300.0)
+
+    def is_stopped(self) -> bool:
+        """See `Mailbox.is_stopped`."""
+        return bool(self._answer(self._actor.is_stopped.remote(), 30.0))
+
+    @staticmethod
+    def _answer(asked: Any, most_seconds: float) -> Any:
+        import ray
+
+        try:
+            return ray.get(asked, timeout=most_seconds)
+        except ray.exceptions.RayError as error:
+            raise OSError(f"the sweep's mailbox does not answer ({error})") from None
+
+
+def make_by_ray(sent: Sent, settings: Settings, actor: Any) -> tuple[str, str, bytes]:
+    """Be the task of Ray: `make` with the mailbox of this actor's handle."""
+    return make(sent, settings, RayMail(actor))
+
+
+def make(sent: Sent, settings: Settings, mailbox: Mail) -> tuple[str, str, bytes]:
     """Make a run, or go on with it; what became of it, why, and its packed directory.
 
     The directory is empty bytes where there is nothing to keep.
@@ -86,7 +136,7 @@ def make(sent: Sent, settings: Settings, mailbox: Any) -> tuple[str, str, bytes]
     from clbench.machine.cores import share_cores
 
     share_cores()
-    mailbox.begin.remote(sent.name, socket.gethostname())
+    mailbox.begin(sent.name, socket.gethostname())
     wrong = _other_versions(sent.versions)
     if wrong:
         return "failed", wrong, b""
@@ -101,7 +151,7 @@ def make(sent: Sent, settings: Settings, mailbox: Any) -> tuple[str, str, bytes]
             return "failed", f"its directory cannot be sent back: {error}", b""
 
 
-def _made(sent: Sent, directory: Path, settings: Settings, mailbox: Any) -> tuple[str, str]:
+def _made(sent: Sent, directory: Path, settings: Settings, mailbox: Mail) -> tuple[str, str]:
     import torch
 
     from clbench.errors import InputError
@@ -160,7 +210,7 @@ def _folder() -> Iterator[Path]:
 
 
 @contextmanager
-def _watched(name: str, directory: Path, mailbox: Any) -> Iterator[None]:
+def _watched(name: str, directory: Path, mailbox: Mail) -> Iterator[None]:
     """Send every new state while the run goes on, and hear whether it is to stop."""
     ended = threading.Event()
     thread = threading.Thread(
@@ -174,19 +224,18 @@ def _watched(name: str, directory: Path, mailbox: Any) -> Iterator[None]:
         thread.join()
 
 
-def _watch(name: str, directory: Path, mailbox: Any, ended: threading.Event) -> None:
-    import ray
-
-    sent, stopped = _written(directory), False
+def _watch(name: str, directory: Path, mailbox: Mail, ended: threading.Event) -> None:
+    sent = _written(directory)
     while not ended.wait(LOOK_SECONDS):
         # The driver's machine may be out of reach for a while; the run goes on.
-        with suppress(ray.exceptions.RayError, OSError, ParcelError):
-            if not stopped and ray.get(mailbox.is_stopped.remote(), timeout=30.0):
-                stopped = True
-                _thread.interrupt_main(signal.SIGTERM)  # Ray's own handler is replaced
+        with suppress(OSError, ParcelError):
+            if mailbox.is_stopped():
+                # A handler of `stoppable` hears it, in the main thread and at the end of a step.
+                _thread.interrupt_main(signal.SIGTERM)
+                return
             found = _written(directory)
-            if found != sent and not stopped and not (directory / REPORT).exists():
-                ray.get(mailbox.put.remote(name, pack(directory)), timeout=300.0)
+            if found != sent and not (directory / REPORT).exists():
+                mailbox.put(name, pack(directory))
                 sent = found
 
 

@@ -18,6 +18,7 @@ from clbench.errors import InputError
 from clbench.report import RunReport
 from clbench.run import run
 from clbench.store.claims import claim_directory
+from clbench.strategies import resolved
 from clbench.sweep import states
 from clbench.sweep.executor import Settings
 from clbench.sweep.local import Pool
@@ -118,6 +119,17 @@ def test_leaving_early_keeps_what_was_reached(tmp_path: Path) -> None:
     assert state_of(place_of(tmp_path, "r0")).status == "done"
     assert json.loads((place / "status.json").read_text())["status"] == "interrupted"
     assert state_of(place).status == "unfinished" and (place / "checkpoint.pt").exists()
+
+
+def test_two_workers_that_need_one_set_make_it_once(tmp_path: Path) -> None:
+    """Both begin at once and ask for the same two sets; one waits for the other's."""
+    distillation = {"network": {"width": 32}, "settings": {"num_networks": 24}}
+    small = {"set_training": {"epochs": 1}, "distillation": distillation}
+    jobs = planned(*(resolved(config(name)).updated(small) for name in ("dam_replay", "dam_gdumb")))
+    assert [e.status for e in Pool(tmp_path, SETTINGS, 2).run(jobs)] == ["done", "done"]
+    found = [RunReport.load(place_of(tmp_path, job.name)) for job in jobs]
+    asked = sum(len(report.distillation) for report in found)
+    assert asked - sum(report.measured["from_cache"] for report in found) == asked / 2 == 2
 
 
 def test_one_order_at_a_time(tmp_path: Path) -> None:

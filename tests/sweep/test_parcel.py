@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clbench.sweep import parcel
@@ -84,6 +84,7 @@ def test_what_is_no_run_is_refused_before_anything_is_written(
     assert not list(tmp_path.iterdir())
 
 
+@settings(max_examples=30)
 @given(st.binary(max_size=60), st.integers(0, 200), st.integers(0, 255))
 def test_broken_bytes_are_one_error(
     tmp_path_factory: pytest.TempPathFactory, start: bytes, at: int, value: int
