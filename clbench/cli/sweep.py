@@ -145,13 +145,14 @@ class _RunByDefault(Group):
 
 @click.group(cls=_RunByDefault)
 def command() -> None:
-    r"""Run a grid of settings, and compare what comes of it.
+    r"""Run a grid of settings, here or on a cluster, and compare what comes of it.
 
     \b
     Examples:
       clbench sweep plan.toml                  same as clbench sweep run plan.toml
       clbench sweep --vary seed=0,1,2 --vary strategy=random_replay,dam_replay
       clbench sweep plan.toml --dry-run        what it would cost
+      clbench sweep plan.toml --ray-address HOST:6379 --cores-per-run 2
       clbench sweep status sweeps/plan         from another terminal
     """
 
@@ -175,6 +176,10 @@ def run_command(ctx: click.Context, **values: Any) -> None:
     A finished run is never repeated; what was stopped goes on; what failed or diverged is listed,
     and run again with --retry. The same folder with a larger grid is extended, also while another
     sweep works on it. At the end all runs are compared, in the folder comparison.
+
+    With --executor ray, Ray makes the runs, on this machine or on the cluster that --ray-address
+    names. Nodes share no files: each needs the same clbench and, below the same --data-root, the
+    data; a run's directory comes back when it ends or is stopped.
 
     \b
     Examples:
@@ -245,6 +250,9 @@ def _executor(folder: Path, values: Mapping[str, Any]) -> Executor:
 @attach(JSON)
 def status(folder: Path, json: bool) -> None:
     r"""Show what a sweep has done, does, and has left.
+
+    Also while it goes on: runs under way are listed with the experience that they are in, and the
+    time to go is that of their rows so far. A run on another node shows what it sent last.
 
     \b
     Example:
@@ -444,13 +452,14 @@ def _show(found: Mapping[str, State], rows: Mapping[str, str]) -> None:
     by_row: dict[str, list[State]] = {}
     for name, state in found.items():
         by_row.setdefault(rows[name], []).append(state)
-    made = table([ROWS, "done", "of", "accuracy %", "seconds each"])
+    # Few and narrow numbers: in a terminal of 60 columns the name keeps half of them.
+    made = table([ROWS, "done", "accuracy %", "seconds"])
     for row, held in by_row.items():
         done = [state for state in held if state.status == "done"]
         scores = [state.accuracy for state in done if state.accuracy is not None]
         mean = f"{100 * fmean(scores):.1f}" if scores else "-"
         each = f"{fmean(state.seconds for state in done):,.0f}" if done else "-"
-        made.add_row(row, str(len(done)), str(len(held)), mean, each)
+        made.add_row(row, f"{len(done)} of {len(held)}", mean, each)
     numbers = ", ".join(f"{num} {status}" for status, num in counted(found).items())
     to_go = seconds_left(found, rows)
     left = f"; about {_span(to_go)} to go" if to_go else ""

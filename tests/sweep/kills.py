@@ -24,7 +24,7 @@ from pathlib import Path
 from tests.sweep.commands import reports, same, sweep
 
 GRID = ["--vary", "strategy=random_replay,dam_replay", "--workers", "2", "--train-per-class", "100",
-        "--epochs", "2", "--num-networks", "6", "--distill-width", "8", "--quiet"]  # fmt: skip
+        "--epochs", "2", "--num-networks", "4", "--distill-width", "4", "--quiet"]  # fmt: skip
 
 
 class Sweep:
