@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from clbench.errors import InputError
@@ -109,7 +108,7 @@ def _installed() -> tuple[tuple[str, int], ...]:
 
 def _changed(path: str) -> int:
     try:
-        return Path(path or os.curdir).stat().st_mtime_ns
+        return Path(path).stat().st_mtime_ns
     except OSError:
         return 0
 

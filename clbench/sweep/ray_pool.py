@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import socket
 import time
 import warnings
 from collections import deque
@@ -36,6 +37,7 @@ from clbench.sweep.states import Planned, place_of, say_failed
 
 ADDRESS_VARIABLE = "RAY_ADDRESS"
 POLL_SECONDS = 1.0  # between two looks into the mailbox
+ANSWER_SECONDS = 5.0  # for a connection to the cluster
 _RENEW_SECONDS = 5.0  # between two looks at what the cluster has
 # Submitted beyond what fits: the next run is at its node when one ends.
 _AHEAD = 1
@@ -144,14 +146,15 @@ class RayPool:
 
     def _refuse(self) -> int:
         found = "; ".join(
-            f"{node.get('CPU', 0):g} cores, {node.get('GPU', 0):g} GPUs, "
-            f"{node.get('memory', 0) / 2**30:.1f} GiB"
+            f"cores: {node.get('CPU', 0):g}, GPUs: {node.get('GPU', 0):g}, "
+            f"memory: {node.get('memory', 0) / 2**30:.1f} GiB"
             for node in _nodes()
         )
         share = self.share
+        wanted = f"cores: {self.settings.num_threads}, GPUs: {share.gpus:g}"
+        memory = (share.memory_bytes or 0) / 2**30
         raise InputError(
-            f"expected a node with a run's share ({self.settings.num_threads} cores, "
-            f"{share.gpus:g} GPUs, {(share.memory_bytes or 0) / 2**30:.1f} GiB), found {found}; "
+            f"expected a node with a run's share ({wanted}, memory: {memory:.1f} GiB), found {found}; "
             "lower --cores-per-run, --gpus-per-run or --memory-per-run, or add a node"
         )
 
@@ -326,16 +329,31 @@ def _join(address: str | None) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     own: dict[str, Any] = {"address": address}
+    if address not in (None, "auto", "local"):
+        _reach(str(address))
     if address is None:
         own = {"address": "local", "num_cpus": default_workers(), "include_dashboard": False}
     try:
         _ray().init(**own, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, RuntimeError, ValueError, _ray().exceptions.RayError) as error:
-        raise InputError(
-            f"ray-address: expected a cluster that this machine belongs to, at "
-            f"{address or 'this machine'}, found none ({_line(error)[:200]}); start it with "
-            "ray start --head, and join others with ray start --address HOST:PORT"
-        ) from None
+        raise _no_cluster(address or "this machine", _line(error)[:200]) from None
+
+
+def _reach(address: str) -> None:
+    """Ray itself tries for minutes where nobody answers."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), ANSWER_SECONDS).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise _no_cluster(address, _line(error)) from None
+
+
+def _no_cluster(address: str, why: str) -> InputError:
+    return InputError(
+        f"ray-address: expected a cluster that this machine belongs to, at {address}, found none "
+        f"({why}); start one with ray start --head, and join others with ray start --address "
+        "HOST:PORT"
+    )
 
 
 def _times(node: Mapping[str, float], wanted: Mapping[str, float]) -> int:

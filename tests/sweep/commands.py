@@ -42,5 +42,13 @@ def content(report: Path) -> str:
 
 
 def same(found: Mapping[str, str], expected: Mapping[str, str]) -> int:
-    """How many of the reports expected were found, byte for byte."""
-    return sum(found.get(name) == report for name, report in expected.items())
+    """How many of the reports expected were found, byte for byte; prints where others differ."""
+    number = 0
+    for name, report in expected.items():
+        there = found.get(name, "{}")
+        number += there == report
+        one, other = json.loads(there), json.loads(report)
+        parts = [part for part in other if one.get(part) != other[part]]
+        if parts:
+            print(f"{name}: other {', '.join(parts)}", flush=True)
+    return number

@@ -98,10 +98,9 @@ def _with_a_lost_node(folder: Path, cluster: Any, arguments: list[str]) -> tuple
 
 
 def _with_an_interrupt(folder: Path, arguments: list[str]) -> tuple[str, float]:
-    """Ctrl-C in the middle of a run, then the same command; what was kept, seconds to stop."""
+    """Ctrl-C when a state has come, then the same command; what was kept, seconds to stop."""
     command = _started(folder, "stopped", arguments)
-    _wait_for(command, folder / "stopped", "report.json", 1)
-    time.sleep(4.0)
+    _wait_for(command, folder / "stopped", "checkpoint.pt", 1)  # a state that a node has sent
     start = time.monotonic()
     os.killpg(command.pid, signal.SIGINT)
     code = command.wait()
