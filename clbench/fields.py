@@ -186,16 +186,6 @@ def above_zero(config: object, *names: str) -> None:
         check(value is None or value > 0, name, "a number above 0", value)
 
 
-def _hints(kind: type) -> dict[str, Any]:
-    """The types of a class's fields, read once: that takes a millisecond."""
-    if kind not in _hints_read:
-        _hints_read[kind] = typing.get_type_hints(kind)
-    return _hints_read[kind]
-
-
-_hints_read: dict[type, dict[str, Any]] = {}
-
-
 @dataclass(frozen=True)
 class Config:
     """The base of every frozen configuration: checked on construction, to JSON and back."""

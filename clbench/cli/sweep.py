@@ -206,6 +206,7 @@ def run_command(ctx: click.Context, **values: Any) -> None:
     pass_over_solvers()
     planned = _planned(ctx, values)
     folder = values["output"] or Path("sweeps") / (values["plan"].stem if values["plan"] else "all")
+    planned = states.under_known_names(folder, planned)
     if values["adopt"] and not values["dry_run"]:
         _adopt(folder, planned, values)
     found = states.states(folder, [one.name for one in planned])

@@ -100,12 +100,19 @@ class Grid:
 
 
 def combinations(grids: Sequence[Grid]) -> list[tuple[Values, Values]]:
-    """Return what `Grid.combinations` gives of all grids; seeds move slowest over all of them."""
-    found = [
-        (grid.seeds.index(options["seed"]) if "seed" in varied else 0, options, varied)
-        for grid in grids
-        for options, varied in grid.combinations()
-    ]
+    """Return what `Grid.combinations` gives of all grids; seeds move slowest over all of them.
+
+    What tells grids apart varies, too: options that are fixed in each, to other values.
+    """
+    names = dict.fromkeys(name for grid in grids for name in grid.fixed)
+    first = grids[0].fixed if grids else {}
+    apart = [name for name in names if any(g.fixed.get(name) != first.get(name) for g in grids)]
+    found = []
+    for grid in grids:
+        own = {name: grid.fixed[name] for name in apart if name in grid.fixed}
+        for options, varied in grid.combinations():
+            rank = grid.seeds.index(options["seed"]) if "seed" in varied else 0
+            found.append((rank, options, {**own, **varied}))
     return [(options, varied) for _, options, varied in sorted(found, key=lambda one: one[0])]
 
 

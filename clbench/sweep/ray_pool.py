@@ -154,8 +154,8 @@ class RayPool:
         wanted = f"cores: {self.settings.num_threads}, GPUs: {share.gpus:g}"
         memory = (share.memory_bytes or 0) / 2**30
         raise InputError(
-            f"expected a node with a run's share ({wanted}, memory: {memory:.1f} GiB), found {found}; "
-            "lower --cores-per-run, --gpus-per-run or --memory-per-run, or add a node"
+            f"expected a node with a run's share ({wanted}, memory: {memory:.1f} GiB), found "
+            f"{found}; lower --cores-per-run, --gpus-per-run or --memory-per-run, or add a node"
         )
 
     def _open_mailbox(self) -> None:

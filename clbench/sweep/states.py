@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -147,6 +147,17 @@ def remembered(folder: Path) -> dict[str, str]:
             f"{folder}: expected the folder of a sweep, with its {PLAN}, found something else "
             f"({reason}); clbench sweep PLAN --output makes one"
         ) from None
+
+
+def under_known_names(folder: Path, planned: Sequence[Planned]) -> list[Planned]:
+    """Return the runs by the names that they have in the sweep in ``folder``, if it is one.
+
+    The words of a name say what varies, and change when a plan is extended; its fingerprint stays.
+    """
+    if not (folder / PLAN).exists():
+        return list(planned)
+    known = {name.rpartition("-")[2]: name for name in remembered(folder)}
+    return [replace(one, name=known.get(one.name.rpartition("-")[2], one.name)) for one in planned]
 
 
 def states(folder: Path, names: Iterable[str]) -> dict[str, State]:

@@ -106,3 +106,12 @@ def test_runs_made_before_are_taken_over_and_others_are_not(invoke: Invoke) -> N
     assert len(runs("s")) == 2 and not (taken / "figures/link").exists()
     refused = invoke(*grid, "--adopt", "nowhere", "-o", "t")
     assert_one_line(refused, "expected a folder with finished runs, found nowhere")
+
+
+def test_an_axis_that_is_added_repeats_nothing(invoke: Invoke) -> None:
+    grid = ("sweep", *SMALL, "--strategy", "naive", "--vary", "seed=0,1", "-o", "s")
+    assert invoke(*grid).exit_code == 0
+    before = {path: path.stat().st_mtime_ns for path in Path("s/runs").glob("*/report.json")}
+    assert invoke(*grid, "--vary", "epochs=1,2").exit_code == 0
+    after = {path: path.stat().st_mtime_ns for path in Path("s/runs").glob("*/report.json")}
+    assert len(before) == 2 and len(after) == 4 and before.items() <= after.items()

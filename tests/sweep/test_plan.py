@@ -150,3 +150,16 @@ def test_several_grids_share_what_stands_outside_and_seeds_move_slowest(tmp_path
         {"seed": 1, "epochs": 1, "strategy": "naive"},
         {"seed": 1, "epochs": 2, "width": 32, "depth": 2},
     ]
+
+
+def test_what_tells_grids_apart_is_part_of_the_names() -> None:
+    plan = {
+        "fixed": {"epochs": 1},
+        "vary": {"seed": [0]},
+        "grid": [{"fixed": {"width": 8}}, {"fixed": {"width": 16, "depth": 1}}],
+    }
+    assert [varied for _, varied in combinations(grids_of(plan))] == [
+        {"width": 8, "seed": 0},
+        {"width": 16, "depth": 1, "seed": 0},
+    ]
+    assert [varied for _, varied in combinations(grids_of({"fixed": {"width": 8}}))] == [{}]
