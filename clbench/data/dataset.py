@@ -99,6 +99,7 @@ class DatasetInfo:
             out to be grey.
         num_classes: K.
         num_train, num_test: images in each split.
+        num_validation: images of a validation split of its own; 0 where it has none.
         mean, std: per channel, of the training images on the 0..1 pixel scale; empty where they are
             only known once the images are read (`ImageData.spec` has them).
         augmentation: see `ImageSpec`.
@@ -131,6 +132,7 @@ class DatasetInfo:
     embedded: bool = False
     scalable: bool = False
     on_request: str = ""
+    num_validation: int = 0
 
     def at(self, image_size: int | None) -> DatasetInfo:
         """The same data set with images of ``image_size`` x ``image_size``; None keeps its own.
@@ -185,6 +187,7 @@ class ImageData:
         columns: further numbers of each image, by name: int64 of training and of test images. A
             domain-incremental stream deals images by one of them.
         normalisation: whose moments the spec holds, see `normalised`.
+        validation: the images of a validation split of its own; None where it has none.
     """
 
     name: str
@@ -196,6 +199,7 @@ class ImageData:
     notes: tuple[str, ...] = ()
     columns: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
     normalisation: Normalisation = "dataset"
+    validation: LabelledImages | None = None
 
     @property
     def shown_as(self) -> str:

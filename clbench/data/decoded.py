@@ -26,6 +26,7 @@ from clbench.data import image_files
 from clbench.data.checks import read_bytes, refuse
 from clbench.data.dataset import DatasetInfo, FileCheck, OnImage
 from clbench.data.image_files import ImageRule, Pixels, decode
+from clbench.data.moments import Moments
 from clbench.data.seen_files import SeenFile, look_at
 from clbench.errors import InputError
 from clbench.store.store import Store
@@ -202,7 +203,7 @@ def _decode(
     name: str,
     on_image: OnImage | None,
 ) -> None:
-    moments, digest, faults = _Moments(shape[1]), hashlib.sha256(), list[str]()
+    moments, digest, faults = Moments(shape[1]), hashlib.sha256(), list[str]()
     num_train = len(listing.train)
     try:
         with store.writing(KIND, name) as out:
@@ -241,32 +242,3 @@ def _images(
         except InputError as error:
             faults.append(f"{listing.root / image.name}: {error}")
             yield None
-
-
-class _Moments:
-    """Exact sums over pixels."""
-
-    def __init__(self, channels: int) -> None:
-        self._num, self._sums, self._squares = 0, [0] * channels, [0] * channels
-
-    def add(self, pixels: Pixels) -> None:
-        self._num += pixels[0].size
-        for c, plane in enumerate(pixels):
-            counts = np.bincount(plane.reshape(-1), minlength=256)
-            values = np.arange(256)
-            self._sums[c] += int(counts @ values)
-            self._squares[c] += int(counts @ values**2)
-
-    def mean_and_std(self, root: Path) -> tuple[list[float], list[float]]:
-        """Per channel, on the 0..1 scale.
-
-        Raises:
-            InputError: every channel is the same everywhere, so that nothing can be learnt.
-        """
-        n = self._num
-        variances = [n * q - s * s for s, q in zip(self._sums, self._squares, strict=True)]
-        if max(variances) <= 0:
-            raise InputError(f"{root}: expected training images that differ, found one flat colour")
-        mean = [s / (255 * n) for s in self._sums]
-        # A channel that is never used (fluorescence in green alone) is to become 0, not 0 / 0.
-        return mean, [math.sqrt(v) / (255 * n) if v else 1.0 for v in variances]

@@ -11,6 +11,7 @@ import math
 import struct
 import zlib
 from pathlib import Path
+from typing import IO
 
 import torch
 from torch import Tensor
@@ -38,15 +39,35 @@ def read(path: Path, *shape: int) -> Tensor:
     Raises:
         InputError: truncated, corrupt, or of another shape.
     """
-    content = _unpacked(path, num_bytes(*shape))
+    try:
+        with open_regular(path) as file:
+            return parse(file, path, path.suffix == ".gz", *shape)
+    except (Broken, OSError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: cannot be read ({reason})") from None
+
+
+def parse(file: IO[bytes], path: Path, packed: bool, *shape: int) -> Tensor:
+    """The uint8 tensor of this shape in an open file.
+
+    Args:
+        file: at its beginning.
+        path: where it comes from, for messages.
+        packed: by gzip.
+        shape: expected.
+
+    Raises:
+        InputError: truncated, corrupt, or of another shape.
+        OSError: it cannot be read.
+    """
+    content = _unpacked(file, path, packed, num_bytes(*shape))
     expected = struct.pack(">HBB", 0, _UNSIGNED_BYTE, len(shape)) + struct.pack(
         f">{len(shape)}I", *shape
     )
     if len(content) != num_bytes(*shape):
         raise InputError(
-            f"{path}: expected {num_bytes(*shape):,} bytes"
-            f"{' when unpacked' if path.suffix == '.gz' else ''}, found "
-            f"{_found(content, num_bytes(*shape))}; delete it and fetch it again"
+            f"{path}: expected {num_bytes(*shape):,} bytes{' when unpacked' if packed else ''}, "
+            f"found {_found(content, num_bytes(*shape))}; delete it and fetch it again"
         )
     if not content.startswith(expected):
         raise InputError(
@@ -61,19 +82,15 @@ def _found(content: bytes, most: int) -> str:
     return f"{len(content):,}" if len(content) <= most else "more"
 
 
-def _unpacked(path: Path, most: int) -> bytes:
+def _unpacked(file: IO[bytes], path: Path, packed: bool, most: int) -> bytes:
     """Return the content, or one byte more than ``most`` where there is more."""
+    if not packed:
+        return file.read(most + 1)
     try:
-        with open_regular(path) as file:
-            if path.suffix != ".gz":
-                return file.read(most + 1)
-            with gzip.GzipFile(fileobj=file) as unpacked:
-                return unpacked.read(most + 1)
+        with gzip.GzipFile(fileobj=file) as unpacked:
+            return unpacked.read(most + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(
             f"{path}: expected a whole gzip archive, found {path.stat().st_size:,} bytes that do "
             f"not unpack ({error}); delete it and fetch it again"
         ) from None
-    except (Broken, OSError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: cannot be read ({reason})") from None

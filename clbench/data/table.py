@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clbench.data import field_table, medmnist_table
 from clbench.data.dataset import (
     DatasetInfo,
     FileCheck,
@@ -142,6 +143,8 @@ DATASETS: Table[DatasetInfo] = Table(
                 "DIR, and run `clbench data prepare mhist --from DIR`"
             ),
         ),
+        **field_table.ROWS,
+        **medmnist_table.ROWS,
     },
     group="clbench.datasets",
     kind=DatasetInfo,
