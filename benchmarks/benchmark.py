@@ -12,7 +12,8 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from clbench.benchmarks import splits, table
+from clbench.benchmarks import ordering, splits, table
+from clbench.benchmarks.drawn import Drawn
 from clbench.benchmarks.table import BenchmarkInfo
 from clbench.config import BenchmarkConfig
 from clbench.data import DatasetInfo, ImageData, TensorImages, load, normalised
@@ -29,7 +30,7 @@ class Streams(NamedTuple):
 
     Attributes:
         train: what is learnt.
-        validation: held out of the training images, or None where none was asked for.
+        validation: held out of the training images, or the data set's own; None without either.
         test: the data set's own test images.
     """
 
@@ -98,6 +99,11 @@ class Benchmark:
         found = load(self._dataset.name, self.root, image_size=self.config.image_size)
         return found.normalised(self.config.normalisation)
 
+    @property
+    def has_validation(self) -> bool:
+        """Whether images are held out as a validation stream, or the data set has one."""
+        return self.config.validation_fraction > 0 or self._dataset.num_validation > 0
+
     @cached_property
     def spec(self) -> ImageSpec:
         """What the images look like; ``class_names`` are in the order of the stream's labels.
@@ -119,7 +125,15 @@ class Benchmark:
             notes.append("training images of larger classes were dropped to balance the classes")
         return notes
 
+    @property
+    def _drawn(self) -> Drawn | None:
+        kind = self._info.drawn
+        return None if kind is None else Drawn(kind, self.seed, len(self))
+
     def _domain(self, experience: int) -> str:
+        if self._drawn is not None:
+            words = self._drawn.words(experience, self.spec.height * self.spec.width)
+            return f"experience {experience + 1}: {words}"
         domains = self._info.domains
         assert domains is not None
         level = " or ".join(map(str, self.domain_groups[experience]))
@@ -139,7 +153,7 @@ class Benchmark:
             InputError: see `tensors`.
         """
         part = self._part(split)
-        return part.data.labels[part.experience == experience]
+        return part.data.labels[self._members(part, experience)]
 
     def tensors(self, split: Split, experience: int) -> LabelledImages:
         """One experience's uint8 images, in the data set's order, with the stream's labels.
@@ -148,7 +162,14 @@ class Benchmark:
             InputError: there is no such split, or the data cannot be read.
         """
         part = self._part(split)
-        return part.data.select(part.experience == experience)
+        chosen = part.data.select(self._members(part, experience))
+        if self._drawn is None:
+            return chosen
+        return LabelledImages(self._drawn.changed(chosen.images, experience), chosen.labels)
+
+    def _members(self, part: _Part, experience: int) -> Tensor:
+        """(N,) True for the images of an experience: where domains are drawn, for all."""
+        return part.experience >= 0 if self._drawn else part.experience == experience
 
     @cached_property
     def streams(self) -> Streams:
@@ -160,7 +181,7 @@ class Benchmark:
         from clbench.benchmarks.avalanche import make_scenario
 
         present: list[Split] = ["train", "test"]
-        if self.config.validation_fraction > 0:
+        if self.has_validation:
             present.insert(1, "validation")
         scenario = make_scenario(
             {
@@ -211,6 +232,10 @@ class Benchmark:
         result = {"train": _Part(train, _where(kept, of_train)), "test": _Part(test, of_test)}
         if config.validation_fraction > 0:
             result["validation"] = _Part(train, _where(held, of_train))
+        elif self.data.validation is not None:
+            own_part = self.data.validation
+            images = LabelledImages(own_part.images, position[own_part.labels])
+            result["validation"] = _Part(images, self._experiences(2, images))
         for split, part in result.items():
             self._check_domains(split, part)
         return result
@@ -220,6 +245,8 @@ class Benchmark:
         groups = self.domain_groups
         values = part.labels
         domains = self._info.domains
+        if self._drawn is not None:
+            return torch.zeros_like(values)
         if domains is None:
             groups = tuple(self.labels(k) for k in range(len(self)))
         else:
@@ -236,7 +263,7 @@ class Benchmark:
         return self.data.columns[name]
 
     def _check_domains(self, split: str, part: _Part) -> None:
-        if not self.domain_groups:
+        if not self.domain_groups or self._drawn is not None:
             return
         for k in range(len(self)):
             num = part.data.labels[part.experience == k].bincount(minlength=len(self.class_order))
@@ -263,30 +290,56 @@ def make_benchmark(config: BenchmarkConfig, root: Path | None = None, seed: int 
     info = table.info(config.name)
     entry = dataset_info(info.dataset).at(config.image_size)
     _check_options(config, info)
-    order = torch.arange(entry.num_classes)
-    if config.shuffle_classes:
-        order = torch.randperm(entry.num_classes, generator=generator(seed, "class_order"))
-    class_order = tuple(order.tolist())
-    if info.domains is None:
-        domains: tuple[tuple[int, ...], ...] = ()
-        groups = splits.deal(class_order, config.num_experiences)
-    else:
+    if entry.num_validation and config.validation_fraction > 0:
+        raise InputError(
+            f"validation_fraction: {config.name} has a validation stream of its own, "
+            f"{entry.num_validation:,} images; leave --validation-fraction out"
+        )
+    class_order = ordering.class_order(config, entry, seed)
+    groups, domains = _dealt(config, info, class_order)
+    resolved = config.replace(
+        num_experiences=len(groups),
+        image_size=entry.shape[1] if entry.scalable else None,
+        class_order=ordering.written(class_order, config),
+    )
+    return Benchmark(resolved, root, seed, class_order, groups, domains)
+
+
+_Groups = tuple[tuple[int, ...], ...]
+
+
+def _dealt(
+    config: BenchmarkConfig, info: BenchmarkInfo, order: tuple[int, ...]
+) -> tuple[_Groups, _Groups]:
+    """The classes of each experience, and its levels where it has domains.
+
+    Raises:
+        InputError: more experiences than classes or levels.
+    """
+    num = config.num_experiences or info.num_experiences
+    if info.drawn is not None:
+        return (order,) * (num or 1), tuple((k,) for k in range(num or 1))
+    if info.domains is not None:
         levels = info.domains.levels
         levels = levels if config.domain_order == "easy_first" else levels[::-1]
-        domains = splits.deal(levels, config.num_experiences, "level")
-        groups = (class_order,) * len(domains)
-    size = entry.shape[1] if entry.scalable else None
-    resolved = config.replace(num_experiences=len(groups), image_size=size)
-    return Benchmark(resolved, root, seed, class_order, groups, domains)
+        domains = splits.deal(levels, num, "level")
+        return (order,) * len(domains), domains
+    if info.class_counts and num in (None, len(info.class_counts)):
+        return splits.deal_by(order, info.class_counts), ()
+    return splits.deal(order, num), ()
 
 
 def _check_options(config: BenchmarkConfig, info: BenchmarkInfo) -> None:
     """Refuse options that the stream would leave without effect."""
     if info.domains is None and config.domain_order != "easy_first":
+        has = "draws its domains from the seed" if info.drawn else "deals out classes"
         raise InputError(
-            f"domain_order: {info.name} deals out classes and has no domains; leave it out"
+            f"domain_order: {info.name} {has} and has no levels to order; leave it out"
         )
-    if info.domains is not None and config.shuffle_classes:
-        raise InputError(
-            f"shuffle_classes: every experience of {info.name} has all classes; leave it out"
-        )
+    if info.domains is None and info.drawn is None:
+        return
+    for option in ("shuffle_classes", "class_order"):
+        if getattr(config, option):
+            raise InputError(
+                f"{option}: every experience of {info.name} has all classes; leave it out"
+            )

@@ -36,6 +36,12 @@ def deal(
     return tuple(order[a:b] for a, b in zip(ends, ends[1:], strict=False))
 
 
+def deal_by(order: tuple[int, ...], sizes: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+    """Deal classes in order, to each experience as many as ``sizes`` says."""
+    ends = [sum(sizes[:k]) for k in range(len(sizes) + 1)]
+    return tuple(order[a:b] for a, b in zip(ends, ends[1:], strict=False))
+
+
 def hold_out(labels: Tensor, fraction: float, draw: torch.Generator) -> Tensor:
     """(N,) True for the images held out: ``fraction`` of each class, rounded.
 

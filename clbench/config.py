@@ -65,10 +65,17 @@ class BenchmarkConfig(Config):
     num_experiences: int | None = setting(
         None,
         "Experiences; classes are dealt as evenly as they go, none is dropped.",
-        none="5, or as many as there are classes or levels where they are fewer",
+        none="the benchmark's own: mostly 5, or as many as there are classes or levels where they "
+        "are fewer",
         common=True,
     )
     shuffle_classes: bool = setting(False, "Draw the class order from the seed.")
+    class_order: str | None = setting(
+        None,
+        "Order of the classes: all their numbers, or names, joined by commas.",
+        none="the data set's own",
+        unit="classes",
+    )
     validation_fraction: float = setting(
         0.0, "Part of the training images of each class held out as a validation stream."
     )
@@ -78,7 +85,8 @@ class BenchmarkConfig(Config):
     image_size: int | None = setting(
         None,
         "Side of the squares that image files are decoded to.",
-        none="128 of mhist, 64 of folder:PATH; other data sets have a fixed size",
+        none="128 of mhist, 64 of tiny_imagenet and folder:PATH, the largest side of chain:A+B; "
+        "other data sets have a fixed size",
         unit="pixels",
     )
     normalisation: Literal["dataset", "imagenet"] = setting(
@@ -124,7 +132,9 @@ class LearnerConfig(Config):
     memory_batch_size: int = setting(
         64, "Memory images per step, class-balanced, repeating where memory holds fewer."
     )
-    augmentation: str = setting("none", f"{OPERATIONS}.")
+    augmentation: str | None = setting(
+        None, f"{OPERATIONS}.", none="the benchmark's own: crop_flip of CIFAR, none of most"
+    )
     reset_optimizer: bool = setting(True, "Forget the optimiser's state between experiences.")
 
     def _validate(self) -> None:

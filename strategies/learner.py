@@ -115,7 +115,7 @@ class TensorLearner(SupervisedTemplate):
             InputError: an unknown network or augmentation.
         """
         self.config, self.spec, self.seed = config, spec, seed
-        self.augmentation = parse(config.augmentation, spec)
+        self.augmentation = parse(config.augmentation or "none", spec)
         self.num_trained_images = 0
         self.current_codec = current_codec
         self.on_step: Callable[[bool], None] | None = None

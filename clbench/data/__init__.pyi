@@ -1,5 +1,6 @@
 from .dataset import DatasetInfo, FileCheck, ImageData, Prepared, Reader, normalised
-from .own_names import is_own, short_name
+from .own_names import is_own
+from .prefixes import short_name
 from .table import (
     DATASETS,
     data_root,

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clbench.data import field_table, medmnist_table
+from clbench.data import field_table, medmnist_table, prefixes
 from clbench.data.dataset import (
     DatasetInfo,
     FileCheck,
@@ -160,6 +160,8 @@ def names() -> list[str]:
 def info(name: str) -> DatasetInfo:
     """The entry of one data set; ``folder:PATH`` is one of the user's own images.
 
+    ``chain:A+B`` is several in turn, ``hf:NAME`` one of Hugging Face's.
+
     Raises:
         InputError: no such data set, or no images in that folder.
     """
@@ -167,6 +169,8 @@ def info(name: str) -> DatasetInfo:
         from clbench.data import own_images
 
         return own_images.entry(name)
+    if prefixes.is_made(name):
+        return prefixes.entry(name)
     return DATASETS.find(name)
 
 

@@ -55,7 +55,7 @@ class Measuring:
         experiences = range(len(benchmark))
         self.test = [benchmark.tensors("test", k) for k in experiences]
         self.validation: list[LabelledImages] = []
-        if config.benchmark.validation_fraction > 0:
+        if benchmark.has_validation:
             self.validation = [benchmark.tensors("validation", k) for k in experiences]
         self.matrix: list[list[float]] = []
         self.validation_matrix: list[list[float]] = []

@@ -34,9 +34,11 @@ def with_own_choices(config: RunConfig, benchmark: Benchmark) -> RunConfig:
     config = evaluations.with_training(config.replace(benchmark=benchmark.config))
     own = benchmarks.info(config.benchmark.name)
     config = config.replace(memory=config.memory.settled(own.codec, own.memory_bytes))
-    if config.learner.epochs is not None:
-        return config
-    return config.replace(learner=config.learner.replace(epochs=own.epochs))
+    learner = config.learner
+    learner = learner if learner.epochs is not None else learner.replace(epochs=own.epochs)
+    if learner.augmentation is None:
+        learner = learner.replace(augmentation=own.augmentation)
+    return config.replace(learner=learner)
 
 
 def check(config: RunConfig, benchmark: Benchmark, memory: ImageMemory | None) -> None:

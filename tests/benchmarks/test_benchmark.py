@@ -12,6 +12,7 @@ import torch
 from clbench.benchmarks import BENCHMARKS, Benchmark, make_benchmark
 from clbench.config import BenchmarkConfig
 from clbench.data import DATASETS, DatasetInfo, tensors_of
+from clbench.data import info as dataset_info
 from clbench.errors import InputError
 from clbench.types import ImageSpec, LabelledImages
 
@@ -213,14 +214,16 @@ def test_avalanches_own_lwf_runs(reader: _Memory) -> None:
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_every_entry_names_a_data_set(name: str) -> None:
     benchmark = make_benchmark(BenchmarkConfig(name))
-    num_classes = DATASETS[BENCHMARKS[name].dataset].num_classes
-    assert BENCHMARKS[name].name == name
+    row = BENCHMARKS[name]
+    num_classes = dataset_info(row.dataset).num_classes
+    assert row.name == name
     assert benchmark.config.num_experiences == len(benchmark)
-    if BENCHMARKS[name].domains is None:
+    if row.domains is None and row.drawn is None:
         assert sum(benchmark, ()) == tuple(range(num_classes))
-        assert len(benchmark) == min(5, num_classes)
+        usual = len(row.class_counts) or min(5, num_classes)
+        assert len(benchmark) == (row.num_experiences or usual)
         few = make_benchmark(BenchmarkConfig(name, num_experiences=2))
-        assert [len(group) for group in few] == [num_classes // 2] * 2
+        assert [len(group) for group in few] == [(num_classes + 1) // 2, num_classes // 2]
     else:
         assert set(benchmark) == {tuple(range(num_classes))}
 
