@@ -70,12 +70,6 @@ class BenchmarkConfig(Config):
         common=True,
     )
     shuffle_classes: bool = setting(False, "Draw the class order from the seed.")
-    class_order: str | None = setting(
-        None,
-        "Order of the classes: all their numbers, or names, joined by commas.",
-        none="the data set's own",
-        unit="classes",
-    )
     validation_fraction: float = setting(
         0.0, "Part of the training images of each class held out as a validation stream."
     )
@@ -99,6 +93,12 @@ class BenchmarkConfig(Config):
     )
     domain_order: Literal["easy_first", "hard_first"] = setting(
         "easy_first", "Order of a stream of domains (mhist_agreement)."
+    )
+    class_order: str | None = setting(
+        None,
+        "Order of the classes: all their numbers, or names, joined by commas.",
+        none="the data set's own",
+        unit="classes",
     )
 
     def _validate(self) -> None:
