@@ -43,7 +43,7 @@ class Plan:
         self._reader, self.values = OptionValues(ctx, where), values
         fixed = {name: value for name, value in values.items() if "__" in name}
         fixed |= {name: values[name] for name in ("seed", "device")}
-        if fixed.get("benchmark__validation_fraction") in (None, 0):
+        if fixed.get("benchmark__validation_fraction") in (None, 0) and not _has_own(fixed):
             fixed["benchmark__validation_fraction"] = FRACTION
         if all(fixed[size] is None for size in _SIZES):
             # A candidate names a codec, and would lose the benchmark's own capacity with it.
@@ -150,6 +150,14 @@ def _own_capacity(benchmark: str | None) -> int | None:
     from clbench import benchmarks
 
     return benchmarks.info(benchmark or RunConfig().benchmark.name).memory_bytes
+
+
+def _has_own(fixed: dict[str, Any]) -> bool:
+    """Whether the data set has a validation stream of its own."""
+    from clbench import benchmarks, data
+
+    name = fixed.get("benchmark__name") or RunConfig().benchmark.name
+    return data.info(benchmarks.info(name).dataset).num_validation > 0
 
 
 def _default_folder(configs: Sequence[RunConfig]) -> Path:

@@ -9,7 +9,7 @@ from torch import nn
 from clbench.errors import InputError
 from clbench.networks.base import Architecture, Network
 from clbench.networks.settings import NetworkConfig
-from clbench.networks.table import NETWORKS, SIZES, NetworkInfo, options
+from clbench.networks.table import SIZES, NetworkInfo, find, options
 from clbench.seeding import global_seed
 from clbench.types import ImageSpec
 
@@ -23,7 +23,7 @@ def build(config: NetworkConfig, spec: ImageSpec, *, seed: int) -> Network:
         InputError: an unknown name, an option the network does not have, or an architecture that
             does not fit the images.
     """
-    info = NETWORKS.find(config.name)
+    info = find(config.name)
     architecture = _resolve(info, config)
     with global_seed(seed, "weights"):
         return info.builder(spec, architecture)

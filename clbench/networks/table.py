@@ -94,6 +94,24 @@ NETWORKS: Table[NetworkInfo] = Table(
 )
 
 
+TIMM = "timm:"
+
+
+def find(name: str) -> NetworkInfo:
+    """Return the row of a network; ``timm:NAME`` is one of the package timm.
+
+    Raises:
+        InputError: no such network.
+    """
+    if not name.startswith(TIMM):
+        return NETWORKS.find(name)
+    model = name.removeprefix(TIMM)
+    return NetworkInfo(
+        name, Lazy("clbench.networks.timm_model:made", model), f"timm's {model}",
+        "Wightman, PyTorch Image Models, 2019", None, None, ("none",), ("relu",), ("none",),
+    )  # fmt: skip
+
+
 def options(info: NetworkInfo) -> str:
     """The options that a network has, joined by commas."""
     names = [name for name in SIZES if getattr(info, name) is not None]
