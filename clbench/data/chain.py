@@ -33,11 +33,12 @@ def entry(name: str) -> DatasetInfo:
         InputError: fewer than two sets, one twice, or an unknown one.
     """
     parts = parts_of(name)
+    side = max(max(part.shape[1:]) for part in parts)
     own_validation = all(part.num_validation for part in parts)
     return DatasetInfo(
         name=name,
-        title=f"{', then '.join(part.name for part in parts)}",
-        shape=(max(p.shape[0] for p in parts), *[max(max(p.shape[1:]) for p in parts)] * 2),
+        title=", then ".join(part.name for part in parts),
+        shape=(max(part.shape[0] for part in parts), side, side),
         num_classes=sum(part.num_classes for part in parts),
         num_train=sum(part.num_train for part in parts),
         num_test=sum(part.num_test for part in parts),
