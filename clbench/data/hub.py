@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def _opened(name: str) -> dict[str, Any]:
         elif place.startswith((".", "/", "~")):
             raise InputError(f"{folder}: expected a folder, found nothing; check the path")
         else:
-            found = dict(datasets.load_dataset(place, trust_remote_code=False))
+            found = _downloaded(place)
     except InputError:
         raise
     # The package raises whatever a broken folder or a missing network makes it stumble over.
@@ -96,6 +97,14 @@ def _opened(name: str) -> dict[str, Any]:
     if "train" not in found:
         raise InputError(f"{name}: expected a split train, found {', '.join(map(str, found))}")
     return found
+
+
+@lru_cache(maxsize=8)
+def _downloaded(place: str) -> dict[str, Any]:
+    """The splits of a data set on the hub, asked for once in a process."""
+    import datasets
+
+    return dict(datasets.load_dataset(place, trust_remote_code=False))
 
 
 def _columns(name: str, features: Any) -> tuple[str, str]:

@@ -164,3 +164,10 @@ class TestSettings:
         assert result.exit_code == 2
         (line,) = result.stderr.strip().splitlines()
         assert expected in line
+
+
+def test_a_data_set_with_a_validation_stream_of_its_own_needs_no_fraction() -> None:
+    from clbench.cli.tuning_plan import _has_own
+
+    assert _has_own({"benchmark__name": "split_pathmnist"})
+    assert not _has_own({}) and not _has_own({"benchmark__name": "split_cifar10"})

@@ -131,3 +131,15 @@ def test_a_second_start_decodes_nothing(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("clbench.data.hub.decode", None)
     assert data.load(name).fingerprint == first.fingerprint
     assert np.array_equal(data.load(name).test.images, first.test.images)
+
+
+def test_a_name_on_the_hub_is_opened_without_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, dict[str, Any]]] = []
+
+    def load_dataset(place: str, **options: Any) -> Any:
+        asked.append((place, options))
+        return datasets.DatasetDict(train=part(12, 0), test=part(6, 1))
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    assert data.info("hf:some/where").num_train == 12 == data.info("hf:some/where").num_train
+    assert asked == [("some/where", {"trust_remote_code": False})]
