@@ -79,7 +79,7 @@ class Archived:
         checks = []
         for path, archive in zip(packed or [], self.archives, strict=False):
             try:
-                archives.check_md5(path, archive, info.name)
+                archives.check_md5(path, archive, info.name, trust=False)
                 checks.append(FileCheck(path, True, "MD5 as expected"))
             except InputError as error:
                 return [FileCheck(path, False, str(error).removeprefix(f"{path}: "))]
