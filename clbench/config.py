@@ -226,6 +226,9 @@ class RunConfig(Config):
     Attributes:
         evaluations: of the last memory: name in the table of evaluations -> its settings; networks
             are trained as ``set_training`` says.
+        method: the strategy's own settings, of the class that its row in the table names;
+            `clbench.strategies.resolved` fills them in. None where it has none, and then `to_dict`
+            has no such entry, so that the names of these runs are what they were.
     """
 
     strategy: str = setting(
@@ -243,6 +246,14 @@ class RunConfig(Config):
         SetTrainingConfig(), heading="Training on memory alone (*_gdumb)", prefix="set-"
     )
     evaluations: Mapping[str, Config] = field(default_factory=dict)
+    method: Config | None = nested(None, hidden=True)  # type: ignore[arg-type]
+
+    def to_dict(self) -> dict[str, Any]:
+        """See `Config.to_dict`; without ``method`` where the strategy has no settings."""
+        values = super().to_dict()
+        if self.method is None:
+            del values["method"]
+        return values
 
     def updated(self, values: Mapping[str, Any]) -> Self:
         """See `Config.updated`; ``evaluations`` maps names to their settings."""

@@ -80,6 +80,9 @@ class TensorBatches:
     Images are normalised float32 on the data's device; the last batch of a pass may be smaller
     (but not of one image: that one joins the batch before it).
     Task labels are 0: clbench's streams have a single head.
+
+    Attributes:
+        positions: where in memory the images lie that joined the last batch; None without memory.
     """
 
     def __init__(
@@ -107,6 +110,7 @@ class TensorBatches:
         self.data, self.spec, self.batch_size = data, spec, batch_size
         self.generator, self.memory = generator, memory
         self.augmentation, self.augmentation_generator = augmentation, augmentation_generator
+        self.positions: Tensor | None = None
         self._starts: list[Tensor | None] = []
         self._num_given = self._skip = 0
 
@@ -150,8 +154,9 @@ class TensorBatches:
             images = self.spec.normalise(self.data.images[index])
             labels = self.data.labels[index]
             if self.memory is not None and plan is not None:
-                images = torch.cat([images, self.memory.images[plan[step]]])
-                labels = _joined(labels, self.memory.labels[plan[step]])
+                self.positions = plan[step]
+                images = torch.cat([images, self.memory.images[self.positions]])
+                labels = _joined(labels, self.memory.labels[self.positions])
             if self.augmentation != "none":
                 assert self.augmentation_generator is not None
                 images = augment(images, self.augmentation, self.augmentation_generator)

@@ -12,7 +12,9 @@ from clbench.codecs.protocol import Codec
 from clbench.config import RunConfig
 from clbench.distillation import OnUpdate
 from clbench.errors import InputError
-from clbench.memory import DistilledMemory, ImageMemory, ReservoirMemory
+from clbench.memory import DistilledMemory, ImageMemory, LogitsMemory, ReservoirMemory
+from clbench.strategies.field.method import MethodLearner
+from clbench.strategies.field.settings import DerppSettings
 from clbench.strategies.learner import (
     CumulativeLearner,
     GDumbLearner,
@@ -20,7 +22,7 @@ from clbench.strategies.learner import (
     TensorLearner,
 )
 from clbench.strategies.reading import resolved
-from clbench.strategies.table import RESERVOIR, STRATEGIES, StrategyInfo
+from clbench.strategies.table import LOGITS, RESERVOIR, STRATEGIES, StrategyInfo
 from clbench.types import ImageSpec
 
 
@@ -46,8 +48,12 @@ def make_memory(
         options["images_per_class"] = wanted.images_per_class
     if kind == RESERVOIR:
         return ReservoirMemory(spec, **options)
+    config = resolved(config)
+    if kind == LOGITS:
+        assert isinstance(config.method, DerppSettings)
+        return LogitsMemory(spec, step=config.method.logit_step, **options)
     return DistilledMemory(
-        resolved(config).distillation,
+        config.distillation,
         spec,
         device=device,
         cache=cache,
@@ -67,7 +73,7 @@ def build(
     evaluator: Any = None,
 ) -> TensorLearner:
     """See `clbench.strategies.build`."""
-    info = STRATEGIES.find(config.strategy)
+    info, config = STRATEGIES.find(config.strategy), resolved(config)
     _check_memory(info, memory)
     if info.make is not None:
         made = info.make(
@@ -87,6 +93,9 @@ def build(
         "plugins": list(plugins),
         "evaluator": evaluator,
     }
+    if info.method is not None:
+        options["current_codec"] = current_codec(config, memory)
+        return MethodLearner(method=info.method(config, memory), **options)
     if info.training == "cumulative":
         return CumulativeLearner(**options)
     if memory is None:

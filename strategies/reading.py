@@ -15,8 +15,8 @@ from clbench.config import (
 )
 from clbench.distillation.table import DISTILLERS
 from clbench.errors import InputError
-from clbench.fields import check
-from clbench.strategies.table import distiller_of
+from clbench.fields import Config, check
+from clbench.strategies.table import ALIASES, STRATEGIES, distiller_of
 
 
 def read_config(values: Mapping[str, Any], base: RunConfig | None = None) -> RunConfig:
@@ -33,6 +33,7 @@ def read_config(values: Mapping[str, Any], base: RunConfig | None = None) -> Run
     strategy = tree.get("strategy", config.strategy)
     if not isinstance(strategy, str):
         raise InputError(f"strategy: expected a name, found {strategy!r}")
+    tree["strategy"] = strategy = ALIASES.get(strategy, strategy)
     found = tree.get("distillation")
     if isinstance(found, Mapping):
         distiller = distiller_of(strategy) or found.get("distiller", config.distillation.distiller)
@@ -49,15 +50,29 @@ def read_config(values: Mapping[str, Any], base: RunConfig | None = None) -> Run
 
 
 def resolved(config: RunConfig) -> RunConfig:
-    """Return the configuration with the distiller that its strategy names.
+    """Return the configuration with the distiller and the settings that its strategy names.
 
     Raises:
         InputError: no such strategy, or settings of another method that would be lost.
     """
+    config = config.replace(strategy=ALIASES.get(config.strategy, config.strategy))
+    config = config.replace(method=_own_settings(config))
     distiller = distiller_of(config.strategy)
     if distiller is None or distiller == config.distillation.distiller:
         return config
     return config.replace(distillation=config.distillation.for_distiller(distiller))
+
+
+def _own_settings(config: RunConfig) -> Config | None:
+    """Return the settings of the strategy itself, those given or the defaults of its row."""
+    own, given = STRATEGIES.find(config.strategy).settings, config.method
+    if given is None or type(given) is type(own):
+        return own if given is None else given
+    expected = "none, because it has no settings" if own is None else type(own).__name__
+    raise InputError(
+        f"method: expected settings of {config.strategy} ({expected}), found "
+        f"{type(given).__name__}; leave them out"
+    )
 
 
 def of_distiller(values: Mapping[str, Any], distiller: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ from clbench.config import RunConfig
 from clbench.distillation.settings import DistillationConfig
 from clbench.distillation.table import DISTILLERS
 from clbench.errors import InputError
+from clbench.fields import Config
 from clbench.store.reading import read_json, read_limited
-from clbench.strategies import read_config
+from clbench.strategies import STRATEGIES, read_config
 
 _CAPACITY = ("memory__images_per_class", "memory__capacity_bytes")
 _DISTILLER = "distillation__distiller"
@@ -45,8 +46,13 @@ def build_config(
     if _CAPACITY[0] in given:
         given[_CAPACITY[1]] = None
     methods = {name.removeprefix(METHOD): given.pop(name) for name in list(given) if METHOD in name}
+    if "strategy" in given:
+        given["strategy"] = config.strategy  # whatever it is called beside its name
     config = config.updated(tree_of(given))
-    return config.replace(distillation=with_flags(config.distillation, methods))
+    return config.replace(
+        distillation=with_flags(config.distillation, methods),
+        method=_with_own_flags(config, methods),
+    )
 
 
 def _from_file(base: RunConfig, given: dict[str, Any], file: Path | None) -> RunConfig:
@@ -55,6 +61,8 @@ def _from_file(base: RunConfig, given: dict[str, Any], file: Path | None) -> Run
         return base.replace(distillation=base.distillation.for_distiller(given[_DISTILLER]))
     tree = {} if file is None else read_config_file(file)
     if "strategy" in given:
+        if tree.get("strategy", given["strategy"]) != given["strategy"]:
+            tree.pop("method", None)  # settings of the file's own strategy
         tree["strategy"] = given["strategy"]
     return read_config(tree, base)
 
@@ -98,9 +106,26 @@ def _places(config: DistillationConfig) -> dict[str, list[str]]:
     return found
 
 
-def without_effect(configs: Sequence[DistillationConfig], values: Mapping[str, Any]) -> list[str]:
-    """Return the flags given that set nothing in any of these configurations."""
+def _with_own_flags(config: RunConfig, flags: Mapping[str, Any]) -> Config | None:
+    """Return the strategy's own settings with those that one of ``flags`` names."""
+    if config.method is None:
+        return None
+    rows = STRATEGIES.find(config.strategy).settings_as_options()
+    places = {row.flag.replace("-", "_"): row.path for row in rows}
+    found = {places[flag]: value for flag, value in flags.items() if flag in places}
+    return config.method.updated(tree_of({k.replace(".", "__"): v for k, v in found.items()}))
+
+
+def without_effect(
+    configs: Sequence[DistillationConfig],
+    values: Mapping[str, Any],
+    *,
+    strategies: Iterable[str] = (),
+) -> list[str]:
+    """Return the flags given that set nothing in any of these configurations or strategies."""
     known = {flag for config in configs for flag in _places(config)}
+    rows = [row for name in strategies for row in STRATEGIES.find(name).settings_as_options()]
+    known |= {row.flag.replace("-", "_") for row in rows}
     flags = [n.removeprefix(METHOD) for n, v in values.items() if METHOD in n and v is not None]
     return [f"--{flag.replace('_', '-')}" for flag in flags if flag not in known]
 

@@ -20,6 +20,7 @@ from clbench.config import RunConfig
 from clbench.distillation.table import DISTILLERS
 from clbench.evaluation.table import EVALUATIONS
 from clbench.fields import Setting, settings_of
+from clbench.strategies.table import STRATEGIES
 from clbench.table import Lazy, Table
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -197,6 +198,16 @@ def method_options() -> list[Option]:
             shown = replace(shown, default=None, none="the method's own")
         options.append(option_of(shown, METHOD + flag.replace("-", "_")))
     return options
+
+
+def strategy_options() -> list[Option]:
+    """Return an option for every setting that a strategy brings, third parties' included."""
+    rows, _ = STRATEGIES.loaded()
+    return [
+        option_of(setting, METHOD + setting.flag.replace("-", "_"))
+        for row in rows.values()
+        for setting in row.settings_as_options()
+    ]
 
 
 def evaluation_options() -> list[Option]:

@@ -24,6 +24,7 @@ from clbench.cli.options import (
     method_options,
     preset_option,
     run_options,
+    strategy_options,
 )
 from clbench.config import RunConfig
 
@@ -107,6 +108,7 @@ TRACKER = Option(
 @attach(*run_options("seed", "device", heading="Strategy"))
 @attach(*run_options("benchmark", "learner", "memory"), preset_option())
 @attach(*run_options("distillation", but=["distillation.distiller"]), *method_options())
+@attach(*strategy_options())
 @attach(*run_options("set_training"), EVALUATE, *evaluation_options())
 @attach(OUTPUT, RESUME, FRESH, CONFIG, DATA_ROOT, TENSORBOARD, TRACKER)
 @attach(DISTIL_ANEW, QUIET, JSON)
@@ -246,7 +248,9 @@ def _configs(values: dict[str, Any]) -> list[RunConfig]:
         for one in asked
     ]
     distillations = [c.distillation for c in configs if distiller_of(c.strategy) is not None]
-    for option in () if values["quiet"] else without_effect(distillations, own):
+    names = [config.strategy for config in configs]
+    idle = () if values["quiet"] else without_effect(distillations, own, strategies=names)
+    for option in idle:
         say(f"note: {option} sets nothing here: no strategy has this setting", err=True)
     return configs
 

@@ -25,6 +25,7 @@ from clbench.cli.options import (
     method_options,
     preset_option,
     run_options,
+    strategy_options,
 )
 from clbench.config import RunConfig
 from clbench.sweep.plan import Grid, combinations, directory_name, grids_of, read_plan
@@ -163,6 +164,7 @@ def command() -> None:
 @attach(*run_options("strategy", "seed", heading="Grid"), *run_options("device", heading="Machine"))
 @attach(*run_options("benchmark", "learner", "memory"), preset_option())
 @attach(*run_options("distillation", but=["distillation.distiller"]), *method_options())
+@attach(*strategy_options())
 @attach(*run_options("set_training"))
 @attach(OUTPUT, DATA_ROOT, TENSORBOARD, DISTIL_ANEW, QUIET, JSON)
 @click.pass_context

@@ -23,6 +23,7 @@ from clbench.cli.options import (
     method_options,
     preset_option,
     run_options,
+    strategy_options,
 )
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ def command() -> None:
 @attach(*run_options("benchmark", "learner"))
 @attach(*run_options("memory", but=["memory.codec"]), preset_option())
 @attach(*run_options("distillation", but=["distillation.distiller"]), *method_options())
+@attach(*strategy_options())
 @attach(*run_options("set_training"))
 @attach(OUTPUT, DATA_ROOT, DISTIL_ANEW, QUIET, JSON)
 @click.pass_context

@@ -15,7 +15,7 @@ from clbench.report import RunReport
 from clbench.strategies import read_config
 
 # What a strategy does by itself; everything else is a condition that groups should share.
-METHOD = ("distillation.", "set_training.")
+METHOD = ("distillation.", "set_training.", "method.")
 STREAM = ("benchmark.", "data.")
 _BYTES = "memory.capacity_bytes"
 

@@ -12,6 +12,7 @@ from clbench.memory import DistillationRecord, DistilledMemory, ImageMemory
 from clbench.report import RunReport
 from clbench.strategies import STRATEGIES
 from clbench.strategies.compose import current_codec
+from clbench.strategies.table import RESERVOIRS
 
 if TYPE_CHECKING:
     from clbench.run.loop import Loop
@@ -172,7 +173,7 @@ def _notes(config: RunConfig, memory: ImageMemory | None) -> list[str]:
     seen_through = current_codec(config, memory)
     if seen_through is not None:
         notes.append(f"current training images passed through the codec {seen_through.name}")
-    if STRATEGIES.find(config.strategy).memory == "reservoir":
+    if STRATEGIES.find(config.strategy).memory in RESERVOIRS:
         notes.append(
             "the reservoir is full from the first experience on, other memories grow with the "
             "classes; both hold the same bytes at the end"
