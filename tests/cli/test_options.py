@@ -94,7 +94,7 @@ def choices_in(hint: Any) -> tuple[str, ...]:
 
 
 # The strategy names the distiller of a run; its settings and evaluations have names of their own.
-ELSEWHERE = ("distillation.distiller", "distillation.settings.", "evaluations")
+ELSEWHERE = ("distillation.distiller", "distillation.settings.", "evaluations", "method")
 FIELDS = [leaf for leaf in leaves(RunConfig()) if not leaf[0].startswith(ELSEWHERE)]
 
 

@@ -31,6 +31,8 @@ from tests.run.test_run import Steps
 # CLBENCH_EVERY_STRATEGY=1 pytest tests/run/test_resume.py: the long form
 EVERY = [f"{m}_{training}" for m in ("random", "herding", "dm", "dam", "kip", "frepo", "pad")
          for training in ("replay", "gdumb")]  # fmt: skip
+EVERY += [name for name, info in STRATEGIES.items() if info.method is not None]
+OWN_STATE = ("er_ace", "derpp", "ewc", "si", "bic")
 STRATEGIES_TRIED = (
     EVERY
     if os.environ.get("CLBENCH_EVERY_STRATEGY")
@@ -44,6 +46,7 @@ STRATEGIES_TRIED = (
         "dam_replay",
         "kip_replay",
         "pad_gdumb",
+        *OWN_STATE,
     )
 )
 

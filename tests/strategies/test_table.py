@@ -18,6 +18,7 @@ from clbench.errors import InputError
 from clbench.memory import DistilledMemory, ReservoirMemory
 from clbench.strategies import STRATEGIES, StrategyInfo
 from clbench.strategies.learner import TensorLearner
+from clbench.strategies.table import RESERVOIRS
 from tests import tiny_stream
 from tests.telling import Telling
 from tests.tiny_stream import SPEC
@@ -28,7 +29,8 @@ ROOT = Path(__file__).parent.parent.parent
 def test_names() -> None:
     memories = ("random", "reservoir", "herding", "dm", "dam", "kip", "frepo", "pad")
     expected = {f"{m}_{way}" for m in memories for way in ("replay", "gdumb")}
-    assert set(STRATEGIES) == expected | {"naive", "cumulative"}
+    field = {"er_ace", "derpp", "agem", "mir", "ewc", "si", "lwf", "icarl", "bic"}
+    assert set(STRATEGIES) == expected | field | {"naive", "cumulative"}
     assert all(name == info.name and info.summary for name, info in STRATEGIES.items())
 
 
@@ -38,12 +40,13 @@ def test_memory_of_each(name: str) -> None:
     kind = STRATEGIES[name].memory
     if kind is None:
         assert memory is None
-    elif kind == "reservoir":
+    elif kind in RESERVOIRS:
         assert isinstance(memory, ReservoirMemory)
     else:
         assert isinstance(memory, DistilledMemory)
     if memory is not None:
-        assert memory.share_bytes == 3 * (64 + memory.label_bytes)
+        soft = memory.label_bytes if name.startswith("pad") else 0
+        assert memory.share_bytes == 3 * (64 + soft)
     assert isinstance(
         strategies.build(tiny_stream.config(name), SPEC, memory=memory), TensorLearner
     )
