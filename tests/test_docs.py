@@ -374,7 +374,7 @@ def output(*arguments: str) -> str:
 
 def test_the_extensions_work(extras: Path) -> None:
     shown = {arguments[0]: output(*arguments) for arguments in commands(EXTENDING)}
-    assert "means_replay" in shown["list"] and "ewc" in shown["list"]
+    assert "means_replay" in shown["list"] and "mas" in shown["list"]
     assert "brightness of each set" in shown["evaluate"]
     assert "--group-means-sharpen X" in output("run", "--help-all")
     reports = {
@@ -384,16 +384,16 @@ def test_the_extensions_work(extras: Path) -> None:
     assert set(reports) == {
         "means_replay",
         "random_replay",
-        "ewc",
+        "mas",
         "dam_replay-seed0",
         "random_replay-seed0",
     }
-    assert min(accuracy["means_replay"], accuracy["random_replay"]) > accuracy["ewc"] > 0.1
+    assert min(accuracy["means_replay"], accuracy["random_replay"]) > accuracy["mas"] > 0.1
     assert reports["means_replay"]["memory"] == reports["random_replay"]["memory"]
     (means,) = Path("runs").glob("*/*/means_replay/memory/exp_4.safetensors")
     (random,) = Path("runs").glob("*/*/random_replay/memory/exp_4.safetensors")
     assert means.read_bytes() != random.read_bytes()
-    assert reports["ewc"]["memory"] == []
+    assert reports["mas"]["memory"] == []
     own = [reports[n]["config"]["distillation"]["settings"] for n in ("means_replay",)]
     assert own == [{"sharpen": 0.0, "largest": 50}]
     assert 0 < reports["dam_replay-seed0"]["evaluations"]["brightness"]["memory"] < 1
@@ -406,7 +406,7 @@ def test_the_extensions_work(extras: Path) -> None:
 
 def test_the_shown_strategy_holds_weights_back(extras: Path) -> None:
     weights = {}
-    for name in ("naive", "ewc"):
+    for name in ("naive", "mas"):
         config = RunConfig(strategy=name, benchmark=BenchmarkConfig("split_digits8x8", 5))
         benchmark = benchmarks.make_benchmark(config.benchmark)
         learner = strategies.build(config, benchmark.spec)
@@ -414,9 +414,9 @@ def test_the_shown_strategy_holds_weights_back(extras: Path) -> None:
             weights[f"{name} before"] = parameters_to_vector(learner.model.parameters()).detach()
             learner.train(experience, eval_streams=[])
         weights[name] = parameters_to_vector(learner.model.parameters()).detach()
-    torch.testing.assert_close(weights["ewc before"], weights["naive before"])
-    moved = {n: float((weights[n] - weights[f"{n} before"]).norm()) for n in ("naive", "ewc")}
-    assert moved["ewc"] < moved["naive"]
+    torch.testing.assert_close(weights["mas before"], weights["naive before"])
+    moved = {n: float((weights[n] - weights[f"{n} before"]).norm()) for n in ("naive", "mas")}
+    assert moved["mas"] < moved["naive"]
 
 
 def test_the_shown_distiller_averages_its_groups(extras: Path) -> None:
