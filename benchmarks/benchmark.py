@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -16,8 +16,10 @@ from clbench.benchmarks import ordering, splits, table
 from clbench.benchmarks.drawn import Drawn
 from clbench.benchmarks.table import BenchmarkInfo
 from clbench.config import BenchmarkConfig
-from clbench.data import DatasetInfo, ImageData, TensorImages, load, normalised
+from clbench.data import DatasetInfo, ImageData, TensorImages, load_entry, normalised, with_options
 from clbench.data import info as dataset_info
+from clbench.data.dataset import OnImage
+from clbench.data.groups import COLUMN
 from clbench.errors import InputError
 from clbench.seeding import generator
 from clbench.types import ImageSpec, LabelledImages
@@ -66,6 +68,7 @@ class Benchmark:
         class_order: the data set's class numbers in the order of the stream.
         class_groups: those of each experience.
         domain_groups: the levels (see `Domains`) of each experience; empty where classes are dealt.
+        entry: of the data set, with the image size filled in; None is looked up.
     """
 
     config: BenchmarkConfig
@@ -74,6 +77,7 @@ class Benchmark:
     class_order: tuple[int, ...]
     class_groups: tuple[tuple[int, ...], ...]
     domain_groups: tuple[tuple[int, ...], ...] = ()
+    entry: DatasetInfo | None = field(default=None, compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.class_groups)
@@ -96,13 +100,30 @@ class Benchmark:
         Raises:
             InputError: it is missing and cannot be fetched, or broken.
         """
-        found = load(self._dataset.name, self.root, image_size=self.config.image_size)
+        return self._loaded(None)
+
+    def read(self, on_image: OnImage | None = None) -> None:
+        """Read the data set now, telling of the progress where there is decoding to do.
+
+        Raises:
+            InputError: see `data`.
+        """
+        if "data" not in vars(self):
+            vars(self)["data"] = self._loaded(on_image)
+
+    def _loaded(self, on_image: OnImage | None) -> ImageData:
+        found = load_entry(self._dataset, self.root, on_image=on_image)
         return found.normalised(self.config.normalisation)
 
     @property
     def has_validation(self) -> bool:
         """Whether images are held out as a validation stream, or the data set has one."""
         return self.config.validation_fraction > 0 or self._dataset.num_validation > 0
+
+    @property
+    def is_decoded(self) -> bool:
+        """Whether its images are files that are decoded before the first use."""
+        return self._dataset.scalable
 
     @cached_property
     def spec(self) -> ImageSpec:
@@ -123,6 +144,31 @@ class Benchmark:
         notes = [*self.data.notes, *(self._domain(k) for k in range(len(self.domain_groups)))]
         if self.config.balance == "undersample":
             notes.append("training images of larger classes were dropped to balance the classes")
+        return [*notes, *self._notes_of_small_classes()]
+
+    def _notes_of_small_classes(self) -> list[str]:
+        """Classes that have not what was asked of each."""
+        names, num, notes = self.data.spec.class_names, self.config.train_per_class, list[str]()
+
+        def listed(classes: Tensor) -> str:
+            own = torch.tensor(self.class_order)[classes].sort().values.tolist()
+            return splits.listed([names[c] if names else str(c) for c in own])
+
+        def counts(split: Split) -> Tensor:
+            part = self._part(split)
+            labels = part.data.labels[part.experience >= 0]
+            return labels.bincount(minlength=len(self.class_order))
+
+        if num is not None and self.config.balance == "none":
+            few = (counts("train") < num).nonzero().flatten()
+            if len(few):
+                notes.append(f"fewer than {num} training images, all that there are, were used of "
+                             f"{listed(few)}")  # fmt: skip
+        if self.config.validation_fraction > 0:
+            without = (counts("validation") == 0).nonzero().flatten()
+            if len(without):
+                notes.append(f"no validation images were held out of {listed(without)}: too few "
+                             "images, or all of one group")  # fmt: skip
         return notes
 
     @property
@@ -197,13 +243,13 @@ class Benchmark:
 
     @cached_property
     def _dataset(self) -> DatasetInfo:
-        return dataset_info(self._info.dataset).at(self.config.image_size)
+        return self.entry or _entry_of(self.config, self._info)
 
     def _part(self, split: Split) -> _Part:
         if split not in self._parts:
             raise InputError(
                 f"{self.name} has no split {split!r}: expected one of {', '.join(self._parts)}; "
-                "a validation split needs a validation_fraction above 0"
+                "a validation split needs a validation_fraction above 0, or a folder val/"
             )
         return self._parts[split]
 
@@ -218,9 +264,7 @@ class Benchmark:
         config, own = self.config, self.data.train.labels
         # Drawn by the data set's own labels: a shuffled class order keeps the same images.
         strata = own * len(self) + of_train if self.domain_groups else own
-        held = splits.hold_out(
-            strata, config.validation_fraction, generator(self.seed, "validation")
-        )
+        held = self._held_out(strata)
         kept = ~held
         few = splits.keep_per_class(
             own[kept], config.train_per_class, generator(self.seed, "subset")
@@ -232,6 +276,7 @@ class Benchmark:
         result = {"train": _Part(train, _where(kept, of_train)), "test": _Part(test, of_test)}
         if config.validation_fraction > 0:
             result["validation"] = _Part(train, _where(held, of_train))
+            self._check_validation(result["validation"])
         elif self.data.validation is not None:
             own_part = self.data.validation
             images = LabelledImages(own_part.images, position[own_part.labels])
@@ -239,6 +284,31 @@ class Benchmark:
         for split, part in result.items():
             self._check_domains(split, part)
         return result
+
+    def _held_out(self, strata: Tensor) -> Tensor:
+        """(N,) True for the training images that are held out; images of one group together."""
+        fraction, draw = self.config.validation_fraction, generator(self.seed, "validation")
+        names = self.data.spec.class_names
+
+        def name(stratum: int) -> str:
+            c = stratum // len(self) if self.domain_groups else stratum
+            return repr(names[c]) if names else f"class {c}"
+
+        if fraction > 0 and COLUMN in self.data.columns:
+            groups = self.data.columns[COLUMN][0]
+            return splits.hold_out_groups(strata, groups, fraction, draw)
+        return splits.hold_out(strata, fraction, draw, name)
+
+    def _check_validation(self, part: _Part) -> None:
+        for k in range(len(self)):
+            if not bool((part.experience == k).any()):
+                shown = self.data.spec.class_names
+                names = [shown[c] if shown else str(c) for c in self.class_groups[k]]
+                raise InputError(
+                    f"validation_fraction: expected validation images in every experience, found "
+                    f"none of {splits.listed(names)}, which have too few images or groups; lower "
+                    "--num-experiences, or leave --validation-fraction out"
+                )
 
     def _experiences(self, column: int, part: LabelledImages) -> Tensor:
         """(N,) the experience of each image: by its label, or by its domain."""
@@ -288,7 +358,7 @@ def make_benchmark(config: BenchmarkConfig, root: Path | None = None, seed: int 
             that does not suit it.
     """
     info = table.info(config.name)
-    entry = dataset_info(info.dataset).at(config.image_size)
+    entry = _entry_of(config, info)
     _check_options(config, info)
     if entry.num_validation and config.validation_fraction > 0:
         raise InputError(
@@ -302,7 +372,7 @@ def make_benchmark(config: BenchmarkConfig, root: Path | None = None, seed: int 
         image_size=entry.shape[1] if entry.scalable else None,
         class_order=ordering.written(class_order, config),
     )
-    return Benchmark(resolved, root, seed, class_order, groups, domains)
+    return Benchmark(resolved, root, seed, class_order, groups, domains, entry)
 
 
 _Groups = tuple[tuple[int, ...], ...]
@@ -327,6 +397,16 @@ def _dealt(
     if info.class_counts and num in (None, len(info.class_counts)):
         return splits.deal_by(order, info.class_counts), ()
     return splits.deal(order, num), ()
+
+
+def _entry_of(config: BenchmarkConfig, info: BenchmarkInfo) -> DatasetInfo:
+    name = with_options(
+        info.dataset,
+        images_in=config.images_in,
+        group_pattern=config.group_pattern,
+        allow_repeats=config.allow_repeats,
+    )
+    return dataset_info(name).at(config.image_size)
 
 
 def _check_options(config: BenchmarkConfig, info: BenchmarkInfo) -> None:

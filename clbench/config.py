@@ -57,7 +57,8 @@ class BenchmarkConfig(Config):
     name: str = setting(
         "split_mnist5k",
         "Stream (clbench list benchmarks), or folder:PATH, the classes of your own images: "
-        "a folder of CLASS/*, or train/CLASS/* and test/CLASS/*, or a CSV of path,label[,split].",
+        "a folder of CLASS/*, or train/CLASS/* and test/CLASS/* (and val/CLASS/*), or a CSV of "
+        "path,label[,split][,group].",
         flag="benchmark",
         table="benchmarks",
         common=True,
@@ -99,6 +100,23 @@ class BenchmarkConfig(Config):
         "Order of the classes: all their numbers, or names, joined by commas.",
         none="the data set's own",
         unit="classes",
+    )
+    images_in: str | None = setting(
+        None,
+        "Sub-folder of every class's folder that holds the images of folder:PATH, where others "
+        "hold masks.",
+        none="asked for where it matters",
+        unit="name",
+    )
+    group_pattern: str | None = setting(
+        None,
+        "Regular expression whose first capture group, in a path of folder:PATH, is the patient; "
+        "images of one patient stay on one side of test and validation split.",
+        none="none",
+        unit="regex",
+    )
+    allow_repeats: bool = setting(
+        False, "Accept the same file in two parts of the split of folder:PATH, with a note."
     )
 
     def _validate(self) -> None:

@@ -9,11 +9,22 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clbench.cli.group import Failure, Group, say
-from clbench.cli.options import DATA_ROOT, JSON, QUIET, Command, Option, attach, completer
+from clbench.cli.options import (
+    DATA_ROOT,
+    JSON,
+    QUIET,
+    Command,
+    Option,
+    attach,
+    completer,
+    run_options,
+)
+from clbench.cli.sets import named
 
 if TYPE_CHECKING:
     from clbench.data import DatasetInfo, ImageData, Prepared
 
+MOST_CLASSES = 40  # rows of the table of a prepared data set
 NAMES = click.Argument(["names"], nargs=-1, metavar="[NAME]...", shell_complete=completer("data"))
 
 
@@ -119,11 +130,14 @@ IMAGE_SIZE = Option(
     help="Side of the squares that images are decoded to.  [default: 128 of mhist, 64 of "
     "folder:PATH]",
 )
+OWN = run_options(
+    "benchmark.images_in", "benchmark.group_pattern", "benchmark.allow_repeats", heading="Data"
+)
 
 
 @command.command(cls=Command)
 @click.argument("name", shell_complete=completer("data"))
-@attach(FROM, IMAGE_SIZE, DATA_ROOT, QUIET, JSON)
+@attach(FROM, IMAGE_SIZE, *OWN, DATA_ROOT, QUIET, JSON)
 def prepare(
     name: str,
     source: Path | None,
@@ -131,6 +145,7 @@ def prepare(
     data_root: Path | None,
     quiet: bool,
     json: bool,
+    **own: Any,
 ) -> None:
     r"""Check a data set of image files, put it into the data root, and decode it once.
 
@@ -147,7 +162,7 @@ def prepare(
     from clbench import data
     from clbench.cli.display import ProgressLine, print_json
 
-    start = time.perf_counter()
+    start, name = time.perf_counter(), named(name, own)
     with ProgressLine(not quiet) as line:
 
         def show(done: int, total: int) -> None:
@@ -169,7 +184,7 @@ def _prepared_facts(made: Prepared, seconds: float) -> dict[str, Any]:
         "title": found.shown_as,
         "folder": str(made.folder),
         "copied": made.copied,
-        "images": {split: _counts(found, split) for split in ("train", "test")},
+        "images": {split: _counts(found, split) for split in _splits(found)},
         "votes": _votes(found),
         "shape": list(found.spec.shape),
         "mean": list(found.spec.mean),
@@ -180,6 +195,10 @@ def _prepared_facts(made: Prepared, seconds: float) -> dict[str, Any]:
         "seconds": seconds,
         "notes": list(found.notes),
     }
+
+
+def _splits(found: ImageData) -> list[str]:
+    return ["train", "test", *([] if found.validation is None else ["validation"])]
 
 
 def _counts(found: ImageData, split: str) -> dict[str, int]:
@@ -203,9 +222,13 @@ def _print_prepared(made: Prepared, seconds: float) -> None:
 
     facts = _prepared_facts(made, seconds)
     classes = made.data.spec.class_names
-    shown = table(("split", *classes, "images"))
-    for split, numbers in facts["images"].items():
-        shown.add_row(split, *map(count, numbers.values()), count(sum(numbers.values())))
+    parts = facts["images"]
+    shown = table(("class", *parts), left=1)
+    for name in classes[:MOST_CLASSES]:
+        shown.add_row(name, *(count(numbers[name]) for numbers in parts.values()))
+    if len(classes) > MOST_CLASSES:
+        shown.add_row(f"{len(classes) - MOST_CLASSES:,} more", *("" for _ in parts))
+    shown.add_row("all", *(count(sum(numbers.values())) for numbers in parts.values()))
     print_table(facts["title"], shown)
     if facts["votes"]:
         histogram = table(("votes for SSA", *map(str, range(8))))
@@ -221,8 +244,8 @@ def _print_prepared(made: Prepared, seconds: float) -> None:
 
 
 @command.command(cls=Command)
-@attach(NAMES, DATA_ROOT, QUIET)
-def verify(names: tuple[str, ...], data_root: Path | None, quiet: bool) -> None:
+@attach(NAMES, *OWN, DATA_ROOT, QUIET)
+def verify(names: tuple[str, ...], data_root: Path | None, quiet: bool, **own: Any) -> None:
     """Check the files of data sets against their checksums.
 
     Without a NAME all data sets that are there; exit code 2 when a file is missing or broken.
@@ -230,7 +253,7 @@ def verify(names: tuple[str, ...], data_root: Path | None, quiet: bool) -> None:
     from clbench import data
 
     broken = []
-    for name in _chosen(names):
+    for name in _chosen(tuple(named(name, own) for name in names)):
         if not names and data.status(name, data_root) == "missing":
             continue
         for check in data.verify(name, data_root):

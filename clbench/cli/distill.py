@@ -77,6 +77,9 @@ TENSORBOARD = Option(
     *run_options(
         "benchmark.image_size",
         "benchmark.normalisation",
+        "benchmark.images_in",
+        "benchmark.group_pattern",
+        "benchmark.allow_repeats",
         "distillation.distiller",
         "memory.images_per_class",
         "memory.capacity_bytes",
@@ -112,14 +115,14 @@ def command(**values: Any) -> None:
     # Before the other imports, which take seconds.
     chosen = None if output is None else new_file(output, Path("set.safetensors"))
 
-    from clbench.cli.sets import load_images
+    from clbench.cli.sets import load_images, named
     from clbench.data import short_name
 
     quiet = values["quiet"]
     config, settings = _configured(values)
     wanted = config.benchmark
     images = load_images(
-        values["data_set"],
+        named(values["data_set"], values),
         wanted.image_size,
         wanted.normalisation,
         values["data_root"],

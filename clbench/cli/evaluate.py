@@ -94,8 +94,8 @@ def _add(name: str, row: EvaluationInfo) -> None:
 def _what(row: EvaluationInfo) -> list[click.Parameter]:
     if row.of_sets:
         return [SETS]
-    sizes = run_options("benchmark.image_size", "benchmark.normalisation", heading="Data")
-    return [DATA_SET, *sizes]
+    fields = ("image_size", "normalisation", "images_in", "group_pattern", "allow_repeats")
+    return [DATA_SET, *run_options(*(f"benchmark.{name}" for name in fields), heading="Data")]
 
 
 def _settings(row: EvaluationInfo) -> list[Option]:

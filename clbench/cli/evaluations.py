@@ -104,14 +104,14 @@ def _settings(row: Any, values: Mapping[str, Any]) -> Any:
 
 def _inputs(row: Any, values: Mapping[str, Any]) -> tuple[Any, Any]:
     from clbench import api
-    from clbench.cli.sets import load_images
+    from clbench.cli.sets import load_images, named
 
     if row.of_sets:
         return api.load_sets(values["sets"], values["data_root"])
     size = values["benchmark__image_size"]
     moments = values["benchmark__normalisation"] or "dataset"
     root, quiet = values["data_root"], values["quiet"]
-    return {}, load_images(values["data_set"], size, moments, root, quiet=quiet)
+    return {}, load_images(named(values["data_set"], values), size, moments, root, quiet=quiet)
 
 
 def laboratory_of(images: Any, values: Mapping[str, Any]) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clbench.cli.options import Option, completer, workers_option
 
@@ -19,6 +20,19 @@ DATA_SET = Option(
     help="Data set (clbench list data), or folder:PATH.  [default: mnist5k]",
 )
 WORKERS = workers_option("Networks trained at once on a CPU")
+
+
+def named(data_set: str, values: Mapping[str, Any]) -> str:
+    """The data set's name with the options of images of the user's own that a command was given.
+
+    Raises:
+        InputError: options for another data set.
+    """
+    from clbench.data import with_options
+
+    names = ("images_in", "group_pattern", "allow_repeats")
+    found = {name: values.get(f"benchmark__{name}") for name in names}
+    return with_options(data_set, **{k: v for k, v in found.items() if v is not None})
 
 
 def load_images(

@@ -146,6 +146,20 @@ class Plan:
         )
 
 
+def _has_own(fixed: dict[str, Any]) -> bool:
+    """Whether the images have a validation stream of their own."""
+    from clbench import benchmarks, data
+
+    name = fixed.get("benchmark__name") or RunConfig().benchmark.name
+    name = benchmarks.info(name).dataset
+    if not data.is_own(name):
+        return False
+    options = ("images_in", "group_pattern", "allow_repeats")
+    asked = {option: fixed.get(f"benchmark__{option}") for option in options}
+    given = {option: value for option, value in asked.items() if value is not None}
+    return data.info(data.with_options(name, **given)).num_validation > 0
+
+
 def _own_capacity(benchmark: str | None) -> int | None:
     from clbench import benchmarks
 

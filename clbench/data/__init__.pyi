@@ -1,5 +1,5 @@
 from .dataset import DatasetInfo, FileCheck, ImageData, Prepared, Reader, normalised
-from .own_names import is_own
+from .own_names import is_own, with_options
 from .prefixes import short_name
 from .table import (
     DATASETS,
@@ -7,6 +7,7 @@ from .table import (
     fetch,
     info,
     load,
+    load_entry,
     names,
     prepare,
     status,
@@ -27,6 +28,7 @@ __all__ = [
     "info",
     "is_own",
     "load",
+    "load_entry",
     "names",
     "normalised",
     "prepare",
@@ -34,4 +36,5 @@ __all__ = [
     "status",
     "tensors_of",
     "verify",
+    "with_options",
 ]

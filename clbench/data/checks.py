@@ -5,9 +5,12 @@ Messages of several faults at once name the first and say how many more there ar
 
 from __future__ import annotations
 
+import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from clbench.errors import InputError
 
@@ -62,11 +65,69 @@ def inside(root: Path, name: str) -> Path:
     # A pipe would wait for ever.
     if not stat.S_ISREG(status.st_mode):
         raise InputError("expected a file, found a folder or a device")
-    if status.st_size > MAX_FILE_BYTES:
-        raise InputError(
-            f"expected at most {MAX_FILE_BYTES:,} bytes, found {status.st_size:,}; cut it up"
-        )
+    _check_size(status.st_size)
     return file
+
+
+def _check_size(num_bytes: int) -> None:
+    if num_bytes > MAX_FILE_BYTES:
+        raise InputError(
+            f"expected at most {MAX_FILE_BYTES:,} bytes, found {num_bytes:,}; cut it up"
+        )
+
+
+class Inside:
+    """`inside` for many files below one root: a folder that was looked up is known from then on."""
+
+    def __init__(self, root: Path) -> None:
+        """Nothing is known yet; ``root`` is resolved."""
+        self._root, self._known = root, set[str]()
+
+    def status(self, name: str) -> os.stat_result:
+        """What the system says of the file ``name``.
+
+        Raises:
+            InputError: see `inside`.
+        """
+        folder, _, file = name.rpartition("/")
+        if folder in self._known and file not in ("", ".", "..") and not {"\\", "\0"} & set(file):
+            try:
+                found = (self._root / name).lstat()
+            except OSError:
+                found = None
+            if found is not None and stat.S_ISREG(found.st_mode):
+                _check_size(found.st_size)
+                return found
+        found = inside(self._root, name).stat()
+        self._known.add(folder)
+        return found
+
+    def read(self, name: str) -> bytes:
+        """What the file ``name`` holds.
+
+        Raises:
+            InputError: see `inside`; or it cannot be read.
+        """
+        self.status(name)
+        try:
+            return (self._root / name).read_bytes()
+        except OSError as error:
+            raise InputError(f"cannot be read ({error.strerror or error})") from None
+
+
+@contextmanager
+def opened(root: Path, name: str) -> Iterator[BinaryIO]:
+    """The file ``name`` below ``root``, open for reading.
+
+    Raises:
+        InputError: see `inside`; or it cannot be read.
+    """
+    file = inside(root, name)
+    try:
+        with file.open("rb") as stream:
+            yield stream
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror or error})") from None
 
 
 def read_bytes(root: Path, name: str) -> bytes:

@@ -111,6 +111,7 @@ class DatasetInfo:
         download_bytes: size of what `fetch` downloads; 0 where there is nothing to download.
         embedded: comes with an installed package, needs no files and no network.
         scalable: images are decoded to squares of any size, see `at`.
+        num_validation: images of a validation split of its own, if it has one.
         on_request: how people get it whose owners give it out on request only; empty otherwise.
     """
 
@@ -185,7 +186,8 @@ class ImageData:
         title: what to call it before people, where its name would say too much or too little.
         notes: what a reader of any result must know of it, one sentence each.
         columns: further numbers of each image, by name: int64 of training and of test images. A
-            domain-incremental stream deals images by one of them.
+            domain-incremental stream deals images by one of them; images of one ``group`` stay on
+            one side of the validation split.
         normalisation: whose moments the spec holds, see `normalised`.
         validation: the images of a validation split of its own; None where it has none.
     """

@@ -12,9 +12,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ import PIL
 import torch
 
 from clbench.data import image_files
-from clbench.data.checks import read_bytes, refuse
+from clbench.data.checks import Inside, refuse
 from clbench.data.dataset import DatasetInfo, FileCheck, OnImage
 from clbench.data.image_files import ImageRule, Pixels, decode
 from clbench.data.moments import Moments
@@ -50,17 +51,24 @@ class Listing:
         root: resolved folder that all files lie in.
         train, test: files, in the order of the data set.
         rule: what the images must be.
+        validation: files of a validation stream of the data set's own, if it has one.
     """
 
     root: Path
     train: tuple[Labelled, ...] = field(repr=False)
     test: tuple[Labelled, ...] = field(repr=False)
     rule: ImageRule
+    validation: tuple[Labelled, ...] = field(default=(), repr=False)
+
+    @property
+    def parts(self) -> tuple[tuple[Labelled, ...], ...]:
+        """Training files, test files, and validation files if there are any."""
+        return (self.train, self.test, *([self.validation] if self.validation else []))
 
     @property
     def all(self) -> tuple[Labelled, ...]:
-        """Training files, then test files."""
-        return self.train + self.test
+        """Training files, then test files, then validation files."""
+        return self.train + self.test + self.validation
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +78,10 @@ class Decoded:
     Attributes:
         train, test: uint8 images in mapped memory.
         mean, std: per channel, of the training images on the 0..1 pixel scale.
-        fingerprint: SHA-256 over images and labels of both splits, taken when they were decoded.
+        fingerprint: SHA-256 over images and labels of all parts, taken when they were decoded.
         file: where the pixels are kept, from byte 0.
+        validation: uint8 images in mapped memory, or None.
+        several: files that hold several pictures, of which the first one was taken.
     """
 
     train: LabelledImages
@@ -80,6 +90,8 @@ class Decoded:
     std: tuple[float, ...]
     fingerprint: str
     file: Path
+    validation: LabelledImages | None = None
+    several: int = 0
 
     def spec(self, info: DatasetInfo) -> ImageSpec:
         """What the images look like: names from the entry, numbers from the pixels."""
@@ -98,7 +110,9 @@ class Decoded:
     def check(self) -> FileCheck:
         """Compare the pixels in memory with the digest taken when they were decoded."""
         digest = hashlib.sha256()
-        for part in (self.train, self.test):
+        for part in (self.train, self.test, self.validation):
+            if part is None:
+                continue
             for image in part.images:
                 digest.update(image.numpy().tobytes())
             digest.update(part.labels.numpy().tobytes())
@@ -108,7 +122,11 @@ class Decoded:
 
 
 def decoded(
-    listing: Listing, side: int, on_image: OnImage | None = None, trust: bool = True
+    listing: Listing,
+    side: int,
+    on_image: OnImage | None = None,
+    trust: bool = True,
+    on_seen: Callable[[Sequence[SeenFile]], None] | None = None,
 ) -> Decoded:
     """Return the images of ``listing`` as squares of ``side`` pixels, from the store if possible.
 
@@ -118,6 +136,7 @@ def decoded(
         on_image: told of progress, where there is decoding to do.
         trust: take a file that looks unchanged for unchanged, see `clbench.data.seen_files`;
             without it every file is read again.
+        on_seen: given what is known of every file, before any is decoded.
 
     Raises:
         InputError: a file is missing, broken, or not what the rule wants (the first one, and how
@@ -126,11 +145,13 @@ def decoded(
     store = Store()
     names = [image.name for image in listing.all]
     seen = look_at(listing.root, names, listing.rule, store, trust)
+    if on_seen is not None:
+        on_seen(seen)
     channels = 1 if all(file.grey for file in seen) else 3
     name, shape = _key(listing, seen, channels, side), (len(seen), channels, side, side)
     kept = _mapped(store, name, listing, shape)
     if kept is not None:
-        return kept
+        return replace(kept, several=sum(file.several for file in seen))
     with store.lock(KIND, name):
         # Another process may have made it while this one waited.
         kept = _mapped(store, name, listing, shape)
@@ -140,7 +161,7 @@ def decoded(
     if kept is None:
         file = store.path_of(KIND, name)
         raise InputError(f"{file}: written just now, and broken or gone; check the disk")
-    return kept
+    return replace(kept, several=sum(file.several for file in seen))
 
 
 def _key(listing: Listing, seen: list[SeenFile], channels: int, side: int) -> str:
@@ -148,7 +169,7 @@ def _key(listing: Listing, seen: list[SeenFile], channels: int, side: int) -> st
         "code": _code(),
         "rule": repr(listing.rule),
         "shape": [channels, side],
-        "num_train": len(listing.train),
+        "parts": [len(part) for part in listing.parts],
         "files": [
             [file.sha256, image.label] for file, image in zip(seen, listing.all, strict=True)
         ],
@@ -175,10 +196,13 @@ def _mapped(store: Store, name: str, listing: Listing, shape: tuple[int, ...]) -
         except (ValueError, KeyError, TypeError):
             return None
         pixels = np.memmap(file, np.uint8, "c", 0, shape)
-    images, num_train = torch.from_numpy(pixels), len(listing.train)
-    train = LabelledImages(images[:num_train], _labels(listing.train))
-    test = LabelledImages(images[num_train:], _labels(listing.test))
-    return Decoded(train, test, mean, std, fingerprint, store.path_of(KIND, name))
+    pieces = torch.from_numpy(pixels).split([len(part) for part in listing.parts])
+    train, test, *more = (
+        LabelledImages(piece, _labels(part))
+        for piece, part in zip(pieces, listing.parts, strict=True)
+    )
+    validation = more[0] if more else None
+    return Decoded(train, test, mean, std, fingerprint, store.path_of(KIND, name), validation)
 
 
 def _facts(content: bytes, channels: int) -> tuple[tuple[float, ...], tuple[float, ...], str]:
@@ -205,20 +229,21 @@ def _decode(
 ) -> None:
     moments, digest, faults = Moments(shape[1]), hashlib.sha256(), list[str]()
     num_train = len(listing.train)
+    # The labels of a part follow its pixels.
+    ends = dict(zip(accumulate(map(len, listing.parts)), listing.parts, strict=True))
     try:
         with store.writing(KIND, name) as out:
             for number, pixels in enumerate(_images(listing, seen, shape, faults)):
-                if number == num_train:
-                    digest.update(_labels(listing.train).numpy().tobytes())
                 if pixels is not None:
                     out.write(pixels.data)
                     digest.update(pixels.data)
                     if number < num_train:
                         moments.add(pixels)
+                if number + 1 in ends:
+                    digest.update(_labels(ends[number + 1]).numpy().tobytes())
                 if on_image is not None:
                     on_image(number + 1, shape[0])
             refuse(faults)
-            digest.update(_labels(listing.test).numpy().tobytes())
             mean, std = moments.mean_and_std(listing.root)
             facts = {"fingerprint": digest.hexdigest(), "mean": mean, "std": std}
             out.write(json.dumps(facts, allow_nan=False).encode())
@@ -233,9 +258,10 @@ def _images(
     listing: Listing, seen: list[SeenFile], shape: tuple[int, ...], faults: list[str]
 ) -> Iterator[Pixels | None]:
     """Every image's pixels; None, and a line in ``faults``, for one that is broken."""
+    files = Inside(listing.root)
     for image, file in zip(listing.all, seen, strict=True):
         try:
-            content = read_bytes(listing.root, image.name)
+            content = files.read(image.name)
             if hashlib.sha256(content).hexdigest() != file.sha256:
                 raise InputError("changed while it was read; start again")
             yield decode(content, listing.rule, channels=shape[1], side=shape[2])

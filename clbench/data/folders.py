@@ -1,31 +1,32 @@
 """Images of the user's own: a tree of folders, one for each class, or a table of paths and labels.
 
-``folder:PATH`` names one. PATH is a folder with ``train/CLASS/*`` and ``test/CLASS/*``, or with
-``CLASS/*`` alone, or a CSV with the columns path, label and perhaps split. Where nothing says which
-images are for testing, a fifth of each class is: the first by the SHA-256 of their names, so the
-same ones on every machine, whatever their dates. Classes are in alphabetical order, numbers by
+``folder:PATH`` names one. PATH is a folder with ``train/CLASS/*`` and ``test/CLASS/*`` (and perhaps
+``val/CLASS/*``), or with ``CLASS/*`` alone, or a CSV with the columns path, label and perhaps split
+and group. Where nothing says which images are for testing, a fifth of each class is: the first by
+the SHA-256 of their names, so the same ones on every machine, whatever their dates; where groups
+are known, whole groups by the SHA-256 of theirs. Classes are in alphabetical order, numbers by
 their value.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from clbench.data.checks import plain_path, read_bytes, refuse
+from clbench.data import groups
+from clbench.data.checks import opened, plain_path, refuse
 from clbench.data.csv_table import read_table
 from clbench.data.decoded import Labelled, Listing
 from clbench.data.image_files import ImageRule
+from clbench.data.own_names import OwnOptions
+from clbench.data.split_names import split_of
+from clbench.data.tree import SUFFIXES, class_folders
 from clbench.errors import InputError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
-RULE = ImageRule(("PNG", "JPEG", "BMP", "WEBP", "TIFF"))
+RULE = ImageRule(("PNG", "JPEG", "BMP", "WEBP", "TIFF"), first_of_two=True)
 TEST_SHARE = 5
-_SPLITS = ("train", "test")
 
 
 class Found(NamedTuple):
@@ -34,12 +35,14 @@ class Found(NamedTuple):
     Attributes:
         name: path below the root.
         label: its class's name.
-        split: "train", "test", or "" where nothing says.
+        split: "train", "validation", "test", or "" where nothing says.
+        group: the patient, slide or site that it comes from, or "".
     """
 
     name: str
     label: str
     split: str
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,29 +53,32 @@ class Folder:
         listing: the files, labels as positions in ``class_names``.
         class_names: K names.
         notes: what a reader of results must know: a split of our own, files left out.
+        groups: group number of each training and of each test image; empty where none are known.
     """
 
     listing: Listing
     class_names: tuple[str, ...]
     notes: tuple[str, ...]
+    groups: tuple[tuple[int, ...], ...] = ()
 
 
-def scan(path: Path) -> Folder:
+def scan(path: Path, options: OwnOptions | None = None) -> Folder:
     """List the images of a folder or a CSV; opens no image.
 
     Raises:
         InputError: no such place, no images, classes that lack some, or paths that lead out.
     """
+    options, notes = options or OwnOptions(), list[str]()
     try:
         if path.is_dir():
-            root, notes = path.resolve(), list[str]()
-            found = list(_tree(root, notes))
+            root = path.resolve()
+            found = _tree(root, options, notes)
         elif path.is_file():
-            root, notes = path.resolve().parent, list[str]()
-            found = _table(root, path.name)
+            root = path.resolve().parent
+            found = _table(root, path.name, options)
         else:
             raise InputError("expected a folder or a CSV of images, found nothing; check the path")
-        found = _split(found, notes)
+        found = _split(_grouped(found, options), notes)
         return _checked(root, found, notes)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
@@ -80,64 +86,63 @@ def scan(path: Path) -> Folder:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
 
 
-def _tree(root: Path, notes: list[str]) -> Iterator[Found]:
-    parts = [name for name in _SPLITS if (root / name).is_dir()]
-    if parts == ["test"] or parts == ["train"]:
-        missing = "test" if parts == ["train"] else "train"
-        raise InputError(f"expected {missing}/ beside {parts[0]}/, found none; add it, or put the "
-                         "folders of the classes side by side")  # fmt: skip
-    left_out = 0
-    for part in parts or [""]:
-        top = root / part
-        for entry in sorted(os.scandir(top), key=lambda entry: entry.name):
-            if entry.name.startswith("."):
-                continue
-            if not entry.is_dir():
-                left_out += 1
-                continue
-            names = [file.relative_to(root).as_posix() for file in _files(Path(entry.path))]
-            images = [n for n in names if PurePosixPath(n).suffix.lower() in SUFFIXES]
-            left_out += len(names) - len(images)
-            yield from (Found(name, entry.name, part) for name in images)
-    if parts:
-        others = sorted(e.name for e in os.scandir(root) if e.is_dir() and e.name not in parts)
-        notes += [f"{name}/ beside train/ and test/ was left out" for name in others]
-    if left_out:
-        notes.append(f"{left_out:,} files that are no images in a class's folder were left out")
+def _tree(root: Path, options: OwnOptions, notes: list[str]) -> list[Found]:
+    return [
+        Found(name, one.label, one.split or "")
+        for one in class_folders(root, options.images_in, notes)
+        for name in one.images
+    ]
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """All files below, sorted, hidden ones left out."""
-    if folder.is_symlink():
-        raise InputError(f"expected a folder, found the link {folder.name}; put the folder there")
-    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            yield from _files(Path(entry.path))
-        else:
-            yield Path(entry.path)
-
-
-def _table(root: Path, name: str) -> list[Found]:
+def _table(root: Path, name: str, options: OwnOptions) -> list[Found]:
     if PurePosixPath(name).suffix.lower() != ".csv":
         raise InputError("expected a folder or a file that ends in .csv, found another file")
+    if options.images_in is not None:
+        raise InputError("images_in: expected a folder of classes, found a table, which names its "
+                         "images itself; leave it out")  # fmt: skip
     found, faults, lines = [], [], dict[str, int]()
-    for row in read_table(read_bytes(root, name), ("path", "label"), ("split",)):
+    with opened(root, name) as file:
+        rows = read_table(file, ("path", "label"), ("split", "group"))
+    for row in rows:
         try:
-            file, label = str(plain_path(row.values["path"])), row.values["label"]
-            split = row.values.get("split", "")
-            if not label:
-                raise InputError(f"expected a label for {file}, found none")
-            if "split" in row.values and split not in _SPLITS:
-                raise InputError(f"expected the split train or test, found {split!r}")
-            first = lines.setdefault(file, row.line)
+            image = _row(row.values)
+            first = lines.setdefault(image.name, row.line)
             if first != row.line:
-                raise InputError(f"expected every path once, found {file} again after line {first}")
-            found.append(Found(file, label, split))
+                raise InputError(
+                    f"expected every path once, found {image.name} again after line {first}"
+                )
+            found.append(image)
         except InputError as error:
             faults.append(f"line {row.line}: {error}")
     refuse(faults)
+    return found
+
+
+def _row(values: dict[str, str]) -> Found:
+    file, label = str(plain_path(values["path"])), values["label"]
+    if not label:
+        raise InputError(f"expected a label for {file}, found none")
+    split = split_of(values["split"]) if "split" in values else ""
+    if split is None:
+        raise InputError(f"expected the split train, val or test, found {values['split']!r}")
+    if not values.get("group", "-"):
+        raise InputError(f"expected a group for {file}, found none")
+    return Found(file, label, split, values.get("group", ""))
+
+
+def _grouped(found: list[Found], options: OwnOptions) -> list[Found]:
+    """The same with the groups that the pattern finds; refuses groups on two sides of a split."""
+    if options.group_pattern is not None and found:
+        if found[0].group:
+            raise InputError("group_pattern: expected a table without a column group, found one; "
+                             "leave the pattern out")  # fmt: skip
+        names = groups.by_pattern([image.name for image in found], options.group_pattern)
+        found = [i._replace(group=group) for i, group in zip(found, names, strict=True)]
+    if found and found[0].group and found[0].split:
+        parts: dict[str, list[tuple[str, str]]] = {}
+        for image in found:
+            parts.setdefault(image.split, []).append((image.name, image.group))
+        groups.refuse_both_sides(parts)
     return found
 
 
@@ -145,25 +150,60 @@ def _split(found: list[Found], notes: list[str]) -> list[Found]:
     """The same with a split for everyone."""
     if not found or found[0].split:
         return found
+    by_label: dict[str, list[Found]] = {}
+    for image in found:
+        by_label.setdefault(image.label, []).append(image)
+    refuse(
+        [
+            f"expected 2 or more images of every class, one to learn and one to test, found 1 of "
+            f"{label!r}; add some, put train/ and test/ above the classes, or take the class away"
+            for label, images in by_label.items()
+            if len(images) < 2
+        ]
+    )
+    if found[0].group:
+        return _split_by_group(found, notes)
     notes.append(
         f"no split was given: 1 in {TEST_SHARE} images of each class, the first by the SHA-256 of "
         "their names, are test images"
     )
-    by_label: dict[str, list[Found]] = {}
-    for image in found:
-        by_label.setdefault(image.label, []).append(image)
     test: set[str] = set()
     for images in by_label.values():
-        names = sorted((image.name for image in images), key=_drawn)
+        names = sorted((image.name for image in images), key=groups.digest_of)
         test.update(names[: max(1, round(len(names) / TEST_SHARE))])
-    return [image._replace(split=_SPLITS[image.name in test]) for image in found]
+    return [image._replace(split="test" if image.name in test else "train") for image in found]
 
 
-def _drawn(name: str) -> str:
-    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
+def _split_by_group(found: list[Found], notes: list[str]) -> list[Found]:
+    labels, order = sorted({i.label for i in found}), groups.in_order([i.group for i in found])
+    label_of = {name: number for number, name in enumerate(labels)}
+    group_of = {name: number for number, name in enumerate(order)}
+    held = groups.hold_out(
+        [label_of[i.label] for i in found],
+        [group_of[i.group] for i in found],
+        1 / TEST_SHARE,
+        range(len(order)),
+    )
+    refuse(
+        [
+            f"expected groups of which some can be tested and others learnt in every class, found "
+            f"too few of {labels[c]!r} ({len({i.group for i in found if i.label == labels[c]})}); "
+            "add images of others, or take the class away"
+            for c in held.without
+        ]
+    )
+    notes.append(
+        f"no split was given: {len(held.groups):,} of {len(order):,} groups, with about 1 in "
+        f"{TEST_SHARE} images of each class, the first by the SHA-256 of their names, are test "
+        "images; no group is on both sides"
+    )
+    return [
+        image._replace(split="test" if group_of[image.group] in held.groups else "train")
+        for image in found
+    ]
 
 
-def _checked(root: Path, found: list[Found], notes: list[str]) -> Folder:
+def _checked(root: Path, found: Sequence[Found], notes: list[str]) -> Folder:
     if not found:
         raise InputError(
             "expected images below folders of classes (CLASS/*.png, or train/CLASS/* and "
@@ -171,26 +211,45 @@ def _checked(root: Path, found: list[Found], notes: list[str]) -> Folder:
         )
     names = _in_order({image.label for image in found})
     if len(names) < 2:
-        raise InputError(f"expected images of 2 or more classes, found {names[0]!r} alone")
+        raise InputError(f"expected images of 2 or more classes, found {names[0]!r} alone; give "
+                         "the folder that the classes' folders lie in")  # fmt: skip
     there = {(image.split, image.label) for image in found}
+    splits = [
+        "train",
+        "test",
+        *(["validation"] if any(s == "validation" for s, _ in there) else ()),
+    ]
     refuse(
         [
-            f"expected images of every class in train and in test, found none of {name!r} in "
-            f"{split}; add some or take the class away"
+            f"expected images of every class in {' and in '.join(splits)}, found none of {name!r} "
+            f"in {split}; add some or take the class away"
             for name in names
-            for split in _SPLITS
+            for split in splits
             if (split, name) not in there
         ]
     )
+    parts = {s: [image for image in found if image.split == s] for s in splits}
     position = {name: number for number, name in enumerate(names)}
-    train, test = (
-        tuple(Labelled(i.name, position[i.label]) for i in found if i.split == split)
-        for split in _SPLITS
-    )
-    return Folder(Listing(root, train, test, RULE), tuple(names), tuple(notes))
+    listed = {
+        s: tuple(Labelled(i.name, position[i.label]) for i in part) for s, part in parts.items()
+    }
+    listing = Listing(root, listed["train"], listed["test"], RULE, listed.get("validation", ()))
+    return Folder(listing, tuple(names), tuple(notes), _numbered(parts))
+
+
+def _numbered(parts: dict[str, list[Found]]) -> tuple[tuple[int, ...], ...]:
+    """Numbers of the groups of training and of test images; by name, so the same everywhere."""
+    if not parts["train"][0].group:
+        return ()
+    known = sorted({image.group for part in parts.values() for image in part})
+    number = {name: position for position, name in enumerate(known)}
+    return tuple(tuple(number[i.group] for i in parts[s]) for s in ("train", "test"))
 
 
 def _in_order(names: Iterable[str]) -> list[str]:
     """By value where all are numbers, else by alphabet."""
     names = sorted(names)
-    return sorted(names, key=int) if all(n.isascii() and n.isdigit() for n in names) else names
+    if not all(n.isascii() and n.isdigit() for n in names):
+        return names
+    # Python refuses to read a number of thousands of digits.
+    return sorted(names, key=lambda n: (len(n.lstrip("0")), n.lstrip("0")))

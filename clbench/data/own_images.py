@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
+from clbench.data import groups, repeats
 from clbench.data.dataset import DatasetInfo, FileCheck, ImageData, OnImage, Prepared, Status
 from clbench.data.decoded import Decoded, decoded
 from clbench.data.folders import Folder, scan
-from clbench.data.own_names import place
+from clbench.data.own_names import OwnOptions, options_of, place
+from clbench.data.seen_files import SeenFile
 from clbench.errors import InputError
 
 SIDE = 64
@@ -20,7 +25,8 @@ def entry(name: str) -> DatasetInfo:
     Raises:
         InputError: see `clbench.data.folders.scan`.
     """
-    folder = scan(place(name))
+    options = options_of(name)
+    folder = scan(place(name), options)
     listing = folder.listing
     return DatasetInfo(
         name=name,
@@ -38,8 +44,9 @@ def entry(name: str) -> DatasetInfo:
         source="the user's own",
         licence="the user's own",
         files=(),
-        reader=OwnImages(folder),
+        reader=OwnImages(folder, options),
         scalable=True,
+        num_validation=len(listing.validation),
     )
 
 
@@ -49,9 +56,11 @@ class OwnImages:
 
     Attributes:
         folder: what was listed.
+        options: how it was.
     """
 
     folder: Folder
+    options: OwnOptions
 
     def status(self, info: DatasetInfo, root: Path) -> Status:
         """There: they have been listed."""
@@ -67,16 +76,16 @@ class OwnImages:
         except InputError as error:
             file, _, message = str(error).partition(": ")
             return [FileCheck(Path(file), False, message)]
-        num = info.num_train + info.num_test
+        num = len(self.folder.listing.all)
         return [FileCheck(place(info.name), True, f"{num:,} images whole"), kept.check()]
 
     def read(self, info: DatasetInfo, root: Path) -> ImageData:
         """The images as squares of the entry's size, wherever ``root`` is.
 
         Raises:
-            InputError: an image is broken.
+            InputError: an image is broken, or a file is in two parts of the split.
         """
-        return self._data(info, decoded(self.folder.listing, info.shape[1]))
+        return self._read(info, None)[0]
 
     def prepare(
         self, info: DatasetInfo, root: Path, source: Path | None, on_image: OnImage | None
@@ -84,15 +93,36 @@ class OwnImages:
         """Check and decode the images where they are.
 
         Raises:
-            InputError: an image is broken; or a source, which the name has already.
+            InputError: as `read`; or a source, which the name has already.
         """
         if source is not None:
             raise InputError(
                 f"{info.name}: expected no --from, the name says where; found {source}"
             )
-        kept = decoded(self.folder.listing, info.shape[1], on_image)
-        return Prepared(self._data(info, kept), self.folder.listing.root, False, kept.file)
+        data, kept = self._read(info, on_image)
+        return Prepared(data, self.folder.listing.root, False, kept.file)
 
-    def _data(self, info: DatasetInfo, kept: Decoded) -> ImageData:
-        spec, notes = kept.spec(info), self.folder.notes
-        return ImageData(info.name, kept.train, kept.test, spec, kept.fingerprint, notes=notes)
+    def _read(self, info: DatasetInfo, on_image: OnImage | None) -> tuple[ImageData, Decoded]:
+        listing, notes = self.folder.listing, list(self.folder.notes)
+
+        def look(seen: Sequence[SeenFile]) -> None:
+            if not self.options.allow_repeats:
+                repeats.refuse_repeats(listing, seen)
+            notes.extend(repeats.note_of(listing, seen))
+
+        kept = decoded(listing, info.shape[1], on_image, on_seen=look)
+        if kept.several:
+            what = "1 JPEG file holds" if kept.several == 1 else f"{kept.several:,} JPEG files hold"
+            notes.append(f"{what} several pictures (MPO, as telephones write); the first was taken")
+        train, test = (torch.tensor(part) for part in self.folder.groups or ((), ()))
+        data = ImageData(
+            info.name,
+            kept.train,
+            kept.test,
+            kept.spec(info),
+            kept.fingerprint,
+            notes=tuple(notes),
+            columns={groups.COLUMN: (train, test)} if self.folder.groups else {},
+            validation=kept.validation,
+        )
+        return data, kept

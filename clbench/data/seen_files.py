@@ -18,14 +18,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from clbench.data.checks import inside, read_bytes, refuse
-from clbench.data.image_files import ImageRule, is_grey
+from clbench.data.checks import Inside, refuse
+from clbench.data.image_files import ImageRule, header
 from clbench.errors import InputError
 from clbench.store.store import Store
 
 KIND = "seen"  # of entries in the store
 
-_VERSION = 2
+_VERSION = 3
 _SETTLED_NANOSECONDS = 2_000_000_000
 
 
@@ -35,10 +35,12 @@ class SeenFile(NamedTuple):
     Attributes:
         sha256: of its bytes.
         grey: it has one channel.
+        several: it holds several pictures, of which the first one is taken.
     """
 
     sha256: str
     grey: bool
+    several: bool = False
 
 
 def look_at(
@@ -62,17 +64,17 @@ def look_at(
     # Other lists of the same folder keep what is known of their files.
     asked = set(names)
     remembered = {name: file for name, file in known.items() if name not in asked}
-    seen, faults = list[SeenFile](), list[str]()
+    seen, faults, files = list[SeenFile](), list[str](), Inside(root)
     for name in names:
         try:
-            signature, file = _signature(root, name), known.get(name) if trust else None
+            signature, file = _signature(files, name), known.get(name) if trust else None
             if file is None or file[0] != signature:
                 start = time.time_ns()
-                content = read_bytes(root, name)
-                found = SeenFile(hashlib.sha256(content).hexdigest(), is_grey(content, rule))
+                content = files.read(name)
+                found = SeenFile(hashlib.sha256(content).hexdigest(), *header(content, rule))
                 settled = start - max(signature[2:]) > _SETTLED_NANOSECONDS
                 # Changed while it was read: the next start reads it again.
-                settled = settled and _signature(root, name) == signature
+                settled = settled and _signature(files, name) == signature
             else:
                 found, settled = SeenFile(*file[1]), True
         except InputError as error:
@@ -87,8 +89,8 @@ def look_at(
     return seen
 
 
-def _signature(root: Path, name: str) -> list[int]:
-    status = inside(root, name).stat()
+def _signature(files: Inside, name: str) -> list[int]:
+    status = files.status(name)
     return [status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns]
 
 

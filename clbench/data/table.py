@@ -260,8 +260,17 @@ def load(
         InputError: no such data set, or it is missing and cannot be fetched, or broken; or its
             images have another size, which is fixed.
     """
-    entry, place = info(name).at(image_size), data_root(root)
-    reader = _reader(entry)
+    return load_entry(info(name).at(image_size), root, progress, on_image)
+
+
+def load_entry(
+    entry: DatasetInfo,
+    root: Path | None = None,
+    progress: bool = True,
+    on_image: OnImage | None = None,
+) -> ImageData:
+    """As `load`, for one whose entry is known: a folder of images is not listed once more."""
+    place, reader = data_root(root), _reader(entry)
     if reader.status(entry, place) == "missing":
         reader.fetch(entry, place, progress)
     if isinstance(reader, Preparer):

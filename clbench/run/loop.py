@@ -80,7 +80,7 @@ def run(
         benchmark = make_benchmark(config.benchmark, data_root, config.seed)
         config = with_own_choices(config, benchmark)
         watcher = progress or NullProgress()
-        decode(benchmark, data_root, watcher)
+        decode(benchmark, watcher)
         device = resolve_device(config.device)
         directory.take_up(_work(config, benchmark))
         surroundings = environment(device)

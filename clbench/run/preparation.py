@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from clbench import benchmarks, data, networks
+from clbench import benchmarks, networks
 from clbench.benchmarks import Benchmark
 from clbench.config import RunConfig
 from clbench.distillation import DISTILLERS
@@ -15,10 +13,9 @@ from clbench.run import evaluations
 from clbench.run.progress import RunProgress
 
 
-def decode(benchmark: Benchmark, data_root: Path | None, progress: RunProgress) -> None:
+def decode(benchmark: Benchmark, progress: RunProgress) -> None:
     """Decode image files that were never decoded before, where somebody can see it."""
-    name = benchmarks.info(benchmark.config.name).dataset
-    if not data.info(name).scalable:
+    if not benchmark.is_decoded:
         return
 
     def show(done: int, total: int) -> None:
@@ -26,7 +23,7 @@ def decode(benchmark: Benchmark, data_root: Path | None, progress: RunProgress) 
             progress.phase("decode", total)
         progress.advance()
 
-    data.load(name, data_root, image_size=benchmark.config.image_size, on_image=show)
+    benchmark.read(show)
 
 
 def with_own_choices(config: RunConfig, benchmark: Benchmark) -> RunConfig:

@@ -59,10 +59,13 @@ def decoding(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def reading(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The files that are read to know their digest."""
     calls: list[str] = []
-    real = seen_files.read_bytes
-    monkeypatch.setattr(
-        seen_files, "read_bytes", lambda root, name: (calls.append(name), real(root, name))[1]
-    )
+
+    class Counting(seen_files.Inside):
+        def read(self, name: str) -> bytes:
+            calls.append(name)
+            return super().read(name)
+
+    monkeypatch.setattr(seen_files, "Inside", Counting)
     # Status changes cannot be set back, so the clock is.
     monkeypatch.setattr(seen_files, "_SETTLED_NANOSECONDS", -1)
     return calls

@@ -10,7 +10,7 @@ from PIL import Image
 
 from clbench.data import image_files
 from clbench.data.folders import RULE
-from clbench.data.image_files import decode, is_grey
+from clbench.data.image_files import decode, header
 from clbench.errors import InputError
 from tests.data import pictures
 
@@ -59,10 +59,10 @@ def test_resizing_is_a_resize_of_the_shorter_side_and_a_centre_crop() -> None:
 
 def test_modes_of_few_bits() -> None:
     checks = Image.fromarray((np.indices((8, 8)).sum(0) % 2 * 255).astype(np.uint8)).convert("1")
-    assert is_grey(saved(checks), RULE)
+    assert header(saved(checks), RULE).grey
     assert np.unique(decode(saved(checks), RULE, 1, 8)).tolist() == [0, 255]
     palette = Image.fromarray(pictures.pixels(3, 8, 8)).convert("P", palette=Image.Palette.ADAPTIVE)
-    assert not is_grey(saved(palette), RULE)
+    assert not header(saved(palette), RULE).grey
     assert np.array_equal(
         decode(saved(palette), RULE, 3, 8), np.asarray(palette.convert("RGB")).transpose(2, 0, 1)
     )
@@ -96,16 +96,16 @@ def test_opaque_alpha_is_dropped_and_transparency_refused() -> None:
 def test_more_than_eight_bits_are_refused(mode: str) -> None:
     kind = "TIFF"
     with pytest.raises(InputError, match="expected 8 bits per channel, found pixels of "):
-        is_grey(saved(Image.new(mode, (8, 8)), kind), RULE)
+        header(saved(Image.new(mode, (8, 8)), kind), RULE)
 
 
 def test_the_limit_of_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     content = pictures.image(1, 10, 10)
     monkeypatch.setattr(image_files, "MAX_PIXELS", 100)
-    assert not is_grey(content, RULE)
+    assert not header(content, RULE).grey
     monkeypatch.setattr(image_files, "MAX_PIXELS", 99)
     with pytest.raises(InputError, match="at most 99 pixels, found 10 x 10; cut it into tiles"):
-        is_grey(content, RULE)
+        header(content, RULE)
 
 
 @given(st.binary(max_size=200), st.integers(0, 300))
