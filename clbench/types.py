@@ -106,7 +106,7 @@ class LabelledImages:
     @property
     def classes(self) -> tuple[int, ...]:
         """The classes present, ascending (soft labels: by their largest entry)."""
-        return tuple(int(c) for c in self.hard_labels.unique())
+        return tuple(self.hard_labels.unique().tolist())
 
     @property
     def hard_labels(self) -> Tensor:

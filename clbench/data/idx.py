@@ -33,6 +33,15 @@ def md5(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
+def content_sha256(path: Path, most: int) -> str:
+    """SHA-256 of what a ``.gz`` file unpacks to, in hexadecimal; of no more than ``most`` bytes.
+
+    Raises:
+        InputError: it does not unpack.
+    """
+    return hashlib.sha256(_unpacked(path, most)).hexdigest()
+
+
 def read(path: Path, *shape: int) -> Tensor:
     """The uint8 tensor of this shape in ``path``, which may be packed by gzip (``.gz``).
 

@@ -94,7 +94,8 @@ class DistilledMemory(ImageMemory):
     def _condense(self, data: LabelledImages) -> LabelledImages:
         share = self.share
         staying = self._staying(data, share)
-        before = {c: staying.of_class(c).images for c in data.classes if c in staying.classes}
+        both = set(data.classes) & set(staying.classes)
+        before = {c: staying.of_class(c).images for c in sorted(both)}
         share = replace(share, before=before)
         made, record = self._distil(data, share)
         self.distillations.append(record)
@@ -163,7 +164,7 @@ class DistilledMemory(ImageMemory):
 
     def _known(self, real: LabelledImages) -> LabelledImages | None:
         """The images held of classes that ``real`` has not; None where there are none."""
-        others = [c for c in self._held.classes if c not in real.classes]
+        others = sorted(set(self._held.classes) - set(real.classes))
         return self.contents().of_class(*others) if others else None
 
     def _shrunk(self) -> LabelledImages:
