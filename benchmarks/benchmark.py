@@ -288,11 +288,10 @@ class Benchmark:
     def _held_out(self, strata: Tensor) -> Tensor:
         """(N,) True for the training images that are held out; images of one group together."""
         fraction, draw = self.config.validation_fraction, generator(self.seed, "validation")
-        names = self.data.spec.class_names
+        spec = self.data.spec
 
         def name(stratum: int) -> str:
-            c = stratum // len(self) if self.domain_groups else stratum
-            return repr(names[c]) if names else f"class {c}"
+            return spec.class_name(stratum // len(self) if self.domain_groups else stratum)
 
         if fraction > 0 and COLUMN in self.data.columns:
             groups = self.data.columns[COLUMN][0]

@@ -28,14 +28,16 @@ class RunReport:
         config: the resolved `RunConfig` as a dictionary.
         environment: python, platform, versions of the libraries, commit, dirty flag,
             threads, device.
-        data: data set name, fingerprint (SHA-256 over images and labels), counts per split.
+        data: data set name, fingerprint (SHA-256 over images and labels), counts per split,
+            names of the classes.
         class_groups: for each experience its classes, in the data set's own numbering.
         num_test: test images of each experience, length T.
         accuracy_matrix: R, T x T, accuracy in 0..1 on experience j after learning i.
         untrained_accuracy: r, length T, accuracy of the untrained network.
         validation_matrix: R on the validation stream, or None where none was asked for.
         confusion_matrix: K x K counts after the last experience, rows true, columns predicted,
-            in the data set's own numbering.
+            in the data set's own numbering; empty where there are too many classes
+            (`clbench.measuring.metrics.MOST_CONFUSED`).
         metrics: name -> value (see `clbench.measuring.metrics`), None where it is no number.
         memory: one entry per experience: num_images, num_bytes, per_class {class: images},
             bytes_per_class, decoded_bytes; reports of before codecs have num_slots.
@@ -47,6 +49,9 @@ class RunReport:
         notes: what a reader must know (a fallback taken, a subset used), one sentence each.
         measured: seconds (train, distil, evaluate, total), memory_seconds, peak_memory_bytes,
             from_cache; the only part that differs between two runs of one command.
+        recall: share of each class's test images that are recognised after the last experience,
+            0..1, length K in the data set's own numbering, None of a class without test images;
+            empty in reports of before there was any.
     """
 
     config: dict[str, Any]
@@ -65,6 +70,7 @@ class RunReport:
     evaluations: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     measured: dict[str, Any] = field(default_factory=dict)
+    recall: list[float | None] = field(default_factory=list)
     schema: int = SCHEMA
 
     def to_dict(self) -> dict[str, Any]:

@@ -65,6 +65,10 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "untrained_accuracy": (_numbers, "a number for each experience"),
     "validation_matrix": (lambda v: v is None or _square(v), "a square matrix of numbers, or null"),
     "confusion_matrix": (_square, "a square matrix of numbers"),
+    "recall": (
+        lambda v: _numbers(v, lambda one: one is None or _is_number(one)),
+        "a number for each class",
+    ),
     "metrics": (_numbers_by_name, "a number for each name"),
     "flops": (_numbers_by_name, "a number for each name"),
     "memory": (lambda v: _numbers(v, _is_memory), "an object with num_bytes for each experience"),

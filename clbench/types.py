@@ -47,6 +47,10 @@ class ImageSpec:
         """(C, H, W)."""
         return (self.channels, self.height, self.width)
 
+    def class_name(self, c: int) -> str:
+        """The name of class ``c`` as messages show it; its number where it has no name."""
+        return repr(self.class_names[c]) if 0 <= c < len(self.class_names) else f"class {c}"
+
     @property
     def image_bytes(self) -> int:
         """Bytes of one uint8 image."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from clbench.report import RunReport
 
 MOST_WITH_DIFFERENCES = 3  # more strategies side by side leave no room; compare shows all
+MOST_NAMED = 12  # classes of an experience
+MOST_RECALLS = 20  # rows
 PHASES = ("train", "distil", "evaluate", "total")
 
 
@@ -28,6 +30,9 @@ def print_reports(reports: Sequence[RunReport]) -> None:
     title = f"{benchmark}{data}, seed {seed}: after the last experience"
     print_table(title, _experiences(reports, names))
     out.print(_summary(reports, names))
+    recalls = _recalls(reports, names)
+    if recalls is not None:
+        print_table("recall of each class, %", recalls)
     for report, name in zip(reports, names, strict=True):
         _diverged(report, name)
         cached = report.measured.get("from_cache")
@@ -59,7 +64,45 @@ def _experiences(reports: Sequence[RunReport], names: Sequence[str]) -> Table:
         for report, lost in zip(reports, forgotten, strict=True):
             cells.append(per_cent(report.accuracy_matrix[-1][j]))
             cells.append(points(lost[j]) if j < len(lost) else "-")
-        made.add_row(str(j + 1), " ".join(map(str, group)), *cells)
+        made.add_row(str(j + 1), _classes(reports[0], group), *cells)
+    return made
+
+
+def _names(report: RunReport) -> list[str]:
+    """Names of the classes; empty where they are the numbers themselves, or unknown."""
+    found = report.data.get("class_names")
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        return []
+    return [] if found == [str(c) for c in range(len(found))] else found
+
+
+def _classes(report: RunReport, group: Sequence[int]) -> str:
+    """The classes of an experience, by name where they have names; the first of many."""
+    names = _names(report)
+    if not names or max(group, default=0) >= len(names):
+        shown, between = [str(c) for c in group], " "
+    else:
+        shown, between = [names[c] for c in group], ", "
+    more = f" and {len(shown) - MOST_NAMED:,} more" if len(shown) > MOST_NAMED else ""
+    return between.join(shown[:MOST_NAMED]) + more
+
+
+def _recalls(reports: Sequence[RunReport], names: Sequence[str]) -> Table | None:
+    """Rows of the classes, the first report's worst first; None where all have equal tests."""
+    first = reports[0]
+    known = all(len(report.recall) == len(first.recall) > 2 for report in reports)
+    if not known or "majority_share" not in first.metrics:
+        return None
+    classes = [c for c, value in enumerate(first.recall) if value is not None]
+    classes.sort(key=lambda c: (first.recall[c] or 0.0, c))
+    titles = _names(first)
+    made = table(["class", *names])
+    for c in classes[:MOST_RECALLS]:
+        cells = [report.recall[c] for report in reports]
+        title = titles[c] if c < len(titles) else str(c)
+        made.add_row(title, *("-" if v is None else per_cent(v) for v in cells))
+    if len(classes) > MOST_RECALLS:
+        made.add_row(f"and {len(classes) - MOST_RECALLS:,} more", *("" for _ in names))
     return made
 
 
@@ -70,7 +113,7 @@ def _summary(reports: Sequence[RunReport], names: Sequence[str]) -> Table:
         columns += [f"{names[0]} - {name}" for name in names[1:]]
     made = table(columns)
     held = {name for report in reports for name in report.metrics}
-    first = TWO_CLASSES if "sensitivity" in held else UNEQUAL if "majority_share" in held else ()
+    first = _first_rows(held)
     for title, read, show, compared in (*first, *ROWS):
         values = [read(report) for report in reports]
         cells = ["-" if value is None else show(value) for value in values]
@@ -79,6 +122,15 @@ def _summary(reports: Sequence[RunReport], names: Sequence[str]) -> Table:
             cells.append(compared(values[0] - other) if known else "")  # type: ignore[misc,operator]
         made.add_row(title, *cells)
     return made
+
+
+def _first_rows(held: set[str]) -> tuple[Row, ...]:
+    """What classes of unequal numbers of test images need before all else."""
+    if "sensitivity" in held:
+        return TWO_CLASSES
+    if "majority_share" in held:
+        return UNEQUAL
+    return (_BALANCED,) if "balanced_accuracy" in held else ()
 
 
 Read = Callable[["RunReport"], "float | None"]

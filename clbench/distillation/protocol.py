@@ -113,15 +113,17 @@ class Job:
         """
         labels = self.real.hard_labels
         if set(self.counts) != set(self.real.classes):
+            name = self.spec.class_name
             raise InputError(
-                f"counts: expected the classes {', '.join(map(str, self.real.classes))}, found "
-                f"{', '.join(map(str, sorted(self.counts)))}"
+                f"counts: expected the classes {', '.join(map(name, self.real.classes))}, found "
+                f"{', '.join(map(name, sorted(self.counts)))}"
             )
         for c, wanted in self.counts.items():
             found = int((labels == c).sum())
             if not 1 <= wanted <= found:
                 raise InputError(
-                    f"class {c}: expected 1 to {found} images to be wanted of its {found}, found "
+                    f"{self.spec.class_name(c)}: expected 1 to {found} images to be wanted of its "
+                    f"{found}, found "
                     f"{wanted}; change --images-per-class"
                 )
 

@@ -16,6 +16,8 @@ from clbench.measuring import metrics
 if TYPE_CHECKING:
     from clbench.types import LabelledImages
 
+MOST_ROWS = 100  # classes; more make a picture that no program opens
+
 
 def memory_figure(
     memory: LabelledImages,
@@ -24,7 +26,7 @@ def memory_figure(
     title: str = "Memory",
     num_bytes: int | None = None,
 ) -> Figure:
-    """Draw the images of a memory as they are replayed, one row per class.
+    """Draw the images of a memory as they are replayed, one row per class, of `MOST_ROWS` at most.
 
     Args:
         memory: uint8, or float32 on the 0..1 scale; 1 channel (grey), 3 (RGB), otherwise the mean
@@ -38,12 +40,16 @@ def memory_figure(
     """
     if not len(memory):
         raise InputError("expected a memory with at least one image, found an empty one")
+    num_images, charged = len(memory), memory.num_bytes if num_bytes is None else num_bytes
+    caption = f"{title}\n{num_images} images, {charged:,} bytes"
+    classes = memory.classes
+    if len(classes) > MOST_ROWS:
+        caption += f"; first {MOST_ROWS} of {len(classes):,} classes"
+        memory = memory.of_class(*classes[:MOST_ROWS])
     labels = memory.hard_labels.cpu().numpy()
     canvas, rows = _mosaic(_pixels(memory), labels)
     height, width = canvas.shape[:2]
     scale = min(0.38 / (height / len(rows)), 8.0 / width)
-    charged = memory.num_bytes if num_bytes is None else num_bytes
-    caption = f"{title}\n{len(memory)} images, {charged:,} bytes"
     text_width = 0.09 * max(map(len, caption.splitlines()))
     with drawing(max(width * scale + 1.1, text_width), height * scale + 0.95) as (figure, (axes,)):
         axes.imshow(canvas, cmap="gray", vmin=0, vmax=1)

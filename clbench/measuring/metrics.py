@@ -301,6 +301,9 @@ def roc_auc(scores: Vector, labels: Vector) -> float:
 UNEQUAL = 1.5
 """Test images of the largest class, over those of the smallest, from which accuracy misleads."""
 
+MOST_CONFUSED = 300
+"""Classes of the largest confusion matrix that is kept: one of 3,000 would take 30 MB of text."""
+
 
 def unequal_class_metrics(confusion: Matrix) -> dict[str, float]:
     """What classes of unequal numbers of test images need beside accuracy.
@@ -309,22 +312,48 @@ def unequal_class_metrics(confusion: Matrix) -> dict[str, float]:
         confusion: K x K counts, rows true.
 
     Returns:
-        name -> value: `two_class_metrics` of two classes; balanced accuracy and the majority's
-        share of more, where the largest has more than `UNEQUAL` times the images of the smallest;
-        else empty.
+        name -> value: `two_class_metrics` of two classes, `unequal_recall_metrics` of more.
 
     Raises:
         InputError: not a confusion matrix.
     """
-    totals = _confusion(confusion).sum(axis=1)
-    if len(totals) == 2:
+    counts = _confusion(confusion)
+    if len(counts) == 2:
         return two_class_metrics(confusion)
-    if not totals.all() or totals.max() <= UNEQUAL * totals.min():
+    return unequal_recall_metrics(np.diag(counts), counts.sum(axis=1))
+
+
+def unequal_recall_metrics(right: Vector, totals: Vector) -> dict[str, float]:
+    """What more than two classes of unequal numbers of test images need beside accuracy.
+
+    Args:
+        right: right predictions of each class.
+        totals: test images of each class.
+
+    Returns:
+        name -> value: `balanced_accuracy` wherever the numbers differ, `majority_share` too where
+        the largest class has more than `UNEQUAL` times the images of the smallest.
+    """
+    counts = np.asarray(totals, dtype=np.float64)
+    if not counts.all() or counts.max() == counts.min():
         return {}
-    return {
-        "balanced_accuracy": balanced_accuracy(confusion),
-        "majority_share": majority_share(confusion),
-    }
+    found = {"balanced_accuracy": float((np.asarray(right) / counts).mean())}
+    if counts.max() > UNEQUAL * counts.min():
+        found["majority_share"] = float(counts.max() / counts.sum())
+    return found
+
+
+def recall(right: Vector, totals: Vector) -> list[float | None]:
+    """Share of each class's test images that are recognised; None for a class without any.
+
+    M[c,c] / sum_k M[c,k]; the mean over classes is `balanced_accuracy`.
+
+    Args:
+        right: right predictions of each class, the diagonal of the confusion matrix.
+        totals: test images of each class, its row sums.
+    """
+    pairs = zip(np.asarray(right).tolist(), np.asarray(totals).tolist(), strict=True)
+    return [hits / total if total else None for hits, total in pairs]
 
 
 def two_class_metrics(confusion: Matrix) -> dict[str, float]:

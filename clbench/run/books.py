@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from clbench.benchmarks import Benchmark
+from clbench.benchmarks import Benchmark, splits
 from clbench.config import RunConfig
 from clbench.measuring.cost import forward_flops, peak_memory_bytes
+from clbench.measuring.metrics import MOST_CONFUSED
 from clbench.memory import DistillationRecord, DistilledMemory, ImageMemory
 from clbench.report import RunReport
 from clbench.strategies import STRATEGIES
@@ -29,6 +30,7 @@ def partial_of(loop: Loop) -> dict[str, Any]:
         "accuracy_matrix": found.matrix,
         "validation_matrix": found.validation_matrix or None,
         "confusion_matrix": found.confusion,
+        "recall": found.recall,
         "memory": _memory_records(loop),
     }
 
@@ -45,13 +47,18 @@ def report_of(loop: Loop, surroundings: dict[str, Any]) -> RunReport:
         accuracy_matrix=found.matrix,
         untrained_accuracy=found.untrained,
         confusion_matrix=found.confusion,
+        recall=found.recall,
         metrics=found.metrics(),
         memory=_memory_records(loop),
         distillation=[_curves(record) for record in _distillations(loop.memory)],
         validation_matrix=found.validation_matrix or None,
         flops=_flops(loop),
         evaluations=_evaluations(loop),
-        notes=[*loop.benchmark.notes, *_notes(loop.config, loop.memory)],
+        notes=[
+            *loop.benchmark.notes,
+            *_notes(loop.config, loop.memory, loop.benchmark),
+            *_note_of_confusion(loop.benchmark.spec.num_classes),
+        ],
         measured=_measured(loop),
     )
 
@@ -137,25 +144,36 @@ def _describe(benchmark: Benchmark, validation: bool) -> dict[str, Any]:
     }
     data = benchmark.data
     title = {"title": data.title} if data.title else {}
-    return {"name": data.name, **title, "fingerprint": data.fingerprint, **counts}
+    names = {"class_names": list(data.spec.class_names)} if data.spec.class_names else {}
+    return {"name": data.name, **title, "fingerprint": data.fingerprint, **counts, **names}
 
 
-def _small_classes(memory: ImageMemory) -> list[str]:
+def _note_of_confusion(num_classes: int) -> list[str]:
+    if num_classes <= MOST_CONFUSED:
+        return []
+    return [
+        f"no confusion matrix of {num_classes:,} classes is kept ({MOST_CONFUSED} at most); recall "
+        "has each class"
+    ]
+
+
+def _small_classes(memory: ImageMemory, names: tuple[str, ...]) -> list[str]:
     """Say which classes have fewer images than their share holds."""
     num = memory.images_per_share
     if num is None or not isinstance(memory, DistilledMemory) or not memory.records:
         return []
     held = memory.records[-1].per_class
-    small = sum(memory.num_seen.get(c, 0) < num and n < num for c, n in held.items())
+    small = [c for c, n in held.items() if memory.num_seen.get(c, 0) < num and n < num]
     if not small:
         return []
+    which = splits.listed([names[c] if names else str(c) for c in small])
     return [
-        f"{small} of {len(held)} classes have fewer images than the {num} that their share of the "
-        "memory holds; the rest of it stays unused"
+        f"{len(small)} of {len(held)} classes have fewer images than the {num} that their share of "
+        f"the memory holds ({which}); the rest of it stays unused"
     ]
 
 
-def _notes(config: RunConfig, memory: ImageMemory | None) -> list[str]:
+def _notes(config: RunConfig, memory: ImageMemory | None, stream: Benchmark) -> list[str]:
     notes, benchmark = [], config.benchmark
     if benchmark.train_per_class is not None:
         notes.append(f"only {benchmark.train_per_class} training images of each class were used")
@@ -169,7 +187,7 @@ def _notes(config: RunConfig, memory: ImageMemory | None) -> list[str]:
         if num is not None:
             held = f"{config.memory.capacity_bytes} bytes of memory hold {num} images per class"
             notes.append(held)
-    notes += _small_classes(memory)
+    notes += _small_classes(memory, stream.spec.class_names)
     seen_through = current_codec(config, memory)
     if seen_through is not None:
         notes.append(f"current training images passed through the codec {seen_through.name}")

@@ -186,8 +186,11 @@ class RunDirectory:
         drawings: dict[str, Callable[[], Figure]] = {
             "accuracy_matrix": lambda: figures.accuracy_matrix_figure(R, class_groups=groups),
             "forgetting_curves": lambda: figures.forgetting_curves_figure(R, class_groups=groups),
-            "confusion": lambda: figures.confusion_figure(confusion, class_names=class_names),
         }
+        if confusion:
+            drawings["confusion"] = lambda: figures.confusion_figure(
+                confusion, class_names=class_names
+            )
         if memory is not None and len(memory):
             drawings["memory"] = lambda: figures.memory_figure(
                 memory.images, class_names=class_names, num_bytes=memory.num_bytes

@@ -256,7 +256,7 @@ class Loop:
             found.matrix,
             found.untrained,
             found.num_test,
-            found.confusion,
+            found.confusion or None,
             memory,
             self.benchmark.data.spec.class_names,
         )

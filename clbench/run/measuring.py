@@ -15,16 +15,27 @@ from clbench.config import RunConfig
 from clbench.errors import Diverged
 from clbench.measuring.cost import Stopwatch
 from clbench.measuring.metrics import (
+    MOST_CONFUSED,
     all_metrics,
+    recall,
     roc_auc,
     two_class_metrics,
     unequal_class_metrics,
+    unequal_recall_metrics,
 )
 from clbench.run.progress import RunProgress
 from clbench.training import predict_logits
 from clbench.types import LabelledImages
 
-_STATE = ("matrix", "validation_matrix", "untrained", "confusion", "num_evaluated", "_margins")
+_STATE = (
+    "matrix",
+    "validation_matrix",
+    "untrained",
+    "confusion",
+    "counts",
+    "num_evaluated",
+    "_margins",
+)
 
 
 class Measuring:
@@ -36,7 +47,9 @@ class Measuring:
         matrix: R so far, one row per experience learnt, accuracy in 0..1.
         validation_matrix: the same on the validation stream.
         untrained: accuracy of the untrained network on each experience.
-        confusion: (K, K) counts of the last test, in the data set's own numbers.
+        confusion: (K, K) counts of the last test, in the data set's own numbers; empty where
+            there are more than `MOST_CONFUSED` classes.
+        counts: right predictions and test images of each class in the last test, likewise.
         num_evaluated: images tested so far.
     """
 
@@ -61,6 +74,7 @@ class Measuring:
         self.validation_matrix: list[list[float]] = []
         self.untrained: list[float] = []
         self.confusion: list[list[int]] = []
+        self.counts: tuple[list[int], list[int]] = ([], [])
         self.num_evaluated = 0
         self._margins: list[tuple[Tensor, Tensor]] = []
 
@@ -72,7 +86,8 @@ class Measuring:
     def before(self, model: nn.Module) -> None:
         """Test the untrained network."""
         self._progress.phase("evaluate", len(self.test))
-        self.untrained, self.confusion = self._evaluate(model, self.test)
+        self.untrained, pairs = self._evaluate(model, self.test)
+        self._count(pairs)
 
     def after_experience(self, model: nn.Module) -> None:
         """Add a row to the matrices.
@@ -81,8 +96,9 @@ class Measuring:
             Diverged: an output is nan or infinite; no row is added.
         """
         self._progress.phase("evaluate", len(self.test) + len(self.validation))
-        row, self.confusion = self._evaluate(model, self.test)
+        row, pairs = self._evaluate(model, self.test)
         self.matrix.append(row)
+        self._count(pairs)
         if self.validation:
             self.validation_matrix.append(self._evaluate(model, self.validation)[0])
 
@@ -99,18 +115,36 @@ class Measuring:
         """Return every metric of the matrix, and those of two or of unequal classes."""
         return {
             **all_metrics(self.matrix, self.untrained, self.num_test),
-            **unequal_class_metrics(self.confusion),
+            **self._unequal(),
             **self._auc(),
         }
 
+    @property
+    def recall(self) -> list[float | None]:
+        """Of each class in the last test, in the data set's own numbers."""
+        return recall(*self.counts)
+
+    def _unequal(self) -> dict[str, float]:
+        if self.confusion:
+            return unequal_class_metrics(self.confusion)
+        return unequal_recall_metrics(*self.counts)
+
+    def _count(self, pairs: Tensor) -> None:
+        """Count what was taken for what: true and predicted labels, (2, N), of the last test."""
+        num_classes = self._spec.num_classes
+        truth, predicted = torch.tensor(self._class_order)[pairs]
+        right = truth[truth == predicted].bincount(minlength=num_classes)
+        self.counts = right.tolist(), truth.bincount(minlength=num_classes).tolist()
+        self.confusion = []
+        if num_classes <= MOST_CONFUSED:
+            cells = (truth * num_classes + predicted).bincount(minlength=num_classes**2)
+            self.confusion = cells.view(num_classes, num_classes).tolist()
+
     def _evaluate(
         self, model: nn.Module, parts: Sequence[LabelledImages]
-    ) -> tuple[list[float], list[list[int]]]:
-        """Accuracy on each part, and the confusion matrix of all in the data set's own numbers."""
-        num_classes = self._spec.num_classes
-        own = torch.tensor(self._class_order)
-        counts = torch.zeros(num_classes**2, dtype=torch.int64)
-        row: list[float] = []
+    ) -> tuple[list[float], Tensor]:
+        """Accuracy on each part; true and predicted labels of all, (2, N)."""
+        row, pairs = list[float](), list[Tensor]()
         with self._clock.phase("evaluate"):
             for data in parts:
                 logits = predict_logits(model, data, self._spec, self._device)
@@ -120,11 +154,10 @@ class Measuring:
                 if parts is self.test:
                     self._keep_margins(logits, data.labels, first=not row)
                 row.append(float((predicted == data.labels).double().mean()))
-                cells = own[data.labels] * num_classes + own[predicted]
-                counts += torch.bincount(cells, minlength=num_classes**2)
+                pairs.append(torch.stack([data.labels, predicted]))
                 self.num_evaluated += len(data)
                 self._progress.advance()
-        return row, counts.view(num_classes, num_classes).tolist()
+        return row, torch.cat(pairs, dim=1)
 
     def _outputs_diverged(self) -> str:
         alone = strategies.STRATEGIES.find(self._config.strategy).training == "gdumb"
@@ -145,7 +178,7 @@ class Measuring:
         self._margins = [*before, (margins, (labels == positive).long())]
 
     def _auc(self) -> dict[str, float]:
-        if not two_class_metrics(self.confusion):
+        if not (self.confusion and two_class_metrics(self.confusion)):
             return {}
         scores, labels = (torch.cat(parts) for parts in zip(*self._margins, strict=True))
         if not scores.isfinite().all():

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 FLUSH_SECONDS = 5
 
 MOST_WAIT = 2.0
+MOST_CURVES = 50  # classes whose recall is drawn
 
 _UNSET = "default"  # what a setting of None is shown as
 # The table of the HPARAMS tab has room for five settings, by itself the first of the alphabet.
@@ -77,6 +78,7 @@ _LAYOUT = {
             "Multiline",
             ["^average_accuracy$", "^average_incremental_accuracy$", "^forgetting$"],
         ],
+        "recall of each class, where test classes are unequal": ["Multiline", [r"^recall/.*$"]],
         "transfer": ["Multiline", ["^bwt$", "^fwt$"]],
         "accuracy before an experience is learnt": [
             "Multiline",
@@ -141,6 +143,7 @@ class TensorBoardTracker:
         self._writer: SummaryWriter | None = summary_writer(directory)
         self._class_groups: Sequence[Sequence[int]] = ()
         self._hparams: dict[str, Any] = {}
+        self._told = set[str]()  # metrics that only some runs have
 
     @property
     def _open_writer(self) -> SummaryWriter:
@@ -235,6 +238,7 @@ class TensorBoardTracker:
         R = np.asarray(R_so_far, dtype=np.float64)[: k + 1]
         self._image("accuracy_matrix", lambda: self._accuracy_figure(R), k + 1)
         if confusion is not None:
+            self._recalls(confusion, k, class_names)
             self._image(
                 "confusion_matrix",
                 lambda: figures.confusion_figure(confusion, class_names=class_names),
@@ -264,7 +268,8 @@ class TensorBoardTracker:
         The HPARAMS tab shows each metric's last value in this run.
         """
         num_experiences = len(report.class_groups)
-        for name in sorted(set(report.metrics) - set(_metric_names(num_experiences))):
+        told = {*_metric_names(num_experiences), *self._told}
+        for name in sorted(set(report.metrics) - told):
             self._scalar(name, report.metrics[name], num_experiences)
         self._write_hparams(report.metrics, ended=True)
         self._open_writer.flush()
@@ -274,6 +279,22 @@ class TensorBoardTracker:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+
+    def _recalls(self, confusion: Matrix, k: int, class_names: Sequence[str]) -> None:
+        """Recall of each class met so far, and their mean, where test classes are unequal."""
+        counts = np.asarray(confusion)
+        totals = counts.sum(axis=1)
+        if totals.min() == totals.max():
+            return
+        found = metrics.recall(np.diag(counts), totals)
+        met = [c for group in self._class_groups[: k + 1] for c in group]
+        values = {c: value for c in dict.fromkeys(met) if (value := found[c]) is not None}
+        if values:
+            self._scalar("balanced_accuracy", float(np.mean(list(values.values()))), k + 1)
+            self._told.add("balanced_accuracy")
+        for c, value in values.items() if len(found) <= MOST_CURVES else ():
+            name = class_names[c] if c < len(class_names) else str(c)
+            self._scalar(f"recall/{readable(name).replace('/', '_')}", value, k + 1)
 
     def _scalar(self, tag: str, value: float | None, step: int) -> None:
         if value is None:
