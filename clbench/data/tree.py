@@ -98,6 +98,7 @@ def _parts(root: Path) -> dict[Split, str]:
     if not {"train", "test"} & set(parts):
         _refuse_hints(folders)
         return {}
+    parts = {split: parts[split] for split in ("train", "test", "validation") if split in parts}
     _refuse_missing(parts)
     classes = [name for name in folders if name not in parts.values() and _has_images(root, name)]
     if classes:
@@ -107,7 +108,7 @@ def _parts(root: Path) -> dict[Split, str]:
             f"them; move it into them or away, or {IN_A_TABLE} if {next(iter(parts.values()))} is "
             "a class"
         )
-    return {split: parts[split] for split in ("train", "test", "validation") if split in parts}
+    return parts
 
 
 def _refuse_hints(folders: Sequence[str]) -> None:

@@ -64,3 +64,40 @@ def test_one_fault_or_the_first_of_many() -> None:
         refuse(["a"])
     with pytest.raises(InputError, match=r"^a \(and 1,200 more\)$"):
         refuse(["a"] * 1201)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"\n" * 100_002, "expected rows, found more than 100,000 empty lines"),
+        (b"a,b\n1,2\n" + b" , \r\n" * 100_002, "line 100003: expected rows, found more than"),
+        (b"a,b\n1," + b"x" * 1_100_000, "expected at most 1,000,000 characters, found more"),
+    ],
+)
+def test_tables_of_nothing_are_refused_early(content: bytes, expected: str) -> None:
+    with pytest.raises(InputError, match=expected):
+        read_table(io.BytesIO(content + b"\n" * 9), ("a", "b"))
+
+
+def test_a_table_is_read_line_by_line() -> None:
+    class Watched(io.BytesIO):
+        most = 0
+
+        def read1(self, size: int = -1, /) -> bytes:
+            found = super().read1(size)
+            Watched.most = max(Watched.most, self.tell())
+            return found
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            assert size is not None and 0 <= size <= 2**20, "never the whole file"
+            return super().read(size)
+
+    with pytest.raises(InputError, match="empty lines"):
+        read_table(Watched(b"a,b\n" + b"\n" * 5_000_000), ("a", "b"))
+    assert Watched.most < 500_000, "stops where it knows enough"
+
+
+def test_empty_lines_before_the_header() -> None:
+    assert [row.line for row in read_table(b"\n\na,b\n1,2\n", ("a", "b"))] == [4]
+    with pytest.raises(InputError, match="found an empty file"):
+        read_table(b"\n \n", ("a", "b"))

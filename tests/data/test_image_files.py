@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from PIL import Image
 
 from clbench.data import image_files
 from clbench.data.folders import RULE
-from clbench.data.image_files import decode, header
+from clbench.data.image_files import ImageRule, decode, header
 from clbench.errors import InputError
 from tests.data import pictures
 
@@ -116,3 +118,62 @@ def test_garbage_is_never_more_than_one_line(noise: bytes, cut: int) -> None:
             decode(content, RULE, 3, 16)
         except InputError as error:
             assert "\n" not in str(error) and str(error).startswith("expected")
+
+
+def png_of(bits: int, colour: int, width: int = 4, height: int = 4) -> bytes:
+    """A PNG of any bit depth, written by hand: Pillow writes no colours of 16 bits."""
+    channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
+    row = bytes(1 + -(-width * channels * bits // 8))
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        check = zlib.crc32(name + content)
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", check)
+
+    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    pixels = zlib.compress(row * height)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize("colour", [0, 2, 4, 6])
+def test_sixteen_bits_of_a_png_are_refused_whatever_its_colours(colour: int) -> None:
+    with pytest.raises(InputError, match="expected 8 bits per channel, found .*16"):
+        decode(png_of(16, colour), RULE, 3, 4)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_grey_of_few_bits_is_read(bits: int) -> None:
+    assert decode(png_of(bits, 0), RULE, 1, 4).shape == (1, 4, 4)
+
+
+def test_colours_of_sixteen_bits_in_a_tiff_are_refused() -> None:
+    """A TIFF of 2 x 2 pixels, three channels of 16 bits, little-endian (TIFF 6.0, section 6)."""
+    tags = [(256, 3, 1, 2), (257, 3, 1, 2), (258, 3, 3, 200), (259, 3, 1, 1), (262, 3, 1, 2),
+            (273, 4, 1, 300), (277, 3, 1, 3), (278, 3, 1, 2), (279, 4, 1, 24)]  # fmt: skip
+    entries = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    content = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4)
+    content = content.ljust(200, b"\0") + struct.pack("<HHH", 16, 16, 16)
+    with pytest.raises(InputError, match="expected 8 bits per channel, found 16 bits; convert"):
+        header(content.ljust(324, b"\0"), RULE)
+
+
+def test_of_a_photograph_with_a_preview_the_first_picture_is_taken() -> None:
+    first, second = (Image.fromarray(pictures.pixels(n, 16, 16)) for n in (1, 2))
+    out = io.BytesIO()
+    first.save(out, "MPO", save_all=True, append_images=[second], quality=95)
+    rule = ImageRule(("JPEG",), first_of_two=True)
+    assert header(out.getvalue(), rule) == (False, True)
+    found = decode(out.getvalue(), rule, 3, 16).transpose(1, 2, 0).astype(int)
+    assert abs(found - np.asarray(first).astype(int)).mean() < 20
+    with pytest.raises(InputError, match="expected a JPEG image, found MPO"):
+        header(out.getvalue(), ImageRule(("JPEG",)))
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "TIFF", "PNG"])
+def test_moving_pictures_are_refused(kind: str) -> None:
+    frames = [Image.fromarray(pictures.pixels(n, 16, 16)) for n in (1, 2)]
+    out = io.BytesIO()
+    frames[0].save(out, kind, save_all=True, append_images=frames[1:])
+    with pytest.raises(InputError, match="expected one image, found 2 in one file|found GIF"):
+        header(out.getvalue(), RULE)

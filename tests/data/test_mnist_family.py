@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import urllib.error
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from clbench import data
-from clbench.data import idx
+from clbench.data import idx, mnist_family
 from clbench.errors import InputError
 from clbench.machine.compat import prepare
 from clbench.table import Lazy
@@ -202,3 +203,25 @@ def test_each_relative_has_its_folder_and_torchvisions_checksums(
     assert len(data.load(name, tmp_path).test) == fakes.NUM_TEST
     (raw / f"{IMAGES}.gz").write_bytes(b"x")
     assert [check.ok for check in data.verify(name, tmp_path)] == [False, True, True, True]
+
+
+def test_archives_compressed_anew_count_by_their_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _no_network(monkeypatch)
+    contents = fakes.contents()
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    monkeypatch.setitem(mnist_family.CONTENTS, "MNIST", digests)
+    raw = fakes.write(tmp_path, packed=True)
+    for name, content in contents.items():
+        (raw / f"{name}.gz").write_bytes(gzip.compress(content, compresslevel=1, mtime=7))
+    assert len(data.load("mnist", tmp_path).train) == fakes.NUM_TRAIN
+    checks = data.verify("mnist", tmp_path)
+    assert {check.message for check in checks} == {"SHA-256 of the content as expected"}
+    data.fetch("mnist", tmp_path, progress=False)
+    assert data.status("mnist", tmp_path) == "present", "unpacked, not downloaded"
+    other = bytearray(contents[IMAGES])
+    other[-1] ^= 1
+    (raw / f"{IMAGES}.gz").write_bytes(gzip.compress(bytes(other), compresslevel=1, mtime=7))
+    (bad,) = [check for check in data.verify("mnist", tmp_path) if not check.ok]
+    assert f"content of SHA-256 {digests[IMAGES]}, found" in bad.message
