@@ -82,6 +82,7 @@ class Inside:
     def __init__(self, root: Path) -> None:
         """Nothing is known yet; ``root`` is resolved."""
         self._root, self._known = root, set[str]()
+        self._prefix = f"{root}{os.sep}"
 
     def status(self, name: str) -> os.stat_result:
         """What the system says of the file ``name``.
@@ -92,7 +93,8 @@ class Inside:
         folder, _, file = name.rpartition("/")
         if folder in self._known and file not in ("", ".", "..") and not {"\\", "\0"} & set(file):
             try:
-                found = (self._root / name).lstat()
+                # For tens of thousands of files, which a Path would double the time of.
+                found = os.lstat(self._prefix + name)  # noqa: PTH116
             except OSError:
                 found = None
             if found is not None and stat.S_ISREG(found.st_mode):
