@@ -147,31 +147,22 @@ class Plan:
 
 
 def _has_own(fixed: dict[str, Any]) -> bool:
-    """Whether the images have a validation stream of their own."""
+    """Whether the data set has a validation stream of its own."""
     from clbench import benchmarks, data
 
-    name = fixed.get("benchmark__name") or RunConfig().benchmark.name
-    name = benchmarks.info(name).dataset
-    if not data.is_own(name):
-        return False
-    options = ("images_in", "group_pattern", "allow_repeats")
-    asked = {option: fixed.get(f"benchmark__{option}") for option in options}
-    given = {option: value for option, value in asked.items() if value is not None}
-    return data.info(data.with_options(name, **given)).num_validation > 0
+    name = benchmarks.info(fixed.get("benchmark__name") or RunConfig().benchmark.name).dataset
+    if data.is_own(name):
+        options = ("images_in", "group_pattern", "allow_repeats")
+        asked = {option: fixed.get(f"benchmark__{option}") for option in options}
+        given = {option: value for option, value in asked.items() if value is not None}
+        name = data.with_options(name, **given)
+    return data.info(name).num_validation > 0
 
 
 def _own_capacity(benchmark: str | None) -> int | None:
     from clbench import benchmarks
 
     return benchmarks.info(benchmark or RunConfig().benchmark.name).memory_bytes
-
-
-def _has_own(fixed: dict[str, Any]) -> bool:
-    """Whether the data set has a validation stream of its own."""
-    from clbench import benchmarks, data
-
-    name = fixed.get("benchmark__name") or RunConfig().benchmark.name
-    return data.info(benchmarks.info(name).dataset).num_validation > 0
 
 
 def _default_folder(configs: Sequence[RunConfig]) -> Path:

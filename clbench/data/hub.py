@@ -18,7 +18,7 @@ import numpy as np
 
 from clbench.data import kept_pixels
 from clbench.data.dataset import DatasetInfo, FileCheck, ImageData, Status
-from clbench.data.image_files import ImageRule, decode, is_grey
+from clbench.data.image_files import ImageRule, decode, header
 from clbench.data.kept_pixels import Block, Kept, Split, Work
 from clbench.data.prefixes import HUB
 from clbench.errors import InputError
@@ -216,7 +216,9 @@ class HubImages:
 
     def _blocks(self, info: DatasetInfo) -> Iterator[Block]:
         parts = dict(self.parts)
-        grey = all(is_grey(c, RULE) for part in parts.values() for c, _ in self._rows(info, part))
+        grey = all(
+            header(c, RULE).grey for part in parts.values() for c, _ in self._rows(info, part)
+        )
         channels, side = 1 if grey else 3, info.shape[1]
         if len(parts) == 1:
             is_test = self._drawn(info, parts["train"])

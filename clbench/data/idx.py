@@ -39,7 +39,8 @@ def content_sha256(path: Path, most: int) -> str:
     Raises:
         InputError: it does not unpack.
     """
-    return hashlib.sha256(_unpacked(path, most)).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.sha256(_unpacked(file, path, True, most)).hexdigest()
 
 
 def read(path: Path, *shape: int) -> Tensor:

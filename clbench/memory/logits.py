@@ -29,7 +29,7 @@ class LogitsMemory(ReservoirMemory):
     finds its logits again when images move.
     """
 
-    _places = None  # type: ignore[assignment]
+    _places = None
 
     def __init__(self, spec: ImageSpec, *, step: float = 0.25, **capacity: Any) -> None:
         """See `ImageMemory`; ``step`` is the distance of two stored logits."""

@@ -39,7 +39,7 @@ class Bic(Replay):
         self.old: nn.Module | None = None
         self.seen: set[int] = set()
 
-    def prepare(self, network: nn.Module) -> None:
+    def prepare(self, network: Any) -> None:
         """Let the network correct its logits in evaluation."""
         network.classifier = Corrected(network.classifier)
 

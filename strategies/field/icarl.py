@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from clbench.config import RunConfig
 from clbench.memory import ImageMemory
@@ -31,10 +31,10 @@ class Icarl(Replay):
     def __init__(self, memory: ImageMemory, **options: Any) -> None:
         """See `MemoryReplay`."""
         super().__init__(memory, **options)
-        self.old: nn.Module | None = None
+        self.old: Any = None
         self.seen: set[int] = set()
 
-    def prepare(self, network: nn.Module) -> None:
+    def prepare(self, network: Any) -> None:
         """Let the network answer by the nearest mean once there are means."""
         network.classifier = NearestMeans(network.classifier)
 

@@ -5,7 +5,8 @@
 
 Makes a set of MHIST's size in MHIST's layout (3,152 PNG files of 224 x 224, blurred noise), loads
 it in a fresh process and again in another one, at full size, and then puts the whole stream in
-memory. With ``--files N`` it is a folder of one's own instead: N JPEG files of 32 x 32 in ten classes.
+memory. With ``--files N`` it is a folder of one's own instead: N JPEG files of 32 x 32 in ten
+classes.
 Seconds are those of `clbench.data.load`, without imports. The second start is taken with the files
 in the system's cache, as the first is: they have just been written.
 """
