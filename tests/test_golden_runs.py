@@ -35,6 +35,15 @@ GOLDEN = {
     "frepo_gdumb": (0.796, 0.131),
     "pad_replay": (0.996, 0.006),
     "pad_gdumb": (0.871, 0.088),
+    "er_ace": (0.979, 0.031),
+    "derpp": (0.996, 0.000),
+    "agem": (0.592, 0.613),
+    "mir": (0.988, 0.019),
+    "ewc": (0.342, 0.988),
+    "si": (0.333, 1.000),
+    "lwf": (0.333, 1.000),
+    "icarl": (0.979, 0.000),
+    "bic": (0.867, 0.138),
 }
 
 _runs: dict[str, list[RunReport]] = {}
@@ -76,7 +85,7 @@ def test_a_naive_learner_knows_the_last_experience_only(runs: dict[str, list[Run
 def test_replay_stands_between_naive_and_cumulative(runs: dict[str, list[RunReport]]) -> None:
     naive, cumulative = (mean(runs[n], "average_accuracy") for n in ("naive", "cumulative"))
     for name, info in STRATEGIES.items():
-        if info.training == "replay":
+        if info.training == "replay" and info.method is None:
             found = mean(runs[name], "average_accuracy")
             assert naive + 0.4 < found <= cumulative + 0.02, name
 
@@ -95,6 +104,10 @@ def test_bytes_at_the_end_differ_by_soft_labels_alone(runs: dict[str, list[RunRe
         image = 64 + (6 if info.memory == "pad" else 0)
         for report in runs[name]:
             assert (not report.memory) == (info.memory is None)
+            if name == "derpp":
+                (last,) = (entry["num_bytes"] for entry in report.memory[-1:])
+                assert last == 6 * 3 * image // (image + 6) * (image + 6), "logits are charged"
+                continue
             assert all(entry["num_bytes"] == 6 * 3 * image for entry in report.memory[-1:]), name
 
 
@@ -113,7 +126,7 @@ def test_the_first_experience_is_the_same_without_and_with_replay(
         rows = {
             tuple(runs[name][position].accuracy_matrix[0])
             for name, info in STRATEGIES.items()
-            if info.training != "gdumb"
+            if info.training != "gdumb" and name != "icarl"  # whose loss is another
         }
         assert len(rows) == 1
 

@@ -11,11 +11,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim.lr_scheduler import MultiStepLR
 
 from clbench.config import RunConfig
 from clbench.memory import ImageMemory
+from clbench.networks import Network
 from clbench.seeding import generator
 from clbench.strategies.batches import MemoryBatches
 from clbench.strategies.field.heads import Corrected
@@ -36,10 +37,10 @@ class Bic(Replay):
         """See `MemoryReplay`."""
         super().__init__(memory, **options)
         self.settings = settings
-        self.old: nn.Module | None = None
+        self.old: Any = None  # the network before the experience
         self.seen: set[int] = set()
 
-    def prepare(self, network: Any) -> None:
+    def prepare(self, network: Network) -> None:
         """Let the network correct its logits in evaluation."""
         network.classifier = Corrected(network.classifier)
 

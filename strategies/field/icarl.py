@@ -16,6 +16,7 @@ from torch import Tensor
 
 from clbench.config import RunConfig
 from clbench.memory import ImageMemory
+from clbench.networks import Network
 from clbench.strategies.field.heads import NearestMeans
 from clbench.strategies.field.method import MethodLearner, Replay, frozen
 
@@ -31,10 +32,10 @@ class Icarl(Replay):
     def __init__(self, memory: ImageMemory, **options: Any) -> None:
         """See `MemoryReplay`."""
         super().__init__(memory, **options)
-        self.old: Any = None
+        self.old: Any = None  # the network before the experience
         self.seen: set[int] = set()
 
-    def prepare(self, network: Any) -> None:
+    def prepare(self, network: Network) -> None:
         """Let the network answer by the nearest mean once there are means."""
         network.classifier = NearestMeans(network.classifier)
 

@@ -15,6 +15,7 @@ compat.prepare()
 from avalanche.core import SupervisedPlugin  # noqa: E402
 
 from clbench.memory import ImageMemory  # noqa: E402
+from clbench.networks import Network  # noqa: E402
 from clbench.seeding import generator  # noqa: E402
 from clbench.strategies.learner import MemoryReplay, TensorLearner  # noqa: E402
 from clbench.types import LabelledImages  # noqa: E402
@@ -26,7 +27,7 @@ class Method(SupervisedPlugin):
     Whatever it carries from one step to the next is in `state_dict`.
     """
 
-    def prepare(self, network: nn.Module) -> None:
+    def prepare(self, network: Network) -> None:
         """Change the fresh network; its parameters stay the same ones."""
 
     def loss(self, learner: MethodLearner) -> Tensor:
