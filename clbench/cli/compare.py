@@ -103,7 +103,7 @@ def command(
     Examples:
       clbench compare runs/split_mnist5k
       clbench compare runs/split_mnist --baseline herding_replay -o vs-herding
-      clbench compare runs/split_mnist --group-by learner      # all bytes in one table
+      clbench compare runs/split_mnist --group-by learner  (all bytes)
       clbench compare runs/histology --metric balanced_accuracy
       clbench compare runs/a runs/b --format latex --figures pdf > table.tex
     """

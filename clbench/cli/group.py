@@ -26,7 +26,7 @@ COMMANDS = {
     "run": "Run a strategy on a stream and measure what it forgets.",
     "distill": "Distil a data set into a few images and score them.",
     "evaluate": "Score a distilled set, train on full data, search architectures.",
-    "sweep": "Run a grid of settings, and compare what comes of it.",
+    "sweep": "Run a grid of settings, here or on a cluster, and compare what comes of it.",
     "tune": "Choose settings on the validation stream.",
     "compare": "Compare finished runs: tables and figures.",
     "list": "Show strategies, benchmarks, networks, distillers, codecs, evaluations and data sets.",

@@ -98,7 +98,7 @@ def test_compare_two_strategies_over_seeds(invoke: Invoke):
     written = json.loads(Path("all/comparison.json").read_text())
     seeds = {group["strategy"]: group["seeds"] for group in written["groups"]}
     assert seeds == {"naive": [0, 1], "random_replay": [0, 1]}
-    assert "Left out" not in done.stdout and "points over" in done.stdout
+    assert "Left out" not in done.stdout and "Differences to random_replay" in done.stdout
     as_json = invoke("compare", "runs", "--json", "--baseline", "random_replay")
     assert json.loads(as_json.stdout) == written
     markdown = invoke("compare", "runs", "--markdown", "--baseline", "random_replay").stdout

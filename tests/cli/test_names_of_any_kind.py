@@ -48,7 +48,7 @@ def test_names_of_any_kind(invoke: Invoke, commands: dict[str, list[str]]) -> No
         assert "could not be drawn" not in done.stderr
         assert strict(Path(result))
     assert strict(Path("run/report.json"))["data"]["name"] == "folder:$d\ufffd$"
-    assert len(list(Path().rglob("*.png"))) == 18 + 4 + 1 + 1 + 1 + 2
+    assert len(list(Path().rglob("*.png"))) == 18 + 4 + 1 + 1 + 1 + 3
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs names of any bytes")

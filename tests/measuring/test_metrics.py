@@ -144,8 +144,13 @@ def test_unequal_classes_of_any_number() -> None:
         "balanced_accuracy": pytest.approx((1 + 0.5 + 0.8) / 3),
         "majority_share": pytest.approx(10 / 20),
     }
-    assert metrics.unequal_class_metrics([[4, 0, 0], [0, 6, 0], [0, 0, 6]]) == {}
+    slightly = [[4, 0, 0], [0, 6, 0], [0, 3, 3]]
+    assert metrics.unequal_class_metrics(slightly) == {
+        "balanced_accuracy": pytest.approx((1 + 1 + 0.5) / 3)
+    }
+    assert metrics.unequal_class_metrics([[6, 0, 0], [0, 6, 0], [0, 3, 3]]) == {}, "equal"
     assert metrics.unequal_class_metrics([[4, 0, 0], [0, 0, 0], [0, 0, 9]]) == {}
+    assert metrics.recall([4, 3, 0], [4, 6, 0]) == [1.0, 0.5, None]
     assert metrics.unequal_class_metrics(TWO) == metrics.two_class_metrics(TWO)
 
 

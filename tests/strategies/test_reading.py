@@ -50,7 +50,7 @@ def expected(strategy: str, **changes: Any) -> RunConfig:
     return RunConfig(
         strategy=strategy,
         benchmark=BenchmarkConfig("split_mnist5k", num_experiences=5, train_per_class=20),
-        learner=LearnerConfig(epochs=1),
+        learner=LearnerConfig(epochs=1, augmentation="none"),
         memory=MemoryConfig(images_per_class=1, codec="raw"),
         distillation=DISTILLATIONS[strategy],
         set_training=SetTrainingConfig(epochs=1),
