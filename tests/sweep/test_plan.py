@@ -163,3 +163,13 @@ def test_what_tells_grids_apart_is_part_of_the_names() -> None:
         {"width": 16, "depth": 1, "seed": 0},
     ]
     assert [varied for _, varied in combinations(grids_of({"fixed": {"width": 8}}))] == [{}]
+
+
+def test_the_study_of_the_docs_is_a_plan() -> None:
+    study = Path(__file__).parents[2] / "docs" / "results" / "study.toml"
+    found = combinations(read_plan(study))
+    assert len(found) > 200 and len({str(sorted(options.items())) for options, _ in found}) == len(
+        found
+    )
+    benchmarks = {options["benchmark"] for options, _ in found}
+    assert benchmarks == {"split_mnist", "split_fashion_mnist", "folder:EBHI/patients.csv"}
