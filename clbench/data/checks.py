@@ -91,7 +91,8 @@ class Inside:
             InputError: see `inside`.
         """
         folder, _, file = name.rpartition("/")
-        if folder in self._known and file not in ("", ".", "..") and not {"\\", "\0"} & set(file):
+        odd = file in ("", ".", "..") or "\\" in file or "\0" in file
+        if folder in self._known and not odd:
             try:
                 # For tens of thousands of files, which a Path would double the time of.
                 found = os.lstat(self._prefix + name)  # noqa: PTH116

@@ -171,7 +171,10 @@ def _split(found: list[Found], notes: list[str]) -> list[Found]:
     for images in by_label.values():
         names = sorted((image.name for image in images), key=groups.digest_of)
         test.update(names[: max(1, round(len(names) / TEST_SHARE))])
-    return [image._replace(split="test" if image.name in test else "train") for image in found]
+    return [
+        Found(name, label, "test" if name in test else "train", group)
+        for name, label, _, group in found
+    ]
 
 
 def _split_by_group(found: list[Found], notes: list[str]) -> list[Found]:

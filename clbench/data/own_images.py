@@ -15,6 +15,7 @@ from clbench.data.folders import Folder, scan
 from clbench.data.own_names import OwnOptions, options_of, place
 from clbench.data.seen_files import SeenFile
 from clbench.errors import InputError
+from clbench.machine.garbage import collector_paused
 
 SIDE = 64
 
@@ -26,7 +27,8 @@ def entry(name: str) -> DatasetInfo:
         InputError: see `clbench.data.folders.scan`.
     """
     options = options_of(name)
-    folder = scan(place(name), options)
+    with collector_paused():
+        folder = scan(place(name), options)
     listing = folder.listing
     return DatasetInfo(
         name=name,
@@ -110,7 +112,8 @@ class OwnImages:
                 repeats.refuse_repeats(listing, seen)
             notes.extend(repeats.note_of(listing, seen))
 
-        kept = decoded(listing, info.shape[1], on_image, on_seen=look)
+        with collector_paused():
+            kept = decoded(listing, info.shape[1], on_image, on_seen=look)
         if kept.several:
             what = "1 JPEG file holds" if kept.several == 1 else f"{kept.several:,} JPEG files hold"
             notes.append(f"{what} several pictures (MPO, as telephones write); the first was taken")

@@ -21,6 +21,8 @@ def repeats(listing: Listing, seen: Sequence[SeenFile]) -> list[tuple[str, str]]
     Returns:
         one pair for each file of a later part whose bytes an earlier part has too.
     """
+    if len({file.sha256 for file in seen}) == len(seen):
+        return []
     first: dict[str, tuple[int, str]] = {}
     found, position = [], 0
     for number, part in enumerate(listing.parts):

@@ -16,7 +16,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from clbench.data.checks import Inside, refuse
 from clbench.data.image_files import ImageRule, header
@@ -25,7 +25,8 @@ from clbench.store.store import Store
 
 KIND = "seen"  # of entries in the store
 
-_VERSION = 3
+_VERSION = 4
+_REST = 64 + 2  # characters of a line behind the signature: SHA-256, grey, several
 _SETTLED_NANOSECONDS = 2_000_000_000
 
 
@@ -67,39 +68,43 @@ def look_at(
     seen, faults, files = list[SeenFile](), list[str](), Inside(root)
     for name in names:
         try:
-            signature, file = _signature(files, name), known.get(name) if trust else None
-            if file is None or file[0] != signature:
+            status = files.status(name)
+            signature, line = _signature(status), known.get(name, "") if trust else ""
+            if not line.startswith(signature) or len(line) != len(signature) + _REST:
                 start = time.time_ns()
                 content = files.read(name)
                 found = SeenFile(hashlib.sha256(content).hexdigest(), *header(content, rule))
-                settled = start - max(signature[2:]) > _SETTLED_NANOSECONDS
+                changed = max(status.st_mtime_ns, status.st_ctime_ns)
+                settled = start - changed > _SETTLED_NANOSECONDS
                 # Changed while it was read: the next start reads it again.
-                settled = settled and _signature(files, name) == signature
+                settled = settled and _signature(files.status(name)) == signature
             else:
-                found, settled = SeenFile(*file[1]), True
+                found, settled = _read_line(line, len(signature)), True
         except InputError as error:
             faults.append(f"{root / name}: {error}")
             continue
         seen.append(found)
         if settled:
-            remembered[name] = [signature, list(found)]
+            remembered[name] = f"{signature}{found.sha256}{found.grey:d}{found.several:d}"
     refuse(faults)
     if remembered != known:
         store.write(KIND, place, json.dumps(remembered).encode())
     return seen
 
 
-def _signature(files: Inside, name: str) -> list[int]:
-    status = files.status(name)
-    return [status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns]
+# A line of text for each file: tens of thousands of lists would keep Python's garbage collector
+# busy for longer than everything else here.
+def _signature(status: os.stat_result) -> str:
+    return f"{status.st_size} {status.st_ino} {status.st_mtime_ns} {status.st_ctime_ns} "
 
 
-def _known(content: bytes) -> dict[str, Any]:
+def _read_line(line: str, start: int) -> SeenFile:
+    return SeenFile(line[start:-2], line[-2] == "1", line[-1] == "1")
+
+
+def _known(content: bytes) -> dict[str, str]:
     try:
-        return {
-            name: file
-            for name, file in json.loads(content).items()
-            if len(file[0]) == 4 and len(file[1]) == len(SeenFile._fields)
-        }
-    except (ValueError, TypeError, AttributeError, LookupError):
+        known = json.loads(content).items()
+    except (ValueError, AttributeError, RecursionError):
         return {}
+    return {name: line for name, line in known if isinstance(line, str)}

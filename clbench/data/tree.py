@@ -28,7 +28,9 @@ _MASK = (
     r"segmentations?|segmented|segs?|overlays?|contours?|outlines?)"
 )
 _MASKS = re.compile(rf"(?:.*[\W\d_])?{_MASK}(?:[\W\d_].*)?", re.IGNORECASE | re.DOTALL)
-_HINT = re.compile(_MASK, re.IGNORECASE)
+# One of them is in every word of `_MASK`; most folders have none, and looking for them is quick.
+_HINTS = ("mask", "msk", "label", "lbl", "annot", "gt", "ground", "seg", "overlay", "contour",
+          "outline")  # fmt: skip
 _TWIN = re.compile(rf"(.+?)[ _-]+{_MASK}(?:[ _-]?\d+)?", re.IGNORECASE | re.DOTALL)
 
 
@@ -264,10 +266,13 @@ def _nothing(one: ClassFolder, where: str, images_in: str | None) -> str:
 
 def _twins(one: ClassFolder, where: str) -> Iterator[str]:
     """A mask that lies beside its image under the image's name."""
+    text = "\n".join(one.images).lower()
+    if not any(hint in text for hint in _HINTS):
+        return
     stems = {name.rpartition(".")[0]: name for name in one.images}
     for stem, name in stems.items():
         folder, _, file = stem.rpartition("/")
-        twin = _TWIN.fullmatch(file) if _HINT.search(file) else None
+        twin = _TWIN.fullmatch(file)
         if twin is not None and f"{folder}/{twin[1]}" in stems:
             yield (
                 f"expected images of the class {where}, found {name} beside the image {twin[1]}, "

@@ -5,8 +5,8 @@
 
 Makes a set of MHIST's size in MHIST's layout (3,152 PNG files of 224 x 224, blurred noise), loads
 it in a fresh process and again in another one, at full size, and then puts the whole stream in
-memory. With ``--files N`` it is a folder of one's own instead: N JPEG files of 32 x 32 in ten
-classes.
+memory. With ``--files N`` it is a folder of one's own instead: N JPEG files of 32 x 32 pixels in
+ten classes.
 Seconds are those of `clbench.data.load`, without imports. The second start is taken with the files
 in the system's cache, as the first is: they have just been written.
 """
@@ -32,6 +32,7 @@ from tests.data.pictures import table
 CHILD = """
 import json, resource, sys, time
 from pathlib import Path
+import clbench.data.mhist, clbench.data.own_images  # and all that they import
 from clbench import data
 from clbench.benchmarks import make_benchmark
 from clbench.config import BenchmarkConfig
