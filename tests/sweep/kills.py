@@ -59,14 +59,22 @@ class Sweep:
             if whom == "driver":
                 driver.wait()
                 driver = self._started()
+        self._end(driver)
+        left = [path for path in self.folder.glob("runs/*") if not (path / "report.json").exists()]
+        self.found["given up"] += len(left)
+        if left:
+            self._end(self._started("--retry"))
+
+    def _end(self, driver: subprocess.Popen[bytes]) -> None:
         while driver.poll() is None:
             self._watch(driver, 1.0)
         self._look()
         if driver.returncode:
             sys.exit(self._printed.read_text())
 
-    def _started(self) -> subprocess.Popen[bytes]:
-        return sweep(self.folder, self._arguments, cache=self._cache, printed=self._printed)
+    def _started(self, *more: str) -> subprocess.Popen[bytes]:
+        arguments = [*self._arguments, *more]
+        return sweep(self.folder, arguments, cache=self._cache, printed=self._printed)
 
     def _watch(self, driver: subprocess.Popen[bytes], seconds: float) -> None:
         """Wait, and count reports that are written twice."""
@@ -124,6 +132,7 @@ def main() -> None:
         print(
             f"{found['kills']} kills ({found['driver']} of the driver, {found['worker']} of a "
             f"worker): {found['finished runs made again']} finished runs made again; "
+            f"{found['given up']} given up after three kills of their workers, done by --retry; "
             f"{same(reports(killed.folder), expected)} of {len(expected)} reports identical"
         )
 

@@ -100,7 +100,7 @@ def _with_a_lost_node(folder: Path, cluster: Any, arguments: list[str]) -> tuple
 def _with_an_interrupt(folder: Path, arguments: list[str]) -> tuple[str, float]:
     """Ctrl-C when a state has come, then the same command; what was kept, seconds to stop."""
     command = _started(folder, "stopped", arguments)
-    _wait_for(command, folder / "stopped", "checkpoint.pt", 1)  # a state that a node has sent
+    _wait_for(command, folder / "stopped", "checkpoint.pt", 1, "dam_replay*")  # sent by a node
     start = time.monotonic()
     os.killpg(command.pid, signal.SIGINT)
     code = command.wait()
@@ -112,10 +112,12 @@ def _with_an_interrupt(folder: Path, arguments: list[str]) -> tuple[str, float]:
     return f"{done} finished and {states} unfinished runs", seconds
 
 
-def _wait_for(command: subprocess.Popen[bytes], folder: Path, name: str, num: int) -> None:
-    """Until so many runs have a file of this name."""
+def _wait_for(
+    command: subprocess.Popen[bytes], folder: Path, name: str, num: int, run: str = "*"
+) -> None:
+    """Until so many of these runs have a file of this name."""
     end = time.monotonic() + MOST_SECONDS
-    while len(list(folder.glob(f"runs/*/{name}"))) < num:
+    while len(list(folder.glob(f"runs/{run}/{name}"))) < num:
         if command.poll() is not None or time.monotonic() > end:
             sys.exit(f"ended too soon: {folder.with_suffix('.txt').read_text()}")
         time.sleep(0.1)
