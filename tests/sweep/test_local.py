@@ -123,7 +123,7 @@ def test_leaving_early_keeps_what_was_reached(tmp_path: Path) -> None:
 
 def test_two_workers_that_need_one_set_make_it_once(tmp_path: Path) -> None:
     """Both begin at once and ask for the same two sets; one waits for the other's."""
-    distillation = {"network": {"width": 32}, "settings": {"num_networks": 24}}
+    distillation = {"network": {"width": 16}, "settings": {"num_networks": 24}}
     small = {"set_training": {"epochs": 1}, "distillation": distillation}
     jobs = planned(*(resolved(config(name)).updated(small) for name in ("dam_replay", "dam_gdumb")))
     assert [e.status for e in Pool(tmp_path, SETTINGS, 2).run(jobs)] == ["done", "done"]
