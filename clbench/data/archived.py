@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from clbench.errors import InputError
 
 
 @dataclass(frozen=True)
-class Archived:
+class Archived(ABC):
     """Reader of archives that are read in place, or of what they unpack to.
 
     A subclass says which files it is read from (`unpacked`) and parses them (`blocks`).
@@ -37,13 +38,13 @@ class Archived:
         """The files that the archives unpack to, where all of them are there; else none."""
         return []
 
+    @abstractmethod
     def blocks(self, info: DatasetInfo, files: list[Path]) -> Iterator[Block]:
         """Parse the files: those of `unpacked`, or the archives, whose MD5 is checked already.
 
         Raises:
             InputError: sizes, types or labels that are not the data set's.
         """
-        raise NotImplementedError
 
     def hint(self, root: Path) -> str:
         """What lies there instead, in words; empty where that is nothing of use."""

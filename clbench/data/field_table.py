@@ -7,6 +7,7 @@ ImageNet) and of the page of CIFAR's authors. Means and deviations are the ones 
 from __future__ import annotations
 
 import string
+from dataclasses import replace
 
 from clbench.data.archives import Archive
 from clbench.data.dataset import DatasetInfo
@@ -88,6 +89,24 @@ def _names(words: str) -> tuple[str, ...]:
     return tuple(word.replace("_", " ") for word in words.split())
 
 
+_FINE_LABELS = DatasetInfo(
+    name="cifar100",
+    title="CIFAR-100 objects and animals",
+    shape=(3, 32, 32),
+    num_classes=100,
+    num_train=50_000,
+    num_test=10_000,
+    mean=(0.5071, 0.4865, 0.4409),
+    std=(0.2673, 0.2564, 0.2762),
+    augmentation=_FLIP,
+    class_names=_names(_FINE),
+    source=_KRIZHEVSKY,
+    licence=_UNSTATED,
+    files=(_CIFAR100.name,),
+    reader=Lazy("clbench.data.cifar:Cifar", *_CIFAR100_READER),
+    download_bytes=_CIFAR100.num_bytes,
+)
+
 _ROWS = (
     DatasetInfo(
         name="cifar10",
@@ -114,39 +133,14 @@ _ROWS = (
         ),
         download_bytes=_CIFAR10.num_bytes,
     ),
-    DatasetInfo(
-        name="cifar100",
-        title="CIFAR-100 objects and animals",
-        shape=(3, 32, 32),
-        num_classes=100,
-        num_train=50_000,
-        num_test=10_000,
-        mean=(0.5071, 0.4865, 0.4409),
-        std=(0.2673, 0.2564, 0.2762),
-        augmentation=_FLIP,
-        class_names=_names(_FINE),
-        source=_KRIZHEVSKY,
-        licence=_UNSTATED,
-        files=(_CIFAR100.name,),
-        reader=Lazy("clbench.data.cifar:Cifar", *_CIFAR100_READER),
-        download_bytes=_CIFAR100.num_bytes,
-    ),
-    DatasetInfo(
+    _FINE_LABELS,
+    replace(
+        _FINE_LABELS,
         name="cifar100_coarse",
         title="CIFAR-100 by its 20 superclasses",
-        shape=(3, 32, 32),
         num_classes=20,
-        num_train=50_000,
-        num_test=10_000,
-        mean=(0.5071, 0.4865, 0.4409),
-        std=(0.2673, 0.2564, 0.2762),
-        augmentation=_FLIP,
         class_names=_names(_COARSE),
-        source=_KRIZHEVSKY,
-        licence=_UNSTATED,
-        files=(_CIFAR100.name,),
         reader=Lazy("clbench.data.cifar:Superclasses", *_CIFAR100_READER),
-        download_bytes=_CIFAR100.num_bytes,
     ),
     DatasetInfo(
         name="svhn",

@@ -1,7 +1,6 @@
 """``clbench tune codec`` as a user types it, on a tiny stream."""
 
 import importlib
-import importlib.util
 import json
 from pathlib import Path
 
@@ -118,9 +117,6 @@ SETTINGS = [
 ]
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("optuna") is None, reason="needs pip install 'clbench[tune]'"
-)
 class TestSettings:
     """``clbench tune settings``."""
 

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -20,7 +20,7 @@ from clbench.run import run
 from clbench.store.claims import claim_directory
 from clbench.strategies import resolved
 from clbench.sweep import states
-from clbench.sweep.executor import Settings
+from clbench.sweep.executor import Ended, Settings
 from clbench.sweep.local import Pool
 from clbench.sweep.states import Planned, State, place_of, state_of
 from clbench.sweep.worker import Order, made
@@ -49,17 +49,44 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLBENCH_CACHE", str(tmp_path / "cache"))
 
 
-def test_workers_make_what_a_run_makes(tmp_path: Path) -> None:
-    jobs = planned(config(seed=0), config(seed=1), config(learning_rate=1e30))
-    ended = {e.planned.name: e for e in Pool(tmp_path, SETTINGS, 2).run(jobs)}
-    assert [ended[f"r{n}"].status for n in range(3)] == ["done", "done", "diverged"]
-    assert "lower --learning-rate" in ended["r2"].why
-    for job in jobs[:2]:
-        there = RunReport.load(place_of(tmp_path, job.name))
+class Swept(NamedTuple):
+    """What two workers made of five runs; the first two, begun at once, need the same sets."""
+
+    folder: Path
+    jobs: list[Planned]
+    ended: dict[str, Ended]
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Swept:
+    distillation = {"network": {"width": 16}, "settings": {"num_networks": 10}}
+    small = {"set_training": {"epochs": 1}, "distillation": distillation}
+    jobs = planned(
+        *(resolved(config(name)).updated(small) for name in ("dam_replay", "dam_gdumb")),
+        *(config(seed=0), config(seed=1), config(learning_rate=1e30)),
+    )
+    folder = tmp_path_factory.mktemp("swept")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("CLBENCH_CACHE", str(folder / "cache"))
+        ended = {e.planned.name: e for e in Pool(folder, SETTINGS, 2).run(jobs)}
+    return Swept(folder, jobs, ended)
+
+
+def test_workers_make_what_a_run_makes(swept: Swept) -> None:
+    assert [swept.ended[f"r{n}"].status for n in range(5)] == ["done"] * 4 + ["diverged"]
+    assert "lower --learning-rate" in swept.ended["r4"].why
+    for job in swept.jobs[2:4]:
+        there = RunReport.load(place_of(swept.folder, job.name))
         assert content(there) == content(run(job.config, use_cache=False))
-    assert [state_of(place_of(tmp_path, f"r{n}")).status for n in range(3)] == [
-        "done", "done", "diverged",
-    ]  # fmt: skip
+    found = [state_of(place_of(swept.folder, job.name)).status for job in swept.jobs]
+    assert found == ["done"] * 4 + ["diverged"]
+
+
+def test_two_workers_that_need_one_set_make_it_once(swept: Swept) -> None:
+    """Replay and GDumb ask for the same two sets at once; one waits for the other's."""
+    found = [RunReport.load(place_of(swept.folder, job.name)) for job in swept.jobs[:2]]
+    asked = sum(len(report.distillation) for report in found)
+    assert asked - sum(report.measured["from_cache"] for report in found) == asked / 2 == 2
 
 
 @posix_signals
@@ -119,17 +146,6 @@ def test_leaving_early_keeps_what_was_reached(tmp_path: Path) -> None:
     assert state_of(place_of(tmp_path, "r0")).status == "done"
     assert json.loads((place / "status.json").read_text())["status"] == "interrupted"
     assert state_of(place).status == "unfinished" and (place / "checkpoint.pt").exists()
-
-
-def test_two_workers_that_need_one_set_make_it_once(tmp_path: Path) -> None:
-    """Both begin at once and ask for the same two sets; one waits for the other's."""
-    distillation = {"network": {"width": 16}, "settings": {"num_networks": 24}}
-    small = {"set_training": {"epochs": 1}, "distillation": distillation}
-    jobs = planned(*(resolved(config(name)).updated(small) for name in ("dam_replay", "dam_gdumb")))
-    assert [e.status for e in Pool(tmp_path, SETTINGS, 2).run(jobs)] == ["done", "done"]
-    found = [RunReport.load(place_of(tmp_path, job.name)) for job in jobs]
-    asked = sum(len(report.distillation) for report in found)
-    assert asked - sum(report.measured["from_cache"] for report in found) == asked / 2 == 2
 
 
 def test_one_order_at_a_time(tmp_path: Path) -> None:

@@ -123,7 +123,6 @@ class TestWandb:
 
     @pytest.fixture(autouse=True)
     def _offline(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        pytest.importorskip("wandb", reason="needs pip install 'clbench[wandb]'")
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("WANDB_MODE", "offline")
 

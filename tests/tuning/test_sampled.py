@@ -5,8 +5,6 @@ import sys
 
 import pytest
 
-pytest.importorskip("optuna", reason="needs pip install 'clbench[tune]'")
-
 from clbench.errors import InputError
 from clbench.tuning.sampled import Sampled
 from clbench.tuning.search import Candidate, Trial, Tried, search
