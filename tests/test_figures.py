@@ -14,7 +14,7 @@ from PIL import Image
 
 from clbench import figures
 from clbench.errors import InputError
-from clbench.figures.style import DPI, PALETTE
+from clbench.figures.style import DPI, PALETTE, lines_in_words
 from clbench.types import LabelledImages
 
 R = [[0.9, 0.2, 0.1], [0.7, 0.8, 0.3], [0.4, 0.85, 0.6]]
@@ -404,3 +404,15 @@ def test_a_figure_that_fails_is_a_note(tmp_path):
     (note,) = figures.save_figures(drawings, tmp_path)
     assert "bad" in note and "ValueError: no luck" in note and "\n" not in note
     assert [file.name for file in tmp_path.iterdir()] == ["good.png"]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [
+        ([1, 1], "lines: one seed, so without bands"),
+        ([6, 6], "lines: means; bands: 95 % interval, n = 6"),
+        ([1, 3], "lines: means; bands: 95 % interval, n = 1 to 3"),
+    ],
+)
+def test_a_legend_promises_no_bands_that_are_not_there(numbers: list[int], expected: str) -> None:
+    assert lines_in_words(numbers) == expected

@@ -290,7 +290,8 @@ def _write_side_by_side(reports: list[RunReport], folder: Path) -> None:
     from clbench.cli.compare import write_comparison
     from clbench.comparison import compare
 
-    write_comparison(compare(reports), folder / "comparison")
+    # One table and one figure: what more bytes give belongs beside what the pair has.
+    write_comparison(compare(reports, group_by=("learner",)), folder / "comparison")
 
 
 def _hints(folder: Path, folders: list[Path], tensorboard: bool) -> None:

@@ -20,10 +20,12 @@ from clbench.figures.style import (
     in_lines,
     learnt_axis,
     legend_layout,
+    lines_in_words,
     looks,
     majority_line,
     note,
     per_cent,
+    seeds_in_words,
 )
 from clbench.measuring import metrics
 from clbench.measuring.statistics import mean_interval
@@ -71,7 +73,7 @@ def section_curves_figure(sections: Sections) -> Figure:
             shown,
             loc="outside lower center",
             ncols=columns,
-            title=f"lines: means; bands: 95 % interval, {_seeds(sections)}",
+            title=lines_in_words(_seeds(sections)),
         )
     return figure
 
@@ -159,10 +161,9 @@ def _labels(sections: Sections) -> list[str]:
     return list(dict.fromkeys(label for groups in sections.values() for label in groups))
 
 
-def _seeds(sections: Sections) -> str:
-    """The numbers of seeds, as "n = 6" or "n = 3 to 6"."""
-    found = sorted({len(seeds) for groups in sections.values() for seeds in groups.values()})
-    return f"n = {found[0]}" if len(found) == 1 else f"n = {found[0]} to {found[-1]}"
+def _seeds(sections: Sections) -> set[int]:
+    """How many each row has."""
+    return {len(seeds) for groups in sections.values() for seeds in groups.values()}
 
 
 def _line(look: Look) -> Line2D:
@@ -227,7 +228,7 @@ def section_bars_figure(
             if majority_share is not None:
                 majority_line(axes, majority_share, upright=True)
         every[-1].set_xlabel(
-            f"accuracy (%); line: 95 % interval, points: seeds, {_seeds(sections)}"
+            f"accuracy (%); line: 95 % interval, points: seeds, {seeds_in_words(_seeds(sections))}"
         )
         if any(sections):
             figure.suptitle(title, x=0.02, ha="left", weight="bold", fontsize=11)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -275,6 +275,20 @@ def save_figures(
         except Exception as error:
             notes.append(not_drawn(name, error))
     return notes
+
+
+def seeds_in_words(numbers: Iterable[int]) -> str:
+    """Return the numbers of seeds, as "n = 6" or "n = 3 to 6"."""
+    found = sorted(set(numbers))
+    return f"n = {found[0]}" if len(found) == 1 else f"n = {found[0]} to {found[-1]}"
+
+
+def lines_in_words(numbers: Iterable[int]) -> str:
+    """Return what lines and bands show, of rows with these numbers of seeds."""
+    found = set(numbers)
+    if max(found) == 1:
+        return "lines: one seed, so without bands"
+    return f"lines: means; bands: 95 % interval, {seeds_in_words(found)}"
 
 
 def not_drawn(name: str, error: Exception) -> str:

@@ -13,7 +13,16 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from clbench.errors import InputError
-from clbench.figures.style import FAINT, Look, drawing, in_lines, legend_layout, looks, note
+from clbench.figures.style import (
+    FAINT,
+    Look,
+    drawing,
+    in_lines,
+    legend_layout,
+    lines_in_words,
+    looks,
+    note,
+)
 from clbench.measuring.statistics import mean_interval
 
 _COLUMNS = 3  # panels beside each other
@@ -71,21 +80,15 @@ def accuracy_over_bytes_figure(
             shown,
             loc="outside lower center",
             ncols=legend_columns,
-            title=f"lines: means; bands: 95 % interval, {_seeds(panels)}",
+            title=lines_in_words(_seeds(panels)),
         )
     return figure
 
 
-def _seeds(panels: Mapping[str, Panel]) -> str:
-    found = sorted(
-        {
-            len(values)
-            for panel in panels.values()
-            for points in panel.curves.values()
-            for values in points.values()
-        }
-    )
-    return f"n = {found[0]}" if len(found) == 1 else f"n = {found[0]} to {found[-1]}"
+def _seeds(panels: Mapping[str, Panel]) -> set[int]:
+    """How many each point has."""
+    curves = (points for panel in panels.values() for points in panel.curves.values())
+    return {len(values) for points in curves for values in points.values()}
 
 
 def _log_x(axes: Axes, form: str | None) -> None:

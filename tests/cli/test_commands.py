@@ -335,6 +335,8 @@ def test_more_bytes_are_tried_when_asked_for(invoke, more, there):
     assert folder.exists() == there == ("2 times the bytes: random_replay" in result.output)
     if there:
         assert RunReport.load(folder).memory[-1]["num_bytes"] == 2 * 7840
+        compared = json.loads(Path("out/comparison/comparison.json").read_text())
+        assert len(compared["groups"]) == 3 and len(compared["sections"]) == 1
 
 
 def test_a_pair_is_shown_and_kept_whatever_comes_of_more_bytes(
