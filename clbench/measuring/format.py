@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-from clbench.types import Scores
+if TYPE_CHECKING:
+    from clbench.types import Scores
 
 
 def per_cent(value: float | None) -> str:

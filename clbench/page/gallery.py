@@ -7,15 +7,17 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from clbench.coded import first_images
 from clbench.comparison import Group
 from clbench.errors import InputError
-from clbench.types import LabelledImages
+
+if TYPE_CHECKING:
+    from clbench.types import LabelledImages
 
 # Reading a memory takes a tenth of a second for each image of a class.
 _IN_ALL, _MOST = 48, 4
@@ -73,6 +75,9 @@ def _gallery(group: Group, folder: Path | None, most: int, left: int) -> Gallery
     file = folder / "memory" / f"exp_{last}.safetensors"
     if not file.exists():
         return Gallery(seed, missing=f"its memory file is missing: {file}")
+    # Decoding takes torch along, whose import is a second of every page without pictures.
+    from clbench.coded import first_images
+
     try:
         return _picture(first_images(file, most), group, seed)
     except InputError as error:

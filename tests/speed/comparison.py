@@ -5,7 +5,8 @@
 
 Copies of the reports below ``--runs`` (without it, those kept for the tests), each with a seed of
 its own and the accuracies of its last row moved a little, so that none is left out as a repeat.
-Run it on an idle machine; it should take less than 5 s for 500.
+Run it on an idle machine. The aim for 500 is 5 s; two slow cores took twice that, more than half of
+it for figures and the page.
 """
 
 from __future__ import annotations
