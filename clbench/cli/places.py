@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from clbench.errors import InputError
+from clbench.machine.steps import in_steps
 from clbench.store.claims import NAME, Claim, claim_directory, claim_file, is_claim, is_held
 from clbench.store.files import CHECKPOINTS, is_leftover
 from clbench.store.reading import read_json
@@ -38,7 +39,7 @@ def new_file(chosen: Path | None, default: Path) -> Path:
         raise InputError(f"--output {chosen}: expected a name that ends in {default.suffix}")
     _check_writable(chosen.parent)
     _refuse_what_is_there(chosen)
-    if not _keep(_claim(chosen, claim_file)):
+    if not _kept(chosen, claim_file):
         raise InputError(f"--output {chosen}: expected a new file, found {IN_USE}")
     # Again: another command may have written it and ended in between.
     _refuse_what_is_there(chosen)
@@ -73,12 +74,13 @@ def _first(
         if not free(path):
             continue
         _check_writable(path.parent)
-        held = _claim(path, claim)
-        # Again: another command may have filled it and ended in between.
-        if held is not None and not free(path):
-            held.release()
-        elif _keep(held):
-            return path
+        with in_steps():
+            held = _claim(path, claim)
+            # Again: another command may have filled it and ended in between.
+            if held is not None and not free(path):
+                held.release()
+            elif _keep(held):
+                return path
     raise AssertionError("numbers do not end")
 
 
@@ -90,6 +92,12 @@ def _claim(path: Path, claim: Callable[[Path], Claim | None]) -> Claim | None:
             f"--output: expected a place that can be written, found {path} "
             f"({error.strerror or error}); choose another place"
         ) from None
+
+
+def _kept(path: Path, claim: Callable[[Path], Claim | None]) -> bool:
+    """Claim and keep; a stop in between waits, or the claim would stay behind."""
+    with in_steps():
+        return _keep(_claim(path, claim))
 
 
 def _keep(held: Claim | None) -> bool:
@@ -124,7 +132,7 @@ def new_directory(chosen: Path | None, default: Path) -> Path:
 def _chosen(path: Path, free: Callable[[Path], bool], expected: str) -> Path:
     _check_writable(path)
     _refuse_work(path, free, expected)
-    if not _keep(_claim(path, claim_directory)):
+    if not _kept(path, claim_directory):
         raise InputError(f"--output {path}: expected {expected}, found {IN_USE}")
     # Again: another command may have filled it and ended in between.
     _refuse_work(path, free, expected)
@@ -264,7 +272,7 @@ def claim_below(directories: list[Path]) -> None:
         InputError: another command writes to one of them.
     """
     for directory in directories:
-        if not _keep(_claim(directory, claim_directory)):
+        if not _kept(directory, claim_directory):
             raise InputError(f"--output {directory}: expected a new directory, found {IN_USE}")
 
 

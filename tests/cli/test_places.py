@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import pytest
+
+from clbench.cli import places
+from clbench.store.claims import Claim, claim_directory
 from tests.cli.conftest import SMALL_EVALUATION, SMALL_STREAM, Invoke
+from tests.platforms import posix_signals
 
 RUN = ["run", *SMALL_STREAM, "--strategy", "random_replay", "--images-per-class", "1"]
 RUN += ["--epochs", "1", "--no-tensorboard", "--quiet"]
@@ -82,3 +89,19 @@ def test_bad_input_leaves_no_claim_behind(invoke: Invoke) -> None:
     ):
         assert invoke(*command).exit_code == 2
         assert list(Path().iterdir()) == [], command
+
+
+@posix_signals
+@pytest.mark.parametrize("output", [[], ["-o", "a/run"]])
+def test_a_stop_in_the_moment_of_the_claim_leaves_none_behind(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, output: list[str]
+) -> None:
+    def stopped(place: Path) -> Claim | None:
+        held = claim_directory(place)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+        return held
+
+    monkeypatch.setattr(places, "claim_directory", stopped)
+    assert invoke(*RUN, *output).exit_code == 143
+    assert list(Path().iterdir()) == []

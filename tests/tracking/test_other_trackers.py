@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,11 +112,24 @@ def records(file: Path) -> Iterator[bytes]:
             at += 32768 - at % 32768
             continue
         size, kind = struct.unpack("<HB", content[at + 4 : at + 7])
+        if at + 7 + size > len(content):
+            return  # wandb's own process still writes the rest
         whole += content[at + 7 : at + 7 + size]
         at += 7 + size
         if kind in (1, 4):  # a whole record, or its last part
             yield whole
             whole = b""
+
+
+def whole(file: Path, kind: Any) -> list[Any]:
+    """The file's records, once wandb's own process has written the last one."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        found = [kind.FromString(one) for one in records(file)]
+        if any(record.HasField("exit") for record in found):
+            return found
+        time.sleep(0.1)
+    raise AssertionError("wandb wrote no end within a minute")
 
 
 class TestWandb:
@@ -134,9 +148,7 @@ class TestWandb:
             told(TRACKERS.find("wandb").opened(tmp_path / "r", "dam on tiny"))
         (file,) = (tmp_path / "r" / "wandb").glob("offline-run-*/run-*.wandb")
         held, config = set[tuple[str, float, int]](), {}
-        for one in records(file):
-            record = wandb_internal_pb2.Record()
-            record.ParseFromString(one)
+        for record in whole(file, wandb_internal_pb2.Record):
             config |= {item.key: item.value_json for item in record.run.config.update}
             row = {
                 item.key or ".".join(item.nested_key): json.loads(item.value_json)
