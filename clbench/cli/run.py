@@ -167,11 +167,12 @@ def command(**values: Any) -> None:
     try:
         if factor and reports[1].memory:
             one = _with_more_bytes(reports[1], factor)
-            larger, _ = run_these([one], [folder / f"{one.strategy}-{factor}-times-the-bytes"])
+            folders = [*folders, folder / f"{one.strategy}-{factor}-times-the-bytes"]
+            larger, _ = run_these([one], folders[-1:])
     finally:
         # What comes of more bytes costs the pair nothing.
         if len(reports) > 1:
-            _write_side_by_side([*reports, *larger], folder)
+            _write_side_by_side([*reports, *larger], folders, folder)
     if values["json"]:
         found = [report.to_dict() for report in reports]
         return print_json(found if values["baseline"] else found[0])
@@ -286,17 +287,21 @@ def _of_asked(values: dict[str, Any], evaluate: str | None) -> dict[str, Any]:
     return own
 
 
-def _write_side_by_side(reports: list[RunReport], folder: Path) -> None:
+def _write_side_by_side(reports: list[RunReport], folders: list[Path], folder: Path) -> None:
     from clbench.cli.compare import write_comparison
-    from clbench.comparison import compare
+    from clbench.comparison import Runs, compare
 
     # One table and one figure: what more bytes give belongs beside what the pair has.
-    write_comparison(compare(reports, group_by=("learner",)), folder / "comparison")
+    comparison = compare(reports, group_by=("learner",))
+    places = [one / "report.json" for one in folders[: len(reports)]]
+    write_comparison(comparison, folder / "comparison", runs=Runs(tuple(places), tuple(reports)))
 
 
 def _hints(folder: Path, folders: list[Path], tensorboard: bool) -> None:
     if len(folders) > 1:
-        say(f"comparison:  {folder / 'comparison'}")
+        from clbench.cli.compare import PAGE
+
+        say(f"comparison:  {folder / 'comparison' / PAGE}")
     for one in folders:
         say(f"figures:     {one / 'figures'}")
     if tensorboard:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -16,15 +16,13 @@ from markupsafe import Markup, escape
 from matplotlib.colors import to_hex
 
 from clbench.comparison import Comparison, Group, Runs
-from clbench.figures import not_drawn
-from clbench.measuring import metrics
 from clbench.measuring.format import per_cent, points
-from clbench.measuring.scores import AVERAGE, SCORES
+from clbench.measuring.scores import SCORES
 from clbench.page import words
 from clbench.page.answers import LEVEL, Answer, answers, is_bound
-from clbench.page.charts import Line, bytes_chart, experience_chart
+from clbench.page.pictures import Chart, curves, over_bytes, over_compute
 from clbench.page.rows import NO_COMMAND, PHASES, Row, make_rows
-from clbench.page.svg import SERIES, Drawing
+from clbench.page.svg import SERIES
 from clbench.store.plain import readable
 
 _STEPS = 21  # colours of a heat map
@@ -36,24 +34,16 @@ _DARK = (
 
 
 @dataclass(frozen=True)
-class Chart:
-    """A chart with the numbers behind it.
+class Table:
+    """Rows that are tested together.
 
     Attributes:
-        title: above it.
-        alt: what it shows, for those who do not see it.
-        drawing: None where it could not be drawn.
-        note: why it could not be drawn.
-        columns: headings of x, as "after 1".
-        lines: what it shows: row -> a text for each column.
+        heading: what tells it apart from others of its stream and learner; "" where there is one.
+        rows: (name in this table, row, the group with its test here).
     """
 
-    title: str
-    alt: str
-    drawing: Drawing | None
-    note: str
-    columns: list[str]
-    lines: list[tuple[Row, list[str]]]
+    heading: str
+    rows: list[tuple[str, Row, Group]]
 
 
 @dataclass(frozen=True)
@@ -67,6 +57,9 @@ class Section:
         answers: for each budget.
         curves: a chart for each budget.
         over_bytes: None where there is one budget.
+        over_compute: None where the reports do not hold what was taken.
+        worths: whether distilling pays, a sentence for each budget.
+        tables: the rows as they are tested, see `clbench.comparison.Section`.
         most_seconds: of all rows, what a full bar is.
     """
 
@@ -76,6 +69,9 @@ class Section:
     answers: list[Answer]
     curves: list[Chart]
     over_bytes: Chart | None
+    over_compute: Chart | None
+    worths: list[str]
+    tables: list[Table]
     most_seconds: float
 
     @property
@@ -101,9 +97,7 @@ def build_page(comparison: Comparison, runs: Runs | None = None) -> str:
     rows = make_rows(comparison.groups, runs)
     found = answers(comparison)
     names = dict.fromkeys(group.condition for group in comparison.groups)
-    sections = [
-        _section(i, name, rows, found, comparison.metric) for i, name in enumerate(names, 1)
-    ]
+    sections = [_section(i, name, rows, found, comparison) for i, name in enumerate(names, 1)]
     style, script = (_text(f"page.{kind}") for kind in ("css", "js"))
     return _template().render(
         comparison=comparison,
@@ -173,95 +167,39 @@ def _stream(group: Group) -> str:
 
 
 def _section(
-    number: int, name: str, rows: Sequence[Row], found: Sequence[Answer], metric: str
+    number: int, name: str, rows: Sequence[Row], found: Sequence[Answer], comparison: Comparison
 ) -> Section:
     mine = [row for row in rows if row.group.condition == name]
     bounds = [row for row in mine if is_bound(row.group)]
-    budgets = dict.fromkeys(row.group.budget for row in mine if row not in bounds) or {None: None}
-    curves = []
+    remembering = [row for row in mine if not is_bound(row.group)]
+    budgets = dict.fromkeys(row.group.budget for row in remembering) or {None: None}
+    charts = []
     for i, budget in enumerate(budgets, 1):
-        rivals = [r for r in mine if r not in bounds and r.group.budget == budget]
-        curves.append(_curves(f"curve-{number}-{i}", budget, rivals, bounds))
-    over = None
+        rivals = [row for row in remembering if row.group.budget == budget]
+        charts.append(curves(f"curve-{number}-{i}", budget, rivals, bounds))
+    over, metric = None, comparison.metric
     if len(budgets) > 1:
-        remembering = [row for row in mine if row not in bounds]
-        over = _over_bytes(f"bytes-{number}", remembering, bounds, metric)
+        over = over_bytes(f"bytes-{number}", remembering, bounds, metric)
+    compute = over_compute(f"compute-{number}", remembering, bounds, metric)
+    worths = [w.sentence.removeprefix(f"{name}, ") for w in comparison.costs if w.condition == name]
     totals = [sum(row.seconds.values()) for row in mine]
     own = [answer for answer in found if answer.condition == name]
-    return Section(number, name, mine, own, curves, over, max([*totals, 1e-9]))
-
-
-def _curves(name: str, budget: float | None, rivals: Sequence[Row], bounds: Sequence[Row]) -> Chart:
-    lines = {row.anchor: _curve(row) for row in (*rivals, *bounds)}
-    longest = max(len(line.points) for line in lines.values())
-    of = "without memory" if budget is None else f"{budget:,.0f} bytes"
-    texts = [(row, _cells(lines[row.anchor], range(1, longest + 1))) for row in (*rivals, *bounds)]
-    drawing, note = _drawn(
-        name,
-        lambda: experience_chart(
-            [lines[row.anchor] for row in rivals], [lines[row.anchor] for row in bounds], name
-        ),
+    tables = _tables(name, mine, comparison)
+    return Section(
+        number, name, mine, own, charts, over, compute, worths, tables, max([*totals, 1e-9])
     )
-    alt = f"Average accuracy after each experience, {of}: {_ends(texts)}"
-    return Chart(of, alt, drawing, note, [f"after {k + 1}" for k in range(longest)], texts)
 
 
-def _curve(row: Row) -> Line:
-    """Averages after each experience that every run of the row has learnt."""
-    curves = [metrics.average_accuracy_curve(r.accuracy_matrix) for r in row.group.reports]
-    values = list(zip(*curves, strict=False))
-    return Line(row.name, row.look, {k: list(v) for k, v in enumerate(values, 1)})
-
-
-def _over_bytes(name: str, remembering: Sequence[Row], bounds: Sequence[Row], metric: str) -> Chart:
-    lines: dict[str, Line] = {}
-    first: dict[str, Row] = {}
-    for row in remembering:
-        line = lines.setdefault(row.name, Line(row.name, row.look, {}))
-        assert row.group.memory_bytes is not None and row.group.budget is not None
-        line.points[row.group.memory_bytes.mean] = row.group.score.values
-        first.setdefault(row.name, row)
-    flat = [Line(row.name, row.look, {0.0: row.group.score.values}) for row in bounds]
-    score = "accuracy" if metric == AVERAGE else SCORES[metric].removesuffix(" %")
-    title = "average accuracy" if metric == AVERAGE else score
-    drawing, note = _drawn(name, lambda: bytes_chart(list(lines.values()), flat, title, name))
-    budgets = sorted({row.group.budget or 0.0 for row in remembering})
-    held = {(row.name, row.group.budget): row for row in remembering}
-    texts = []
-    for memory, row in first.items():
-        found = [held.get((memory, budget)) for budget in budgets]
-        texts.append((row, [_score(one) for one in found]))
-    texts += [(row, [_score(row)] * len(budgets)) for row in bounds]
-    columns = [f"{budget:,.0f} bytes" for budget in budgets]
-    alt = f"{title} over bytes of memory: {_ends(texts)}"
-    return Chart("", alt, drawing, note, columns, texts)
-
-
-def _score(row: Row | None) -> str:
-    return words.NOTHING if row is None else words.mean_and_deviation(row.group.score)
-
-
-def _drawn(name: str, draw: Callable[[], Drawing]) -> tuple[Drawing | None, str]:
-    try:
-        return draw(), ""
-    except Exception as error:
-        return None, not_drawn(name, error)
-
-
-def _cells(line: Line, places: range) -> list[str]:
-    found = {x: (mean, low, high) for x, mean, low, high in line.intervals()}
-    texts = []
-    for x in places:
-        mean, low, high = found.get(float(x), (None, None, None))
-        if mean is None:
-            texts.append(words.NOTHING)
-        elif low != low:  # nan: a single seed
-            texts.append(f"{mean:.1f}")
-        else:
-            texts.append(f"{mean:.1f} ({low:.1f} to {high:.1f})")
-    return texts
-
-
-def _ends(texts: Sequence[tuple[Row, list[str]]]) -> str:
-    """The last number of each line, in words."""
-    return "; ".join(f"{row.name} {cells[-1]} %" for row, cells in texts)
+def _tables(name: str, rows: Sequence[Row], comparison: Comparison) -> list[Table]:
+    by_label = {row.group.label: row for row in rows}
+    return [
+        Table(
+            section.heading.removeprefix(name).removeprefix(", "),
+            [
+                (told, by_label[group.label], group)
+                for told, group in zip(section.names(), section.groups, strict=True)
+            ],
+        )
+        for section in comparison.sections
+        if section.groups[0].condition == name
+    ]

@@ -65,18 +65,18 @@ class Line:
     Attributes:
         name: of the memory.
         look: see `Look`.
-        points: x -> one value in 0..1 per seed.
+        points: (x, one value in 0..1 per seed).
     """
 
     name: str
     look: Look
-    points: dict[float, Sequence[float]]
+    points: Sequence[tuple[float, Sequence[float]]]
 
     def intervals(self) -> list[tuple[float, float, float, float]]:
         """Return (x, mean, low, high) by ascending x, in per cent; nan where one seed is alone."""
         found = []
-        for x in sorted(self.points):
-            mean, low, high = mean_interval(self.points[x])
+        for x, values in sorted(self.points, key=lambda point: point[0]):
+            mean, low, high = mean_interval(values)
             found.append((x, 100 * mean, 100 * low, 100 * high))
         return found
 
@@ -92,7 +92,7 @@ def experience_chart(lines: Sequence[Line], bounds: Sequence[Line], name: str) -
     with drawing(WIDTH, HEIGHT) as (figure, (axes,)):
         _draw(axes, lines or bounds)
         _bounds(axes, bounds if lines else ())
-        learnt_axis(axes, int(max(max(line.points) for line in (*lines, *bounds))))
+        learnt_axis(axes, int(max(x for line in (*lines, *bounds) for x, _ in line.points)))
         _finish(axes)
         axes.set_ylabel("average accuracy so far (%)")
     return to_svg(figure, name)
@@ -110,7 +110,7 @@ def bytes_chart(lines: Sequence[Line], bounds: Sequence[Line], metric: str, name
     with drawing(WIDTH, HEIGHT) as (figure, (axes,)):
         axes.set_xscale("log")
         _draw(axes, lines)
-        sizes = _apart(sorted({x for line in lines for x in line.points}))
+        sizes = _apart(sorted({x for line in lines for x, _ in line.points}))
         axes.xaxis.set_major_locator(FixedLocator(sizes))
         axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.xaxis.set_minor_locator(NullLocator())
@@ -118,14 +118,44 @@ def bytes_chart(lines: Sequence[Line], bounds: Sequence[Line], metric: str, name
         axes.margins(x=0.08)
         low, high = axes.get_xlim()
         flat = [
-            Line(bound.name, bound.look, dict.fromkeys((low, high), one))
+            Line(bound.name, bound.look, [(low, one), (high, one)])
             for bound in bounds
-            for one in bound.points.values()
+            for _, one in bound.points
         ]
         _bounds(axes, flat)
         axes.set_xlim(low, high)
         _finish(axes)
         axes.set_xlabel("bytes of memory after the stream")
+        axes.set_ylabel(f"{metric} (%)")
+    return to_svg(figure, name)
+
+
+def compute_chart(
+    lines: Sequence[Line], bounds: Sequence[Line], metric: str, unit: str, name: str
+) -> Drawing:
+    """Draw a score over what training and distilling took, on a logarithmic axis.
+
+    Args:
+        lines: memories; x is the compute, a point for each budget of bytes.
+        bounds: learners without memory, whose x is the compute too.
+        metric: which score it is, in words.
+        unit: of x, in words.
+        name: of the chart, for ids.
+    """
+    with drawing(WIDTH, HEIGHT) as (figure, (axes,)):
+        axes.set_xscale("log")
+        for line in lines or bounds:
+            colour = SERIES[line.look.colour] if lines else FAINT
+            for x, mean, low, _ in line.intervals():
+                error = None if math.isnan(low) else mean - low
+                marker = line.look.marker or "_"
+                axes.errorbar(x, mean, yerr=error, color=colour, marker=marker, capsize=3)
+        low, high = axes.get_xlim()
+        ends = [Line(b.name, b.look, [(low, v), (high, v)]) for b in bounds for _, v in b.points]
+        _bounds(axes, ends if lines else ())
+        axes.set_xlim(low, high)
+        _finish(axes)
+        axes.set_xlabel(unit)
         axes.set_ylabel(f"{metric} (%)")
     return to_svg(figure, name)
 

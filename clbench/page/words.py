@@ -6,8 +6,14 @@ import math
 
 from clbench.comparison import Summary, Versus
 from clbench.measuring.format import per_cent, points
+from clbench.measuring.scores import AVERAGE, SCORES
 
 NOTHING = "-"
+
+
+def score(metric: str) -> str:
+    """Return what a score is, on an axis."""
+    return "average accuracy" if metric == AVERAGE else SCORES[metric].removesuffix(" %")
 
 
 def mean_and_deviation(summary: Summary | None) -> str:

@@ -45,8 +45,10 @@ def test_run_beside_its_baseline(invoke: Invoke):
         address = f"http://localhost:6006/?smoothing=0#{tab}&_smoothingWeight=0\n"
         assert address in done.stdout, "TensorBoard would bend curves of a few points"
     assert list((folder / "dam_replay").glob("events.*"))
-    for name in ("forgetting_curves.png", "average_accuracy.png", "comparison.md"):
+    for name in ("forgetting_curves.png", "average_accuracy.png", "comparison.md", "index.html"):
         assert (folder / "comparison" / name).stat().st_size > 0
+    page = (folder / "comparison" / "index.html").read_text()
+    assert page.count("src=\"data:image/") == 2, "what both memories hold"
     assert "dam_replay: experience 2 of 2: average accuracy" in done.stderr
 
 

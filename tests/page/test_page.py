@@ -142,6 +142,37 @@ def test_one_budget_is_answered_too_by_the_best_real_memory() -> None:
     assert answers(worse)[0].verdict == "no"
 
 
+def test_tables_are_those_within_which_tests_are_corrected() -> None:
+    comparison = compare(
+        over_bytes(1960, 7840) + [make("herding_replay", s, 0.75) for s in range(6)]
+    )
+    _, found = page_of(comparison)
+    tables = [a for a in found.all("div") if (a.get("aria-label") or "").startswith("Results")]
+    assert len(tables) == len(comparison.sections) > 1
+    headings = found.text("h4")
+    for section in comparison.sections:
+        assert section.heading.rpartition(", ")[2] in headings
+        for group in section.groups:
+            if group.versus is not None:
+                assert f"{group.versus.p:.3f} {group.versus.p_holm:.3f}" in found.text("table")
+
+
+def test_compute_and_whether_distilling_pays() -> None:
+    comparison, reports = two_budgets(), over_bytes(1960, 7840)
+    _, found = usual()
+    assert len(comparison.costs) == 2
+    for worth in comparison.costs:
+        assert f"{worth.sentence}." in found.text("li")
+    counted = [dataclasses.replace(r, flops={"train": 1e12, "distil": 2e12}) for r in reports]
+    for made, unit in ((counted, "10¹² operations"), (reports, "seconds")):
+        labels = [a["aria-label"] or "" for a in page_of(compare(made))[1].all("svg")]
+        assert sum(f"over {unit} of training and distilling: dam" in label for label in labels) == 1
+    page, _ = page_of(compare(counted))
+    assert "<td>3</td><td>83.5 ± 2.6</td>" in page, "training and distilling, in 10^12"
+    unknown = [dataclasses.replace(r, flops={}, measured={}) for r in reports]
+    assert len(page_of(compare(unknown))[1].all("svg")) == 3
+
+
 def test_what_cannot_be_tested_is_said() -> None:
     few = compare([make("dam_replay", s, 0.8) for s in range(2)]
                   + [make("random_replay", s, 0.7) for s in range(2)])  # fmt: skip
@@ -179,7 +210,7 @@ def test_tables_curves_and_matrices_hold_the_numbers() -> None:
     # After the first of two experiences everybody is at 100 %.
     assert "100.0 (100.0 to 100.0) 72.5 (70.5 to 74.5)" in text
     charts = found.all("svg")
-    assert len(charts) == 3, "two budgets of curves, and accuracy over bytes"
+    assert len(charts) == 4, "two budgets of curves, accuracy over bytes, accuracy over compute"
     assert all(c["role"] == "img" and "random_replay 72.5" in c["aria-label"] for c in charts)
     heat = [
         a["class"] for a in found.all("td") if re.fullmatch(r"h\d+|later", a.get("class") or "")
@@ -393,8 +424,8 @@ def ten_experiences(report: RunReport) -> RunReport:
 def test_curves_of_a_single_experience_and_many_memories() -> None:
     looks = [Look.of(i) for i in range(200)]
     assert len({(look.colour, look.marker, str(look.dash)) for look in looks}) == 200
-    lines = [Line(f"m{i}", look, {1.0: [0.5, 0.5001]}) for i, look in enumerate(looks[:12])]
-    drawing = experience_chart(lines, [Line("<naive>", Look.of_bound(0), {1.0: [0.01]})], "one")
+    lines = [Line(f"m{i}", look, [(1.0, [0.5, 0.5001])]) for i, look in enumerate(looks[:12])]
+    drawing = experience_chart(lines, [Line("<naive>", Look.of_bound(0), [(1.0, [0.01])])], "one")
     assert "?naive? 1.0" in drawing.content and "<naive>" not in drawing.content
     assert "#" not in re.sub(r'url\(#one-|href="#one-', "", drawing.content), "no fixed colour"
     ids = re.findall(r' id="([^"]+)"', drawing.content)
