@@ -71,16 +71,14 @@ def herd(features_ND: Tensor, num: int) -> Tensor:
     """The first ``num`` picks of herding, as positions, in the order picked."""
     mean = features_ND.mean(0)
     picked_sum = torch.zeros_like(mean)
-    free = torch.ones(len(features_ND), dtype=torch.bool, device=features_ND.device)
+    taken = torch.zeros(len(features_ND), device=features_ND.device)
     squared = torch.cat([(part**2).sum(1) for part in features_ND.split(IMAGES_AT_ONCE)])
     picks = []
     for k in range(num):
         # argmin |mean - (sum + f) / (k+1)|^2, the constant part left out
-        target = (k + 1) * mean - picked_sum
-        score = squared - 2 * features_ND @ target
-        score = torch.where(free, score, torch.full_like(score, float("inf")))
-        best = int(score.argmin())
+        score = squared - features_ND @ (2 * ((k + 1) * mean - picked_sum))
+        best = int((score + taken).argmin())
         picks.append(best)
-        free[best] = False
+        taken[best] = float("inf")
         picked_sum = picked_sum + features_ND[best]
     return torch.tensor(picks, device=features_ND.device)
