@@ -32,12 +32,11 @@ from clbench.machine.allocator import keep_freed_memory
 from clbench.machine.device import resolve_device
 from clbench.measuring.cost import environment
 from clbench.report import RunReport
-from clbench.run.loop import run
 from clbench.sets import DistilledSet, network_of
 from clbench.sets import load_set as read_set
 from clbench.types import ImageSpec
 
-__all__ = ["compare", "distil", "evaluate", "load_set", "load_sets", "provenance", "run"]
+__all__ = ["compare", "distil", "evaluate", "load_set", "load_sets", "provenance"]
 
 
 def distil(

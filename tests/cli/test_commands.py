@@ -48,7 +48,7 @@ def test_run_beside_its_baseline(invoke: Invoke):
     for name in ("forgetting_curves.png", "average_accuracy.png", "comparison.md", "index.html"):
         assert (folder / "comparison" / name).stat().st_size > 0
     page = (folder / "comparison" / "index.html").read_text()
-    assert page.count("src=\"data:image/") == 2, "what both memories hold"
+    assert page.count('src="data:image/') == 2, "what both memories hold"
     assert "dam_replay: experience 2 of 2: average accuracy" in done.stderr
 
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,19 @@ def add_foo(tree: Path) -> None:
     table.write_text(text)
 
 
-def clbench(tree: Path, *arguments: str) -> str:
+# One process makes several commands: importing takes longer than they do.
+IN_ONE_PROCESS = """
+import json, sys
+from click.testing import CliRunner
+from clbench.cli.group import cli
+for arguments in json.loads(sys.argv[1]):
+    done = CliRunner().invoke(cli, arguments, prog_name="clbench", catch_exceptions=False)
+    print(json.dumps([done.exit_code, done.stdout, done.stderr]))
+"""
+
+
+def clbench(tree: Path, *commands: Sequence[str]) -> list[str]:
+    """What each command of the tree's own clbench prints."""
     environment = {
         **os.environ,
         "PYTHONPATH": str(tree),
@@ -121,11 +134,13 @@ def clbench(tree: Path, *arguments: str) -> str:
         "OMP_NUM_THREADS": "1",
     }
     done = subprocess.run(
-        [sys.executable, "-m", "clbench", *arguments],
+        [sys.executable, "-c", IN_ONE_PROCESS, json.dumps(commands)],
         cwd=tree, env=environment, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [code for code, _, _ in told] == [0] * len(commands), told
+    return [stdout for _, stdout, _ in told]
 
 
 def report(tree: Path, name: str) -> dict[str, Any]:
@@ -133,23 +148,27 @@ def report(tree: Path, name: str) -> dict[str, Any]:
 
 
 def test_a_distiller_added_to_the_tree(tree: Path) -> None:
-    clbench(tree, "run", "--strategy", "dm_replay", *TINY, "-o", "runs/before")
+    dm = ["run", "--strategy", "dm_replay", *TINY, "-o"]
+    clbench(tree, [*dm, "runs/before"])
     add_foo(tree)
-    shown = clbench(tree, "run", "--help-all")
+    foo = ["--strategy", "foo_replay", "--foo-steps", "3", *TINY, "-o", "runs/foo"]
+    shown, _, _, _, compared = clbench(
+        tree,
+        ["run", "--help-all"],
+        ["run", *foo],
+        [*dm, "runs/again"],
+        [*dm, "runs/seed1", "--seed", "1"],
+        ["compare", "runs", "--json"],
+    )
     assert "--foo-steps N" in shown and "How often images are mixed.  [default: 2]" in shown
     assert "--foo-share X" in shown
-    foo = ["--strategy", "foo_replay", "--foo-steps", "3", *TINY, "-o", "runs/foo"]
-    clbench(tree, "run", *foo)
     found = report(tree, "foo")
     assert found["config"]["distillation"]["settings"] == {"steps": 3, "share": 0.5}
     assert [len(entry["losses"]) for entry in found["distillation"]] == [3] * 5
     # Another method's work is found again, and its runs of before and after are one row.
-    clbench(tree, "run", "--strategy", "dm_replay", *TINY, "-o", "runs/again")
     assert report(tree, "again")["measured"]["from_cache"] == 5
     assert report(tree, "again")["config"] == report(tree, "before")["config"]
-    clbench(tree, "run", "--strategy", "dm_replay", *TINY, "--seed", "1", "-o", "runs/seed1")
-    groups = json.loads(clbench(tree, "compare", "runs", "--json"))["groups"]
-    assert {group["label"]: group["seeds"] for group in groups} == {
+    assert {group["label"]: group["seeds"] for group in json.loads(compared)["groups"]} == {
         "dm_replay": [0, 1],
         "foo_replay": [0],
     }
