@@ -56,22 +56,38 @@ def _in_markdown(text: str) -> str:
 
 
 def to_latex(comparison: Comparison) -> str:
-    r"""Return tabulars for ``\input``, one a section and one over budgets; ends with a newline.
+    r"""Return tables for ``\input``, one a section and one over budgets; ends with a newline.
 
-    They need the package booktabs. Headings, legend and notes are comments.
+    They need the packages booktabs and adjustbox, which shrinks a table that is wider than the
+    text. Columns that matter less are in CSV and Markdown only. Legend and notes are comments.
     """
-    lines = [r"% \usepackage{booktabs}"]
+    lines = [r"% \usepackage{booktabs,adjustbox}"]
     lines += [f"% NOT COMPARABLE: {_comment(warning)}" for warning in comparison.warnings]
-    for section in comparison.sections:
-        columns = [*name_columns(section), *number_columns(section, comparison.metric)]
-        told = filter(None, [section.heading, differences_to(section)])
-        lines += [*(f"% {_comment(text)}" for text in told), *_tabular(columns)]
+    for number, section in enumerate(comparison.sections, 1):
+        numbers = number_columns(section, comparison.metric)
+        columns = [*name_columns(section), *(c for c in numbers if c.rank in _PRINTED)]
+        heading = f"{section.heading}." if section.heading else ""
+        told = " ".join(filter(None, [heading, differences_to(section)]))
+        lines += _table(columns, told or "Runs.", str(number))
     lines.append(f"% {_comment(legend(comparison))}")
     if comparison.contests:
-        lines += [f"% {CONTEST_LEGEND}", *_tabular(contest_columns(comparison))]
+        lines += _table(contest_columns(comparison), CONTEST_LEGEND, "bytes")
     lines += [f"% Cost: {_comment(worth.sentence)}." for worth in comparison.costs]
     lines += [f"% Note: {_comment(note)}." for note in comparison.notes]
     return "\n".join(lines) + "\n"
+
+
+def _table(columns: Sequence[Shown], caption: str, label: str) -> list[str]:
+    return [
+        r"\begin{table}",
+        r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
+        rf"\caption{{{in_latex(caption)}}}",
+        rf"\label{{tab:clbench-{label}}}",
+        r"\begin{adjustbox}{max width=\textwidth}",
+        *_tabular(columns),
+        r"\end{adjustbox}",
+        r"\end{table}",
+    ]
 
 
 def _comment(text: str) -> str:
@@ -94,6 +110,9 @@ def _tabular(columns: Sequence[Shown]) -> list[str]:
     ]
 
 
+# Ranks of the columns that a page can show: score and interval, n, forgetting, difference and its
+# interval, p, Holm, and the baseline where rows have different ones.
+_PRINTED = {0, 1, 2, 3, 4, 5, 6, 9, 14}
 # Brackets and stars are arguments of the \\ that ends the row before; two hyphens are a dash.
 _IN_LATEX = {
     "\\": r"\textbackslash{}",

@@ -156,7 +156,14 @@ def test_no_cell_of_csv_is_a_formula():
 def test_latex_is_booktabs_and_escapes_everything():
     text = to_latex(hostile())
     body = [line for line in text.splitlines() if not line.startswith("%")]
-    assert body[0] == r"\begin{tabular}{lrrrrrrr}"
+    assert body[5] == r"\begin{tabular}{lrrrr}"
+    assert [body[0], body[3], body[-1]] == [
+        r"\begin{table}",
+        r"\label{tab:clbench-1}",
+        r"\end{table}",
+    ]
+    captions = [line for line in body if line.startswith(r"\caption")]
+    assert len(captions) == 1 and captions[0].endswith("}")
     assert [line for line in body if line.endswith("rule")] == [
         r"\toprule",
         r"\midrule",
@@ -165,7 +172,7 @@ def test_latex_is_booktabs_and_escapes_everything():
     rows = [line for line in body if line.endswith(r"\\")]
     assert len(rows) == 3
     for row in rows:
-        assert len(re.findall(r"(?<!\\)&", row)) == 7, "as many cells as columns"
+        assert len(re.findall(r"(?<!\\)&", row)) == 4, "as many cells as columns"
     escaped = re.sub(r"\\[a-z]+\d*\{\}|\\[{}$&#_%]|\{[][*'-]\}|\$(\\pm|-)\$|\\\\$", "", rows[1])
     escaped += re.sub(r"\\[a-z]+\d*\{\}|\\[{}$&#_%]|\{[][*'-]\}|\$(\\pm|-)\$|\\\\$", "", rows[2])
     assert not set(escaped.replace(" & ", "")) & set('\\{}$#_%^~<>|"[]'), escaped
