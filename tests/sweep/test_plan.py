@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from clbench.errors import InputError
 from clbench.sweep.plan import Grid, combinations, directory_name, grids_of, read_plan
 
+RESULTS = Path(__file__).parents[2] / "docs" / "results"
 PLAN = """
 [fixed]
 epochs = 1
@@ -165,11 +166,15 @@ def test_what_tells_grids_apart_is_part_of_the_names() -> None:
     assert [varied for _, varied in combinations(grids_of({"fixed": {"width": 8}}))] == [{}]
 
 
-def test_the_study_of_the_docs_is_a_plan() -> None:
-    study = Path(__file__).parents[2] / "docs" / "results" / "study.toml"
-    found = combinations(read_plan(study))
-    assert len(found) > 200 and len({str(sorted(options.items())) for options, _ in found}) == len(
-        found
-    )
-    benchmarks = {options["benchmark"] for options, _ in found}
-    assert benchmarks == {"split_mnist", "split_fashion_mnist", "folder:EBHI/patients.csv"}
+@pytest.mark.parametrize(
+    ("name", "benchmarks"),
+    [
+        ("study", {"split_mnist", "split_fashion_mnist", "folder:EBHI/patients.csv"}),
+        ("raw_memories", {"split_mnist"}),
+    ],
+)
+def test_the_plans_of_the_docs(name: str, benchmarks: set[str]) -> None:
+    found = combinations(read_plan(RESULTS / f"{name}.toml"))
+    assert len(found) > 200
+    assert len({str(sorted(options.items())) for options, _ in found}) == len(found)
+    assert {options["benchmark"] for options, _ in found} == benchmarks
