@@ -9,9 +9,10 @@ of their flags.
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import types as python_types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -226,8 +227,7 @@ class Config:
             InputError: an unknown field, or a value of the wrong type or range.
         """
         hints = _hints(type(self))
-        unknown = sorted(set(map(str, values)) - set(hints))
-        check(not unknown, type(self).__name__, "fields " + ", ".join(hints), ", ".join(unknown))
+        known_fields(type(self).__name__, map(str, values), hints)
         read = {
             name: _read(name, hints[name], value, getattr(self, name))
             for name, value in values.items()
@@ -237,6 +237,21 @@ class Config:
     def replace(self, **changes: Any) -> Self:
         """Return a copy with some fields changed, checked anew."""
         return dataclasses.replace(self, **changes)
+
+
+def known_fields(whose: str, names: Iterable[str], known: Iterable[str]) -> None:
+    """See that all names are known.
+
+    Raises:
+        InputError: some are not; the nearest known name is told.
+    """
+    expected = list(known)
+    unknown = sorted(set(names) - set(expected))
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], expected, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        found = ", ".join(map(repr, unknown))
+        raise InputError(f"{whose}: expected fields {', '.join(expected)}, found {found}{hint}")
 
 
 _HINTS: dict[type, dict[str, Any]] = {}

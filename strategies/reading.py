@@ -15,7 +15,7 @@ from clbench.config import (
 )
 from clbench.distillation.table import DISTILLERS
 from clbench.errors import InputError
-from clbench.fields import Config, check
+from clbench.fields import Config, check, known_fields
 from clbench.strategies.table import ALIASES, STRATEGIES, distiller_of
 
 
@@ -143,8 +143,7 @@ _EVALUATIONS = {
 
 def _older_evaluations(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     known = [one for name, fields in _EVALUATIONS.items() for one in (name, *fields)]
-    unknown = sorted(set(map(str, values)) - set(known))
-    check(not unknown, "evaluation", "fields " + ", ".join(known), ", ".join(unknown))
+    known_fields("evaluation", map(str, values), known)
     return {
         name: {field: values[field] for field in fields if field in values}
         for name, fields in _EVALUATIONS.items()

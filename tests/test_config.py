@@ -81,6 +81,11 @@ def test_unknown_fields_are_named(kind: Any) -> None:
         kind.from_dict({"imges": 1})
 
 
+def test_the_nearest_field_is_told() -> None:
+    with pytest.raises(InputError, match="found 'epoch'; did you mean 'epochs'?"):
+        LearnerConfig.from_dict({"epoch": 1})
+
+
 def test_unknown_field_deep_inside() -> None:
     with pytest.raises(InputError, match="NetworkConfig: .* found 'wdth'"):
         RunConfig.from_dict({"learner": {"network": {"wdth": 1}}})
