@@ -310,5 +310,6 @@ def _hints(folder: Path, folders: list[Path], tensorboard: bool) -> None:
         say(f"TensorBoard: tensorboard --logdir {shlex.quote(str(folder))}")
         say(f"             unsmoothed at {SCALARS_ADDRESS}")
         say(f"             in one chart at {CUSTOM_SCALARS_ADDRESS}")
+        say("             untick Ignore outliers there: it leaves the worst values outside")
     above = folder if folder.parent == Path() else folder.parent
     say(f"more runs:   clbench compare {shlex.quote(str(above))}")

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from clbench.coded import CodedImages
 from clbench.distillation import Update
+from clbench.evaluation.protocol import Result
 from clbench.measuring import metrics
 from clbench.measuring.metrics import Matrix, Vector
+from clbench.store.plain import readable
 
 Point = tuple[str, float, int]  # name, value, step
+
+MOST_CURVES = 50  # classes whose recall is drawn
+# Trackers group curves by what stands before the slash: the metrics of the whole stream are a group
+# of their own, not a chart among those of single experiences.
+AVERAGES = "averages/"
 
 
 def of_accuracies(accuracies: Vector, num_learnt: int) -> Iterator[Point]:
@@ -51,9 +58,53 @@ def of_experience(
     so_far = metrics.all_metrics(seen, untrained[: k + 1], num_test[: k + 1])
     for name, value in so_far.items():
         if value is not None:
-            yield name, float(value), k + 1
+            yield f"{AVERAGES}{name}", float(value), k + 1
     if memory is not None and len(memory):
         yield "memory_bytes", float(memory.num_bytes), k + 1
+
+
+def of_recalls(
+    k: int,
+    confusion: Matrix | None,
+    class_groups: Sequence[Sequence[int]],
+    class_names: Sequence[str],
+) -> Iterator[Point]:
+    """Yield the recall of each class met so far at step ``k + 1``.
+
+    Their mean, the balanced accuracy, is a curve where classes differ in their test images. Streams
+    of more than `MOST_CURVES` classes have that curve alone.
+
+    Args:
+        k: index of the experience.
+        confusion: (K, K) counts, rows true, or None.
+        class_groups: for each of the T experiences its classes.
+        class_names: name of class c at position c, or empty.
+    """
+    if confusion is None:
+        return
+    counts = np.asarray(confusion)
+    totals = counts.sum(axis=1)
+    found = metrics.recall(np.diag(counts), totals)
+    met = dict.fromkeys(c for group in class_groups[: k + 1] for c in group)
+    values = {c: value for c in met if (value := found[c]) is not None}
+    if values and totals.min() != totals.max():
+        yield f"{AVERAGES}balanced_accuracy", float(np.mean(list(values.values()))), k + 1
+    for c, value in values.items() if len(found) <= MOST_CURVES else ():
+        name = class_names[c] if c < len(class_names) else str(c)
+        yield f"recall/{readable(name).replace('/', '_')}", float(value), k + 1
+
+
+def of_evaluation(result: Result, num_experiences: int) -> Iterator[Point]:
+    """Yield the last value of each of its curves, after the last of the experiences."""
+    for name, values in result.scalars().items():
+        yield f"memory/{readable(name)}", float(values[-1]), num_experiences
+
+
+def of_report(values: Mapping[str, float | None], num_experiences: int) -> Iterator[Point]:
+    """Yield a report's metrics after the last of the experiences."""
+    for name, value in values.items():
+        if value is not None:
+            yield f"{AVERAGES}{name}", float(value), num_experiences
 
 
 def of_update(k: int, update: Update) -> Iterator[Point]:

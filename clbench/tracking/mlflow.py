@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import time
 from collections.abc import Iterable, Sequence
 from itertools import islice
@@ -19,11 +20,12 @@ from mlflow.entities import Metric, Param
 from clbench import figures
 from clbench.coded import CodedImages
 from clbench.distillation import Update
+from clbench.evaluation.protocol import Result
 from clbench.measuring.metrics import Matrix, Vector
 from clbench.report import RunReport
 from clbench.store.plain import readable
 from clbench.tracking import curves
-from clbench.tracking.protocol import NullTracker
+from clbench.tracking.protocol import Drawings, NullTracker
 
 EXPERIMENT = "clbench"  # where MLFLOW_EXPERIMENT_NAME does not say
 _MOST_PARAMETERS, _LONGEST = 100, 500  # that MLflow takes in one batch, and characters of a value
@@ -43,6 +45,7 @@ class MlflowTracker(NullTracker):
         self._client: Any = None
         self._id: str | None = None
         self._ended = False
+        self._class_groups: Sequence[Sequence[int]] = ()
 
     def position(self) -> dict[str, str]:
         """Return the run's name there."""
@@ -54,6 +57,7 @@ class MlflowTracker(NullTracker):
 
     def on_start(self, config: dict[str, Any], class_groups: Sequence[Sequence[int]]) -> None:
         """Begin the run with its configuration."""
+        self._class_groups = class_groups
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.WARNING)
         self._client = MlflowClient()
@@ -89,6 +93,7 @@ class MlflowTracker(NullTracker):
     ) -> None:
         """Write the curves of the stream so far, and what memory holds."""
         self._write(curves.of_experience(k, R_so_far, untrained, num_test, memory))
+        self._write(curves.of_recalls(k, confusion, self._class_groups, class_names))
         if memory is not None and len(memory):
             drawn = figures.memory_figure(
                 memory.images, class_names=class_names, num_bytes=memory.num_bytes
@@ -96,11 +101,13 @@ class MlflowTracker(NullTracker):
             pixels = figures.figure_to_array(drawn)
             self._client.log_image(self._id, pixels, artifact_file=f"memory/experience_{k + 1}.png")
 
+    def on_evaluation(self, name: str, result: Result, drawings: Drawings) -> None:
+        """Write its scalars, at the last step."""
+        self._write(curves.of_evaluation(result, len(self._class_groups)))
+
     def on_end(self, report: RunReport) -> None:
         """Write the metrics that only the report has, and that the run succeeded."""
-        step = len(report.class_groups)
-        known = {k: float(v) for k, v in report.metrics.items() if v is not None}
-        self._write((name, value, step) for name, value in known.items())
+        self._write(curves.of_report(report.metrics, len(report.class_groups)))
         self._ended = True
         self._client.set_terminated(self._id, "FINISHED")
 
@@ -112,6 +119,11 @@ class MlflowTracker(NullTracker):
 
     def _write(self, points: Iterable[curves.Point]) -> None:
         now = int(1000 * time.time())
-        metrics = [Metric(name, value, now, step) for name, value, step in points]
+        metrics = [Metric(_name(name), value, now, step) for name, value, step in points]
         if metrics:
             self._client.log_batch(self._id, metrics=metrics)
+
+
+def _name(name: str) -> str:
+    """Return it as MLflow takes it: no name of a class may end the tracking of a run."""
+    return re.sub(r"[^/\w.\- ]|(?<=/)\.+$", "_", name)

@@ -4,7 +4,8 @@ The x-axis (step) of every chart is the number of experiences learnt: 0 is the u
 1 the moment after the first experience; names count experiences from 1 likewise. The one exception
 is ``distillation/experience_k/...``, whose step is the update: of the images for ``loss``,
 ``images`` and the distiller's other curves, of the networks it learns from for ``expert_loss``. The
-learner's metrics at step t are those of the stream's first t experiences.
+learner's metrics at step t, ``averages/...``, are those of the stream's first t experiences. All
+shares are in 0..1, as in a report; pictures say per cent.
 
 ``accuracy/experience_k`` begins at step k, when experience k has been learnt, so what happens to
 the curve is forgetting. What the network scores before that, from step 0 to k - 1, is
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
 FLUSH_SECONDS = 5
 
 MOST_WAIT = 2.0
-MOST_CURVES = 50  # classes whose recall is drawn
 
 _UNSET = "default"  # what a setting of None is shown as
 # The table of the HPARAMS tab has room for five settings, by itself the first of the alphabet.
@@ -74,12 +74,13 @@ _LAYOUT = {
     "untick Ignore outliers)": {
         "accuracy on each experience": ["Multiline", [r"^accuracy/experience_\d+$"]],
         "forgetting of each experience": ["Multiline", [r"^forgetting/experience_\d+$"]],
-        "averages": [
+        "average accuracy": [
             "Multiline",
-            ["^average_accuracy$", "^average_incremental_accuracy$", "^forgetting$"],
+            [r"^averages/average_accuracy$", r"^averages/average_incremental_accuracy$"],
         ],
-        "recall of each class, where test classes are unequal": ["Multiline", [r"^recall/.*$"]],
-        "transfer": ["Multiline", ["^bwt$", "^fwt$"]],
+        "average forgetting": ["Multiline", [r"^averages/forgetting$"]],
+        "transfer": ["Multiline", [r"^averages/bwt$", r"^averages/fwt$"]],
+        "recall of each class": ["Multiline", [r"^recall/.*$"]],
         "accuracy before an experience is learnt": [
             "Multiline",
             [r"^untrained_accuracy/experience_\d+$"],
@@ -143,7 +144,7 @@ class TensorBoardTracker:
         self._writer: SummaryWriter | None = summary_writer(directory)
         self._class_groups: Sequence[Sequence[int]] = ()
         self._hparams: dict[str, Any] = {}
-        self._told = set[str]()  # metrics that only some runs have
+        self._told = set[str]()  # tags of this run's scalars
 
     @property
     def _open_writer(self) -> SummaryWriter:
@@ -235,10 +236,12 @@ class TensorBoardTracker:
         """Scalars and images of the stream so far, at step ``k + 1``; then a flush."""
         for name, value, step in curves.of_experience(k, R_so_far, untrained, num_test, memory):
             self._scalar(name, value, step)
+        for name, value, step in curves.of_recalls(k, confusion, self._class_groups, class_names):
+            self._scalar(name, value, step)
         R = np.asarray(R_so_far, dtype=np.float64)[: k + 1]
+        self._image("accuracy_curves", lambda: self._curves_figure(R[:, : k + 1]), k + 1)
         self._image("accuracy_matrix", lambda: self._accuracy_figure(R), k + 1)
         if confusion is not None:
-            self._recalls(confusion, k, class_names)
             self._image(
                 "confusion_matrix",
                 lambda: figures.confusion_figure(confusion, class_names=class_names),
@@ -259,18 +262,19 @@ class TensorBoardTracker:
         step = len(self._class_groups)
         for title, draw in drawings.items():
             self._image(f"memory/{readable(title)}", draw, step)
-        for tag, values in result.scalars().items():
-            self._scalar(f"memory/{readable(tag)}", values[-1], step)
+        for tag, value, _ in curves.of_evaluation(result, step):
+            self._scalar(tag, value, step)
 
     def on_end(self, report: RunReport) -> None:
         """Metrics only the report has, and the mark that the run succeeded.
 
         The HPARAMS tab shows each metric's last value in this run.
         """
-        num_experiences = len(report.class_groups)
-        told = {*_metric_names(num_experiences), *self._told}
-        for name in sorted(set(report.metrics) - told):
-            self._scalar(name, report.metrics[name], num_experiences)
+        num = len(report.class_groups)
+        told = {*self._told, *(curves.AVERAGES + name for name in _metric_names(num))}
+        for tag, value, step in curves.of_report(report.metrics, num):
+            if tag not in told:
+                self._scalar(tag, value, step)
         self._write_hparams(report.metrics, ended=True)
         self._open_writer.flush()
 
@@ -280,27 +284,17 @@ class TensorBoardTracker:
             self._writer.close()
             self._writer = None
 
-    def _recalls(self, confusion: Matrix, k: int, class_names: Sequence[str]) -> None:
-        """Recall of each class met so far, and their mean, where test classes are unequal."""
-        counts = np.asarray(confusion)
-        totals = counts.sum(axis=1)
-        if totals.min() == totals.max():
-            return
-        found = metrics.recall(np.diag(counts), totals)
-        met = [c for group in self._class_groups[: k + 1] for c in group]
-        values = {c: value for c in dict.fromkeys(met) if (value := found[c]) is not None}
-        if values:
-            self._scalar("balanced_accuracy", float(np.mean(list(values.values()))), k + 1)
-            self._told.add("balanced_accuracy")
-        for c, value in values.items() if len(found) <= MOST_CURVES else ():
-            name = class_names[c] if c < len(class_names) else str(c)
-            self._scalar(f"recall/{readable(name).replace('/', '_')}", value, k + 1)
-
-    def _scalar(self, tag: str, value: float | None, step: int) -> None:
-        if value is None:
-            return
+    def _scalar(self, tag: str, value: float, step: int) -> None:
+        self._told.add(tag)
         # Doubles of Python only: float32 of numpy is dropped by some writers.
         self._open_writer.add_scalar(tag, float(value), step)
+
+    def _curves_figure(self, R: Matrix) -> Figure:
+        """Draw what is forgotten within whole axes: TensorBoard's charts cut extremes off."""
+        groups = self._class_groups[: len(R)]
+        return figures.forgetting_curves_figure(
+            R, class_groups=groups if len(groups) == len(R) else None
+        )
 
     def _accuracy_figure(self, R: Matrix) -> Figure:
         groups = self._class_groups if len(self._class_groups) == np.shape(R)[1] else None
@@ -319,7 +313,8 @@ class TensorBoardTracker:
         from torch.utils.tensorboard.summary import hparams
 
         make: Any = hparams
-        experiment, start, end = make(self._hparams, dict.fromkeys(metric_names, 0.0))
+        tags = [curves.AVERAGES + name for name in metric_names]
+        experiment, start, end = make(self._hparams, dict.fromkeys(tags, 0.0))
         writer: Any = self._open_writer.file_writer
         for summary in (end,) if ended else (self._telling_first(experiment), start):
             writer.add_summary(summary)

@@ -17,11 +17,12 @@ import wandb
 from clbench import figures
 from clbench.coded import CodedImages
 from clbench.distillation import Update
+from clbench.evaluation.protocol import Result
 from clbench.measuring.metrics import Matrix, Vector
 from clbench.report import RunReport
 from clbench.store.plain import readable
 from clbench.tracking import curves
-from clbench.tracking.protocol import NullTracker
+from clbench.tracking.protocol import Drawings, NullTracker
 
 PROJECT = "clbench"  # where WANDB_PROJECT does not say
 _STEP = "experience"
@@ -40,6 +41,7 @@ class WandbTracker(NullTracker):
         self._directory, self._name = directory, name
         self._id, self._resumed = uuid.uuid4().hex[:12], False
         self._run: Any = None
+        self._class_groups: Sequence[Sequence[int]] = ()
 
     def position(self) -> dict[str, str]:
         """Return the run's name there."""
@@ -51,6 +53,7 @@ class WandbTracker(NullTracker):
 
     def on_start(self, config: dict[str, Any], class_groups: Sequence[Sequence[int]]) -> None:
         """Begin the run with its configuration."""
+        self._class_groups = class_groups
         self._directory.mkdir(parents=True, exist_ok=True)
         self._run = wandb.init(
             project=os.environ.get("WANDB_PROJECT", PROJECT),
@@ -86,7 +89,11 @@ class WandbTracker(NullTracker):
     ) -> None:
         """Send the curves of the stream so far, and what memory holds."""
         steps: dict[int, dict[str, Any]] = {}
-        for name, value, step in curves.of_experience(k, R_so_far, untrained, num_test, memory):
+        points = (
+            *curves.of_experience(k, R_so_far, untrained, num_test, memory),
+            *curves.of_recalls(k, confusion, self._class_groups, class_names),
+        )
+        for name, value, step in points:
             steps.setdefault(step, {})[name] = value
         if memory is not None and len(memory):
             drawn = figures.memory_figure(
@@ -96,9 +103,16 @@ class WandbTracker(NullTracker):
         for step, values in sorted(steps.items()):
             self._run.log({**values, _STEP: step})
 
+    def on_evaluation(self, name: str, result: Result, drawings: Drawings) -> None:
+        """Send its scalars, at the last step."""
+        step = len(self._class_groups)
+        values = {tag: value for tag, value, _ in curves.of_evaluation(result, step)}
+        self._run.log({**values, _STEP: step})
+
     def on_end(self, report: RunReport) -> None:
         """Keep the report's metrics as the run's summary."""
-        self._run.summary.update({k: v for k, v in report.metrics.items() if v is not None})
+        points = curves.of_report(report.metrics, len(report.class_groups))
+        self._run.summary.update({name: value for name, value, _ in points})
         self._finish(0)
 
     def close(self) -> None:

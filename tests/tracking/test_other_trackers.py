@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from clbench.config import RunConfig
@@ -18,7 +19,16 @@ from clbench.errors import InputError
 from clbench.run import NullProgress, run
 from clbench.tracking import TRACKERS, Tracker, TrackerInfo, curves
 from tests import tiny_stream
-from tests.tracking.test_tensorboard import CONFIG, GROUPS, NUM_TEST, UNTRAINED, R, learn, report
+from tests.tracking.test_tensorboard import (
+    CONFIG,
+    GROUPS,
+    NUM_TEST,
+    UNTRAINED,
+    Evaluated,
+    R,
+    learn,
+    report,
+)
 
 
 def told(tracker: Tracker) -> None:
@@ -27,6 +37,7 @@ def told(tracker: Tracker) -> None:
     for k in range(3):
         tracker.on_distillation_update(k, Update(1, 2, 0.5, scalars={"norm": 2.0}))
         learn(tracker, k)
+    tracker.on_evaluation("mine", Evaluated(), {})
     tracker.on_end(report())
     tracker.close()
 
@@ -36,7 +47,8 @@ def expected() -> set[tuple[str, float, int]]:
     for k in range(3):
         points |= set(curves.of_update(k, Update(1, 2, 0.5, scalars={"norm": 2.0})))
         points |= set(curves.of_experience(k, R[: k + 1], UNTRAINED, NUM_TEST, None))
-    return points
+        points |= set(curves.of_recalls(k, np.eye(5, dtype=np.int64), GROUPS, ()))
+    return points | {("memory/mine/accuracy", 0.75, 3), ("memory/mine/other", 0.25, 3)}
 
 
 def test_the_curves_by_hand() -> None:
@@ -45,9 +57,29 @@ def test_the_curves_by_hand() -> None:
     assert points["accuracy/experience_1", 3] == pytest.approx(0.4)
     assert points["untrained_accuracy/experience_3", 2] == pytest.approx(0.3)
     assert points["forgetting/experience_1", 3] == pytest.approx(0.5)
-    assert points["average_accuracy", 2] == pytest.approx(0.75)
+    assert points["averages/average_accuracy", 2] == pytest.approx(0.75)
     assert points["distillation/experience_2/norm", 1] == 2.0
     assert ("accuracy/experience_2", 1) not in points
+    assert points["recall/4", 3] == 1 and ("recall/4", 2) not in points, "not met before"
+
+
+def test_recall_of_each_class_by_hand() -> None:
+    """Two of four 0s, one of one 1 and nine of ten 2s; class 2 comes with experience 2."""
+    confusion = [[2, 1, 1], [0, 1, 0], [1, 0, 9]]
+    groups, names = [[1, 0], [2]], ("a/b", "c\x1b", "d")
+    first = [("averages/balanced_accuracy", 0.75, 1), ("recall/c\ufffd", 1.0, 1)]
+    assert list(curves.of_recalls(0, confusion, groups, names)) == [*first, ("recall/a_b", 0.5, 1)]
+    second = {name: value for name, value, _ in curves.of_recalls(1, confusion, groups, names)}
+    assert second["averages/balanced_accuracy"] == pytest.approx((0.5 + 1 + 0.9) / 3)
+    assert second["recall/d"] == 0.9
+    assert list(curves.of_recalls(0, None, groups, names)) == []
+
+
+def test_many_classes_have_the_mean_of_their_recalls_alone() -> None:
+    count = curves.MOST_CURVES + 1
+    confusion = np.diag(np.arange(1, count + 1))
+    found = list(curves.of_recalls(0, confusion, [range(count)], ()))
+    assert found == [("averages/balanced_accuracy", 1.0, 1)]
 
 
 class TestMlflow:
@@ -86,6 +118,17 @@ class TestMlflow:
         assert [Path(one.path).name for one in pictures] == [
             f"experience_{k}.png" for k in (1, 2, 3)
         ]
+
+    def test_no_name_of_a_class_ends_the_tracking(self, tmp_path: Path) -> None:
+        tracker = TRACKERS.find("mlflow").opened(tmp_path, "a")
+        tracker.on_start(CONFIG, [[0, 1, 2]])
+        names = ("10 % (grey)", "..", "Fuß")
+        accuracy = [[0.5]]
+        tracker.on_experience_end(0, accuracy, [0.1], [3], np.eye(3), None, names)  # type: ignore[arg-type]
+        tracker.close()
+        (kept,) = self.found()
+        recalls = {name for name in kept.data.metrics if name.startswith("recall/")}
+        assert recalls == {"recall/10 _ _grey_", "recall/_", "recall/Fuß"}
 
     def test_a_run_that_is_stopped_goes_on_in_the_same_one(self, tmp_path: Path) -> None:
         first = TRACKERS.find("mlflow").opened(tmp_path, "a")

@@ -164,24 +164,25 @@ def test_forgetting_starts_at_the_experience_after(events):
 
 
 def test_metrics_appear_as_they_become_defined(events):
-    assert scalars(events, "average_accuracy") == close_to({1: 0.9, 2: 0.75, 3: 1.85 / 3})
-    assert scalars(events, "bwt") == close_to({2: -0.2, 3: -0.225})
-    assert scalars(events, "fwt") == close_to({2: 0.05, 3: 0.15})
+    assert scalars(events, "averages/average_accuracy") == close_to({1: 0.9, 2: 0.75, 3: 1.85 / 3})
+    assert scalars(events, "averages/bwt") == close_to({2: -0.2, 3: -0.225})
+    assert scalars(events, "averages/fwt") == close_to({2: 0.05, 3: 0.15})
     incremental = {1: 0.9, 2: 0.825, 3: (0.9 + 0.75 + 1.85 / 3) / 3}
-    assert scalars(events, "average_incremental_accuracy") == close_to(incremental)
+    assert scalars(events, "averages/average_incremental_accuracy") == close_to(incremental)
     assert scalars(events, "memory_bytes") == {1: 16, 2: 32, 3: 48}
 
 
 def test_every_final_metric_of_the_report_is_the_last_value_of_its_chart(events):
     for name, value in report().metrics.items():
-        assert scalars(events, name)[3] == pytest.approx(value, rel=1e-6)
-        assert len(events.Scalars(name)) == len(scalars(events, name)), "one value per step"
+        tag = f"averages/{name}"
+        assert scalars(events, tag)[3] == pytest.approx(value, rel=1e-6)
+        assert len(events.Scalars(tag)) == len(scalars(events, tag)), "one value per step"
 
 
 def test_what_only_the_report_measures_is_added_at_the_end(tmp_path):
     events = run(tmp_path, metrics={"balanced_accuracy": 0.4, "bwt": -0.225})
-    assert scalars(events, "balanced_accuracy") == close_to({3: 0.4})
-    assert set(scalars(events, "bwt")) == {2, 3}
+    assert scalars(events, "averages/balanced_accuracy") == close_to({3: 0.4})
+    assert set(scalars(events, "averages/bwt")) == {2, 3}
 
 
 def test_distillation_loss_over_updates(events):
@@ -213,7 +214,8 @@ def test_other_curves_experts_and_images_of_a_distillation(tmp_path):
 
 
 def test_images_at_every_step(events):
-    assert set(events.Tags()["images"]) == {"accuracy_matrix", "confusion_matrix", "memory"}
+    shown = {"accuracy_curves", "accuracy_matrix", "confusion_matrix", "memory"}
+    assert set(events.Tags()["images"]) == shown
     for tag in events.Tags()["images"]:
         images = events.Images(tag)
         assert [image.step for image in images] == [1, 2, 3]
@@ -251,13 +253,15 @@ def test_layout_gathers_all_curves_in_one_chart_each(events):
 
     assert shown("accuracy on each experience") == {f"accuracy/experience_{j}" for j in (1, 2, 3)}
     assert shown("forgetting of each experience") == {f"forgetting/experience_{j}" for j in (1, 2)}
-    assert shown("transfer") == {"bwt", "fwt"}
+    assert shown("transfer") == {"averages/bwt", "averages/fwt"}
     before = {f"untrained_accuracy/experience_{j}" for j in (1, 2, 3)}
     assert shown("accuracy before an experience is learnt") == before
     losses = {f"distillation/experience_{j}/loss" for j in (1, 2, 3)}
     assert shown("loss of each experience") == losses
-    averages = {"average_accuracy", "average_incremental_accuracy", "forgetting"}
-    assert shown("averages") == averages
+    averages = {"averages/average_accuracy", "averages/average_incremental_accuracy"}
+    assert shown("average accuracy") == averages
+    assert shown("average forgetting") == {"averages/forgetting"}, "not on one axis with accuracy"
+    assert shown("recall of each class") == {f"recall/{c}" for c in range(5)}
     assert events.PluginTagToContent("custom_scalars")
 
 
@@ -292,7 +296,9 @@ def test_hparams_name_settings_and_metrics_in_the_same_run(events):
     experiment = found["_hparams_/experiment"].experiment
     first = {info.name for info in experiment.hparam_infos if info.differs}
     assert first == {"strategy", "seed", "memory.codec"}, "TensorBoard's table begins with these"
-    assert {info.name.tag for info in experiment.metric_infos} == set(report().metrics)
+    assert {info.name.tag for info in experiment.metric_infos} == {
+        f"averages/{name}" for name in report().metrics
+    }
     assert found["_hparams_/session_end_info"].session_end_info.status == 1  # STATUS_SUCCESS
     files = list(Path(events.path).iterdir())
     assert [path.is_file() for path in files] == [True], "one file, no run beside"
@@ -312,9 +318,9 @@ def test_everything_can_be_read_while_the_run_goes_on(tmp_path):
     tracker = TensorBoardTracker(tmp_path)
     tracker.on_start(CONFIG, GROUPS)
     learn(tracker, 0)
-    assert scalars(read(tmp_path), "average_accuracy") == close_to({1: 0.9})
+    assert scalars(read(tmp_path), "averages/average_accuracy") == close_to({1: 0.9})
     learn(tracker, 1)
-    assert scalars(read(tmp_path), "average_accuracy") == close_to({1: 0.9, 2: 0.75})
+    assert scalars(read(tmp_path), "averages/average_accuracy") == close_to({1: 0.9, 2: 0.75})
     tracker.close()
 
 
@@ -325,9 +331,10 @@ def test_a_stream_of_one_experience_without_memory(tmp_path):
     tracker.on_end(report(class_groups=[[0, 1]], metrics={"average_accuracy": 0.75}))
     tracker.close()
     events = read(tmp_path)
-    assert scalars(events, "average_accuracy") == {1: 0.75}
-    assert not {"bwt", "fwt", "forgetting", "memory_bytes"} & set(events.Tags()["scalars"])
-    assert events.Tags()["images"] == ["accuracy_matrix"]
+    assert scalars(events, "averages/average_accuracy") == {1: 0.75}
+    absent = {"averages/bwt", "averages/fwt", "averages/forgetting", "memory_bytes"}
+    assert not absent & set(events.Tags()["scalars"])
+    assert events.Tags()["images"] == ["accuracy_curves", "accuracy_matrix"]
 
 
 def test_closing_ends_the_thread_and_may_be_repeated(tmp_path):
