@@ -3,6 +3,7 @@ from __future__ import annotations
 import configparser
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -196,6 +197,41 @@ def test_check_script_is_executable_bash() -> None:
     script = ROOT / ".ci" / "run"
     assert script.stat().st_mode & 0o100
     assert subprocess.run(["bash", "-n", script], check=False).returncode == 0
+
+
+def test_a_release_takes_the_changes_of_its_version_alone() -> None:
+    section = runpy.run_path(str(ROOT / ".ci" / "changes"))["section"]
+    text = "# Changelog\n\n## [Unreleased]\n\n### Added\n\n- c\n\n## [0.1.1] - 2026-01-02\n\n- b\n\n"
+    text += "## [0.1.0] - 2026-01-01\n\n- a\n\n[0.1.0]: https://example.org\n"
+    assert [section(text, v) for v in ("0.1.1", "0.1.0", "0.1", "0.2.0")] == ["- b", "- a", "", ""]
+    assert section((ROOT / "CHANGELOG.md").read_text(), "Unreleased").startswith("### Added")
+
+
+def test_the_release_workflow_runs_the_scripts_that_people_run() -> None:
+    import yaml  # of fvcore
+
+    flow = yaml.safe_load((ROOT / ".github" / "workflows" / "release.yml").read_text())
+    steps = [step.get("run", "") for step in flow["jobs"]["build"]["steps"]]
+    scripts = [words[1] for step in steps if (words := step.split())[:1] == ["bash"]]
+    assert scripts == [".ci/run", ".ci/release"]
+    for script in scripts:
+        assert subprocess.run(["bash", "-n", ROOT / script], check=False).returncode == 0
+    assert flow["jobs"]["publish"]["needs"] == "build"
+
+
+def test_containers_take_the_pinned_pytorch() -> None:
+    """Each line of the Dockerfile that reads constraints.txt finds both packages there."""
+    text = (ROOT / "Dockerfile").read_text()
+    (pattern,) = re.findall(r"grep -E '(.+?)' constraints.txt", text)
+    pins = _lines((ROOT / "constraints.txt").read_text())
+    assert [re.split("==", pin)[0] for pin in pins if re.match(pattern, pin)] == [
+        "torch",
+        "torchvision",
+    ]
+    copied = re.findall(r"^COPY (\S+) ", text, re.MULTILINE)
+    assert copied == ["constraints.txt", "."]
+    left_out = _lines((ROOT / ".dockerignore").read_text())
+    assert not {"clbench", "strategies", "benchmarks", "README.md", "setup.cfg"} & set(left_out)
 
 
 @pytest.fixture(scope="module")
