@@ -148,6 +148,26 @@ def test_the_page_on_python_runs(
     assert (tmp_path / "set.safetensors").exists() and cells["one"].data == "mnist5k"
 
 
+def test_the_notebooks_cells_run(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    one_thread: None,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With fewer images and epochs; its outputs are kept, so that readers need no kernel."""
+    cells = json.loads((DOCS / "notebook.ipynb").read_text())["cells"]
+    sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    assert all(cell["outputs"] for cell in cells[2:] if cell["cell_type"] == "code")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    names: dict[str, Any] = {}
+    for source in sources:
+        quick = source.replace("train_per_class=100", "train_per_class=20").replace("=32", "=8")
+        exec(quick.replace("width=16", "width=4").replace("epochs=4", "epochs=1"), names)
+    assert "20 images, 15,680 bytes" in capsys.readouterr().out
+    assert set(names["table"]["strategy"]) == {"dam_replay", "random_replay", "naive"}
+    assert names["figure"].axes and len(names["reports"]) == 3
+
+
 def test_measuring_names_every_field_and_metric() -> None:
     text = (DOCS / "measuring.md").read_text()
     named = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
@@ -235,10 +255,10 @@ def test_a_link_leads_somewhere(page: Path, link: str) -> None:
 def test_every_page_is_in_the_table_of_contents() -> None:
     text = (DOCS / "index.md").read_text()
     trees = re.findall(r"^```\{toctree\}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    entries = {f"{line}.md" for tree in trees for line in tree.splitlines() if line[:1].isalpha()}
-    pages = {page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")}
-    assert pages - {"index.md"} <= entries
-    assert all((DOCS / entry).exists() for entry in entries)
+    entries = {line for tree in trees for line in tree.splitlines() if line[:1].isalpha()}
+    found = [*DOCS.rglob("*.md"), *DOCS.rglob("*.ipynb")]
+    pages = {page.relative_to(DOCS).with_suffix("").as_posix() for page in found}
+    assert pages - {"index"} == entries
 
 
 @pytest.fixture(scope="module")

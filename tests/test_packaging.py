@@ -181,6 +181,7 @@ def test_readme_installs_torch_and_torchvision_from_one_index() -> None:
         f"pip install {both} --index-url https://download.pytorch.org/whl/cpu",
         f"pip install {both}",
     ]
+    assert all(f"`{build}`" in (ROOT / "docs" / "install.md").read_text() for build in builds)
     assert text.index(builds[-1]) < text.index("pip install -c constraints.txt . && clbench run")
 
 
@@ -201,7 +202,8 @@ def test_check_script_is_executable_bash() -> None:
 
 def test_a_release_takes_the_changes_of_its_version_alone() -> None:
     section = runpy.run_path(str(ROOT / ".ci" / "changes"))["section"]
-    text = "# Changelog\n\n## [Unreleased]\n\n### Added\n\n- c\n\n## [0.1.1] - 2026-01-02\n\n- b\n\n"
+    text = "# Changelog\n\n## [Unreleased]\n\n### Added\n\n- c\n\n"
+    text += "## [0.1.1] - 2026-01-02\n\n- b\n\n"
     text += "## [0.1.0] - 2026-01-01\n\n- a\n\n[0.1.0]: https://example.org\n"
     assert [section(text, v) for v in ("0.1.1", "0.1.0", "0.1", "0.2.0")] == ["- b", "- a", "", ""]
     assert section((ROOT / "CHANGELOG.md").read_text(), "Unreleased").startswith("### Added")
