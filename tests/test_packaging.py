@@ -209,6 +209,15 @@ def test_a_release_takes_the_changes_of_its_version_alone() -> None:
     assert section((ROOT / "CHANGELOG.md").read_text(), "Unreleased").startswith("### Added")
 
 
+def test_a_tag_of_another_version_is_no_release() -> None:
+    """Asked before anything is built, so that dist/ is left as it was."""
+    done = subprocess.run(
+        ["bash", ROOT / ".ci" / "release", "v99.0"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith(f"tag v99.0: expected v{clbench.__version__}, the version in")
+
+
 def test_the_release_workflow_runs_the_scripts_that_people_run() -> None:
     import yaml  # of fvcore
 
