@@ -7,12 +7,14 @@ ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 
 WORKDIR /src
 COPY constraints.txt ./
-RUN pip install --no-cache-dir $(grep -E '^torch(vision)?==' constraints.txt) --index-url "$TORCH_INDEX"
+RUN grep -E '^torch(vision)?==' constraints.txt >torch.txt \
+    && pip install --no-cache-dir -r torch.txt --index-url "$TORCH_INDEX"
 COPY . ./
 RUN pip install --no-cache-dir -c constraints.txt . && python -c "import torchvision"
 
-RUN useradd --create-home clbench && mkdir /work /cache && chown clbench /work /cache
-USER clbench
+# Any user may write there: docker run --user "$(id -u)".
+RUN useradd --create-home --uid 1000 clbench && mkdir /work /cache && chmod 1777 /work /cache
+USER 1000
 ENV CLBENCH_CACHE=/cache
 WORKDIR /work
 RUN clbench doctor
