@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -100,11 +100,19 @@ def of_evaluation(result: Result, num_experiences: int) -> Iterator[Point]:
         yield f"memory/{readable(name)}", float(values[-1]), num_experiences
 
 
-def of_report(values: Mapping[str, float | None], num_experiences: int) -> Iterator[Point]:
-    """Yield a report's metrics after the last of the experiences."""
+def of_report(
+    values: Mapping[str, float | None], num_experiences: int, told: Container[str] = ()
+) -> Iterator[Point]:
+    """Yield a report's metrics after the last of the experiences.
+
+    Args:
+        values: metric -> its value, or None.
+        num_experiences: of the stream, which is the step.
+        told: names of curves that already end there.
+    """
     for name, value in values.items():
-        if value is not None:
-            yield f"{AVERAGES}{name}", float(value), num_experiences
+        if value is not None and AVERAGES + name not in told:
+            yield AVERAGES + name, float(value), num_experiences
 
 
 def of_update(k: int, update: Update) -> Iterator[Point]:

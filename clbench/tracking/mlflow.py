@@ -46,6 +46,7 @@ class MlflowTracker(NullTracker):
         self._id: str | None = None
         self._ended = False
         self._class_groups: Sequence[Sequence[int]] = ()
+        self._told = set[str]()  # names of this run's curves
 
     def position(self) -> dict[str, str]:
         """Return the run's name there."""
@@ -107,7 +108,7 @@ class MlflowTracker(NullTracker):
 
     def on_end(self, report: RunReport) -> None:
         """Write the metrics that only the report has, and that the run succeeded."""
-        self._write(curves.of_report(report.metrics, len(report.class_groups)))
+        self._write(curves.of_report(report.metrics, len(report.class_groups), self._told))
         self._ended = True
         self._client.set_terminated(self._id, "FINISHED")
 
@@ -118,8 +119,9 @@ class MlflowTracker(NullTracker):
             self._client.set_terminated(self._id, "KILLED")
 
     def _write(self, points: Iterable[curves.Point]) -> None:
-        now = int(1000 * time.time())
-        metrics = [Metric(_name(name), value, now, step) for name, value, step in points]
+        now, told = int(1000 * time.time()), list(points)
+        self._told |= {name for name, _, _ in told}
+        metrics = [Metric(_name(name), value, now, step) for name, value, step in told]
         if metrics:
             self._client.log_batch(self._id, metrics=metrics)
 

@@ -272,9 +272,8 @@ class TensorBoardTracker:
         """
         num = len(report.class_groups)
         told = {*self._told, *(curves.AVERAGES + name for name in _metric_names(num))}
-        for tag, value, step in curves.of_report(report.metrics, num):
-            if tag not in told:
-                self._scalar(tag, value, step)
+        for tag, value, step in curves.of_report(report.metrics, num, told):
+            self._scalar(tag, value, step)
         self._write_hparams(report.metrics, ended=True)
         self._open_writer.flush()
 

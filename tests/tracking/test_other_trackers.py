@@ -108,11 +108,13 @@ class TestMlflow:
         assert kept.info.status == "FINISHED" and kept.info.run_name == "dam on tiny\ufffd[2J"
         assert kept.data.params["memory.codec"] == "raw" and kept.data.params["seed"] == "3"
         client = MlflowClient()
-        held = {
+        drawn = [
             (name, round(metric.value, 6), metric.step)
             for name in kept.data.metrics
             for metric in client.get_metric_history(kept.info.run_id, name)
-        }
+        ]
+        held = set(drawn)
+        assert len(drawn) == len(held), "one value per step"
         assert {(name, round(value, 6), step) for name, value, step in expected()} <= held
         pictures = client.list_artifacts(kept.info.run_id, "memory")
         assert [Path(one.path).name for one in pictures] == [
