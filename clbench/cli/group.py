@@ -179,6 +179,12 @@ class CommandGroup(Group):
             except (click.Abort, KeyboardInterrupt):
                 _complain("interrupted")
                 code = stopping.exit_code(INTERRUPTED)
+            except ImportError:
+                # What a stop comes out as in the middle of the start of a compiled module.
+                if stopping.signal is None:
+                    raise
+                _complain("interrupted")
+                code = stopping.exit_code(INTERRUPTED)
         _leave(code)
 
 

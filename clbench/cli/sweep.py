@@ -158,7 +158,24 @@ def command() -> None:
     """
 
 
-@command.command("run", cls=Command)
+class _OneValueEach(Command):
+    """A command of which no option is given twice: the values of an axis are given otherwise."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        _, _, order = self.make_parser(ctx).parse_args(list(args))
+        repeated = [one for one in order if order.count(one) > 1 and not one.multiple]
+        if repeated:
+            name = repeated[0].opts[0]
+            axis = name.lstrip("-")
+            raise click.UsageError(
+                f"expected {name} once, found it {order.count(repeated[0])} times; "
+                f"--vary {axis}=VALUE,VALUE makes an axis of it",
+                ctx,
+            )
+        return super().parse_args(ctx, args)
+
+
+@command.command("run", cls=_OneValueEach)
 @click.argument("plan", required=False, type=click.Path(path_type=Path))
 @attach(VARY, DRY, RETRY, ADOPT, WORKERS, EXECUTOR, RAY_ADDRESS, CORES, GPUS, MEMORY)
 @attach(*run_options("strategy", "seed", heading="Grid"), *run_options("device", heading="Machine"))

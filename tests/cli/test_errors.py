@@ -242,6 +242,21 @@ def test_a_run_stopped_during_the_imports(tmp_path: Path) -> None:
 
 
 @posix_signals
+def test_a_stop_in_the_start_of_a_compiled_module(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(self: running.RunLine, num: int = 1) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(1)
+        except KeyboardInterrupt:
+            raise ImportError("initialization failed") from None
+
+    monkeypatch.setattr(running.RunLine, "advance", stopped)
+    assert_one_line(invoke(*RUN, "-o", "run"), "interrupted", code=143)
+
+
+@posix_signals
 def test_the_second_signal_ends_at_once_and_an_ignored_one_stays_so() -> None:
     with heeding(*SIGNALS):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)

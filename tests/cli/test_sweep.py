@@ -77,6 +77,7 @@ def test_what_users_get_wrong(invoke: Invoke) -> None:
         (("--vary", "seed=a"), "plan: seed: 'a' is not a valid integer"),
         (("--vary", "strategy=dam_rply"), "dam_replay"),
         (("--vary", "codec=rw"), "raw"),
+        (("--strategy", "naive", "--strategy", "si"), "--vary strategy=VALUE,VALUE makes an axis"),
     ):
         assert_one_line(invoke("sweep", "run", *arguments), message)
     assert_one_line(invoke("sweep", "status", "nowhere"), "expected the folder of a sweep")
