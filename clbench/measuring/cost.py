@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -187,6 +188,9 @@ def peak_memory_bytes(device: torch.device | None = None) -> int | None:
     """
     if device is not None and device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
+    own = _own_peak()
+    if own is not None:
+        return own
     try:
         import resource
     except ImportError:
@@ -194,6 +198,18 @@ def peak_memory_bytes(device: torch.device | None = None) -> int | None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # getrusage(2): macOS reports bytes, Linux and the BSDs kilobytes.
     return int(peak) if sys.platform == "darwin" else int(peak) * 1024
+
+
+def _own_peak() -> int | None:
+    """Bytes by Linux's books of this program alone.
+
+    getrusage(2) also counts what the process held before exec(2): a worker's parent.
+    """
+    try:
+        found = re.search(r"^VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.M)
+    except OSError:
+        return None
+    return int(found[1]) * 1024 if found else None
 
 
 def environment(device: torch.device | None = None) -> dict[str, Any]:

@@ -124,6 +124,15 @@ def test_peak_memory_is_in_bytes_and_grows():
     assert after >= block.nbytes
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the peak is the system's own count")
+def test_a_peak_is_not_the_parents():
+    """What a process held before exec(2) is in getrusage(2): a worker would report its parent."""
+    block = torch.ones(2**27)
+    code = "from clbench.measuring.cost import peak_memory_bytes; print(peak_memory_bytes())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert 2**20 < int(done.stdout) < block.nbytes
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_peak_memory_of_a_gpu():
     device = torch.device("cuda")
