@@ -171,7 +171,8 @@ def names() -> list[str]:
 def info(name: str) -> BenchmarkInfo:
     """The entry of one benchmark; ``folder:PATH`` is one over images of the user's own.
 
-    ``chain:A+B`` is one over data sets in turn, ``hf:NAME`` one over one of Hugging Face's.
+    ``chain:A+B`` is one over data sets in turn, ``hf:NAME`` one over one of Hugging Face's,
+    ``generated:...`` one over images that are made.
 
     Raises:
         InputError: no such benchmark.
@@ -186,4 +187,6 @@ def info(name: str) -> BenchmarkInfo:
         return BenchmarkInfo(name, "data sets in turn", name, class_counts=counts)
     if name.startswith(prefixes.HUB):
         return BenchmarkInfo(name, "classes of a Hugging Face data set", name, 10)
+    if name.startswith(prefixes.GENERATED):
+        return BenchmarkInfo(name, "generated classes", name)
     return BENCHMARKS.find(name)

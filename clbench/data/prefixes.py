@@ -1,4 +1,4 @@
-"""Names that say by themselves which data they mean: ``chain:A+B`` and ``hf:NAME``."""
+"""Names that say by themselves which data they mean: ``chain:A+B``, ``hf:NAME``, ``generated:``."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from clbench.data import own_names
 if TYPE_CHECKING:
     from clbench.data.dataset import DatasetInfo
 
-CHAIN, HUB = "chain:", "hf:"
+CHAIN, HUB, GENERATED = "chain:", "hf:", "generated:"
 
 
 def is_made(name: str) -> bool:
     """Whether ``name`` is no key of the table, but says which data are meant."""
-    return name.startswith((CHAIN, HUB))
+    return name.startswith((CHAIN, HUB, GENERATED))
 
 
 def entry(name: str) -> DatasetInfo:
-    """The entry of ``chain:A+B`` or ``hf:NAME``.
+    """The entry of ``chain:A+B``, ``hf:NAME`` or ``generated:...``.
 
     Raises:
         InputError: an unknown data set in it, or no such place.
@@ -28,6 +28,10 @@ def entry(name: str) -> DatasetInfo:
         from clbench.data import chain
 
         return chain.entry(name)
+    if name.startswith(GENERATED):
+        from clbench.data import generated
+
+        return generated.entry(name)
     from clbench.data import hub
 
     return hub.entry(name)
@@ -40,4 +44,6 @@ def short_name(name: str) -> str:
         return "-".join(["chain", *map(own_names.short_name, parts)])
     if name.startswith(HUB):
         return f"hf-{Path(name.removeprefix(HUB)).name}"
+    if name.startswith(GENERATED):
+        return name.replace(":", "-").replace(",", "-").replace("=", "")
     return own_names.short_name(name)

@@ -160,7 +160,7 @@ def names() -> list[str]:
 def info(name: str) -> DatasetInfo:
     """The entry of one data set; ``folder:PATH`` is one of the user's own images.
 
-    ``chain:A+B`` is several in turn, ``hf:NAME`` one of Hugging Face's.
+    ``chain:A+B`` is several in turn, ``hf:NAME`` one of Hugging Face's, ``generated:...`` is made.
 
     Raises:
         InputError: no such data set, or no images in that folder.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 
 from clbench import networks, strategies
@@ -10,25 +12,57 @@ from clbench.config import RunConfig
 from clbench.distillation import Workload
 from clbench.measuring.cost import WORTH_MEASURING, forward_flops, long_work
 from clbench.memory import DistilledMemory, ImageMemory
+from clbench.types import ImageSpec
 
 
-def distilling_flops(benchmark: Benchmark, memory: ImageMemory | None) -> float:
+@dataclass(frozen=True)
+class StreamSize:
+    """How much a stream holds; all that its cost depends on.
+
+    Attributes:
+        spec: of its images.
+        class_groups: of each experience.
+        num_train, num_test: images of each experience.
+    """
+
+    spec: ImageSpec
+    class_groups: tuple[tuple[int, ...], ...]
+    num_train: tuple[int, ...]
+    num_test: tuple[int, ...]
+
+    @staticmethod
+    def of(benchmark: Benchmark) -> StreamSize:
+        """Return that of a stream.
+
+        Raises:
+            InputError: its data are missing.
+        """
+        experiences = range(len(benchmark))
+        return StreamSize(
+            benchmark.spec,
+            benchmark.class_groups,
+            tuple(len(benchmark.targets("train", k)) for k in experiences),
+            tuple(len(benchmark.targets("test", k)) for k in experiences),
+        )
+
+
+def distilling_flops(size: StreamSize, memory: ImageMemory | None) -> float:
     """Floating-point operations of distilling every experience of a stream."""
     if not isinstance(memory, DistilledMemory):
         return 0.0
     total, before = 0.0, set[int]()
     per_class = images_per_class(memory)
-    for k, group in enumerate(benchmark.class_groups):
+    for k, group in enumerate(size.class_groups):
         known = len(before.difference(group)) if memory.tells_known else 0
         work = Workload(
-            num_real=len(benchmark.targets("train", k)),
+            num_real=size.num_train[k],
             num_classes=len(group),
             num_images=len(group) * per_class,
             num_known=known * per_class,
             num_known_classes=known,
             coarse=memory.codec.coarse,
         )
-        total += memory.distiller.flops(benchmark.spec, work)
+        total += memory.distiller.flops(size.spec, work)
         before.update(group)
     return total
 
@@ -40,14 +74,14 @@ def images_per_class(memory: ImageMemory | None) -> int:
     return memory.share.num_images
 
 
-def learning_flops(config: RunConfig, benchmark: Benchmark, memory: ImageMemory | None) -> float:
+def learning_flops(config: RunConfig, size: StreamSize, memory: ImageMemory | None) -> float:
     """Floating-point operations of the learner; replay shows it as much memory as news."""
-    learner = networks.build(config.learner.network, benchmark.spec, seed=0)
-    one = forward_flops(learner, benchmark.spec.shape)
+    learner = networks.build(config.learner.network, size.spec, seed=0)
+    one = forward_flops(learner, size.spec.shape)
     training = strategies.STRATEGIES.find(config.strategy).training
-    sizes = [len(benchmark.targets("train", k)) for k in range(len(benchmark))]
+    sizes = size.num_train
     if training == "gdumb":
-        seen = sum(range(1, len(benchmark) + 1)) * len(benchmark.class_groups[0])
+        seen = sum(range(1, len(sizes) + 1)) * len(size.class_groups[0])
         seen *= images_per_class(memory)
         return 3 * one * seen * config.set_training.epochs
     images = {
@@ -65,9 +99,10 @@ def forecast(
     if device.type == "cuda":
         return []
     spec, lines = benchmark.spec, []
-    learning = learning_flops(config, benchmark, memory)
+    size = StreamSize.of(benchmark)
+    learning = learning_flops(config, size, memory)
     parts = (
-        ("distilling", distilling_flops(benchmark, memory), config.distillation.network,
+        ("distilling", distilling_flops(size, memory), config.distillation.network,
          "--image-size, --distill-width, --num-networks or --num-updates"),
         ("learning", learning, config.learner.network,
          "--image-size, --width, --epochs or --set-epochs"),

@@ -20,7 +20,7 @@ from clbench.benchmarks import Benchmark, make_benchmark
 from clbench.config import BenchmarkConfig, RunConfig
 from clbench.measuring.cost import forward_flops, forward_rate
 from clbench.networks.settings import NetworkConfig
-from clbench.run.forecast import distilling_flops, learning_flops
+from clbench.run.forecast import StreamSize, distilling_flops, learning_flops
 from clbench.run.preparation import with_own_choices
 from clbench.sweep.states import Planned, State
 from clbench.types import ImageSpec
@@ -96,9 +96,11 @@ def seconds_of(config: RunConfig, data_root: Path | None) -> float:
     memory = strategies.make_memory(config, benchmark.spec, device=cpu, cache=False, on_update=None)
     learner = config.learner.network
     one, rate = _speed(learner, benchmark.spec)
-    num_test = sum(len(benchmark.targets("test", k)) for k in range(len(benchmark)))
-    learning = learning_flops(config, benchmark, memory) + one * num_test * (len(benchmark) + 1)
-    distilling = distilling_flops(benchmark, memory)
+    size = StreamSize.of(benchmark)
+    learning = learning_flops(config, size, memory) + one * sum(size.num_test) * (
+        len(benchmark) + 1
+    )
+    distilling = distilling_flops(size, memory)
     seconds = learning / rate
     if distilling:
         seconds += distilling / _speed(config.distillation.network, benchmark.spec)[1]

@@ -39,8 +39,10 @@ def test_operations_are_those_that_a_run_counts(strategy: str) -> None:
     config = RunConfig.from_dict(report.config)
     benchmark = make_benchmark(config.benchmark, None, 0)
     memory = strategies.make_memory(config, benchmark.spec, device=CPU, cache=False, on_update=None)
-    assert module.distilling_flops(benchmark, memory) == pytest.approx(report.flops["distil"])
-    learning = module.learning_flops(config, benchmark, memory)
+    assert module.distilling_flops(module.StreamSize.of(benchmark), memory) == pytest.approx(
+        report.flops["distil"]
+    )
+    learning = module.learning_flops(config, module.StreamSize.of(benchmark), memory)
     assert learning == pytest.approx(report.flops["train"], rel=0.1)
 
 
