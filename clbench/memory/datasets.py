@@ -49,8 +49,7 @@ class SampleFormat:
         """
         tasks = None
         if hasattr(dataset, "targets_task_labels"):
-            pairs = zip(dataset.targets, dataset.targets_task_labels, strict=True)
-            tasks = {int(c): int(t) for c, t in pairs}
+            tasks = _tasks(dataset)
         sample = dataset.eval()[0]
         expected = 2 if tasks is None else 3
         if len(sample) != expected or not isinstance(sample[0], Tensor):
@@ -60,6 +59,15 @@ class SampleFormat:
                 "dataset's transforms with ToTensor and drop other fields"
             )
         return SampleFormat(isinstance(sample[1], Tensor), tasks)
+
+
+def _tasks(dataset: AvalancheDataset) -> dict[int, int]:
+    """Return class -> task label; one task for all is found without a look at every image."""
+    targets, labels = dataset.targets, dataset.targets_task_labels
+    if len(labels.uniques) == 1:
+        (task,) = labels.uniques
+        return dict.fromkeys(sorted(map(int, targets.uniques)), int(task))
+    return {int(c): int(t) for c, t in zip(targets, labels, strict=True)}
 
 
 def dataset_images(dataset: AvalancheDataset, spec: ImageSpec) -> LabelledImages:
