@@ -19,7 +19,7 @@ from clbench.soft_labels import read_labels, rounded_labels, written_labels
 from clbench.store.files import write_bytes
 from clbench.store.reading import read_regular
 from clbench.store.tensors import pack_tensors, unpack_tensors
-from clbench.types import LabelledImages
+from clbench.types import LabelledImages, positions_by_class
 
 LABEL_BYTES = 1  # of one entry of a soft label (clbench.soft_labels)
 READ_TOGETHER = 1000  # images
@@ -66,9 +66,9 @@ class CodedImages:
             # One byte would take them for labels.
             grid.require_finite()
         parts, streams = [], {}
-        for c in grid.classes:
-            mine = grid.of_class(c)
-            before = held.grid.of_class(c) if held is not None and c in held.streams else None
+        already = {} if held is None else held.grid.by_class()
+        for c, mine in grid.by_class().items():
+            before = already.get(c)
             if before is not None and held is not None and mine.equals(before):
                 streams[c] = held.streams[c]
                 parts.append(before)
@@ -90,8 +90,9 @@ class CodedImages:
     @property
     def per_class(self) -> dict[int, int]:
         """Class -> images held."""
-        labels = self.grid.hard_labels
-        return {c: int((labels == c).sum()) for c in self.streams}
+        counts = self.grid.hard_labels.bincount(minlength=max(self.streams, default=-1) + 1)
+        held = counts.tolist()
+        return {c: held[c] for c in self.streams}
 
     @property
     def bytes_per_class(self) -> dict[int, int]:
@@ -190,7 +191,7 @@ def _first(content: bytes, most: int) -> LabelledImages:
     tensors, about = unpack_tensors(content)
     if "packing" in about:
         held, _ = CodedImages.from_bytes(content)
-        kept = [held.grid.of_class(c) for c in held.classes]
+        kept = held.grid.by_class().values()
         grid = LabelledImages.concatenate([LabelledImages(k.images[:most], k.hard_labels[:most])
                                            for k in kept])  # fmt: skip
         return held.decoded(grid)
@@ -241,12 +242,8 @@ def read_back(images: LabelledImages, codec: Codec, shape: Shape) -> LabelledIma
     grid = in_grid(images, codec, shape)
     if not len(grid):
         return enlarged(grid, codec, shape)
-    labels = grid.hard_labels
-    index = [
-        part
-        for c in grid.classes
-        for part in (labels == c).nonzero().flatten().split(READ_TOGETHER)
-    ]
+    members = positions_by_class(grid.hard_labels).values()
+    index = [part for positions in members for part in positions.split(READ_TOGETHER)]
     read = torch.cat([codec.rounded(grid.images[part]) for part in index])
     place = torch.cat(index).argsort()
     return enlarged(LabelledImages(read[place], grid.labels), codec, shape)

@@ -74,6 +74,17 @@ class ImageSpec:
         return images_NCHW.float() * std + mean
 
 
+def positions_by_class(labels: Tensor) -> dict[int, Tensor]:
+    """Return class -> positions of its images (int64), both ascending, from one sort.
+
+    Args:
+        labels: (N,) int64.
+    """
+    classes, counts = labels.unique(return_counts=True)
+    order = labels.argsort(stable=True)
+    return dict(zip(classes.tolist(), order.split(counts.tolist()), strict=True))
+
+
 @dataclass(frozen=True, eq=False)
 class LabelledImages:
     """Images with labels: the only thing passed between data, distillers, memory and evaluation.
@@ -156,6 +167,19 @@ class LabelledImages:
         """The images of these classes, in stored order."""
         wanted = torch.tensor(classes, device=self.labels.device)
         return self.select(torch.isin(self.hard_labels, wanted))
+
+    def by_class(self) -> dict[int, LabelledImages]:
+        """Return class -> its images, ascending, each in stored order: one copy, cut up.
+
+        For all classes at once; `of_class` of every class looks at every image for each.
+        """
+        members = positions_by_class(self.hard_labels)
+        if not members:
+            return {}
+        ordered = self.select(torch.cat(list(members.values())))
+        lengths = [len(positions) for positions in members.values()]
+        parts = zip(ordered.images.split(lengths), ordered.labels.split(lengths), strict=True)
+        return {c: LabelledImages(*part) for c, part in zip(members, parts, strict=True)}
 
     def relabelled(self, order: Tensor) -> LabelledImages:
         """Return the images with class ``order[c]`` in the place of class c, ascending by class."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from clbench.distillation.augmentation import augment
 from clbench.training import batches
-from clbench.types import ImageSpec, LabelledImages
+from clbench.types import ImageSpec, LabelledImages, positions_by_class
 
 
 def balanced_plan(
@@ -40,15 +40,15 @@ def balanced_plan(
     equal = torch.arange(num).repeat(batch_size // num).expand(num_batches, -1)
     order = torch.rand(num_batches, num, generator=generator).argsort(1)
     dealt = torch.cat([equal, order[:, : batch_size % num]], dim=1)
-    plan = torch.empty_like(dealt)
-    for c in range(num):
-        members = (labels == classes[c]).nonzero().flatten()
-        places = dealt == c
-        wanted = int(places.sum())
+    plan = torch.empty_like(dealt).flatten()
+    # From one sort each: a look at every place for every class is the square of a memory.
+    by_class, places_of = positions_by_class(labels), positions_by_class(dealt.flatten())
+    for c, places in places_of.items():
+        members, wanted = by_class[int(classes[c])], len(places)
         rounds = math.ceil(wanted / len(members))
         decks = torch.rand(rounds, len(members), generator=generator).argsort(1)
         plan[places] = members[decks.flatten()[:wanted]]
-    return plan
+    return plan.view_as(dealt)
 
 
 @dataclass

@@ -114,3 +114,15 @@ def test_strided_views_become_bytes() -> None:
     every_other = LabelledImages(images, torch.tensor([0, 0, 1, 1])[::2])
     found, _ = LabelledImages.from_bytes(every_other.to_bytes())
     assert torch.equal(found.images, images) and found.labels.tolist() == [0, 1]
+
+
+def test_by_class_is_of_class_for_all_at_once():
+    rng = torch.Generator().manual_seed(0)
+    labels = torch.randint(0, 9, (40,), generator=rng) * 3
+    images = torch.randint(0, 256, (40, 1, 2, 2), generator=rng, dtype=torch.uint8)
+    for some in (labels, torch.rand(40, 4, generator=rng)):
+        data = LabelledImages(images, some)
+        found = data.by_class()
+        assert tuple(found) == data.classes
+        assert all(found[c].equals(data.of_class(c)) for c in found)
+    assert LabelledImages(images[:0], labels[:0]).by_class() == {}

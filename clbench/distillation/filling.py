@@ -20,7 +20,7 @@ from clbench.coded import LABEL_BYTES, empty, enlarged, in_grid
 from clbench.distillation.protocol import Distiller, Job, Traits, Update
 from clbench.distillation.selection.distiller import Herding
 from clbench.errors import InputError
-from clbench.types import ImageSpec, LabelledImages
+from clbench.types import ImageSpec, LabelledImages, positions_by_class
 
 FIRST_LOOK = 32  # images written to see how many may fit
 WORTH_TELLING = 0.2  # part of the real images that would fit, by which learnt ones are fewer
@@ -75,8 +75,7 @@ class Share:
             InputError: not even one image fits into an empty share.
         """
         found = {}
-        for c in real.classes:
-            members = (real.hard_labels == c).nonzero().flatten().cpu()
+        for c, members in positions_by_class(real.hard_labels.cpu()).items():
             if self.codec.image_bytes(self.spec.shape) is not None:
                 # Nothing is drawn: the number is known.
                 found[c] = self.fitting(members, c)
@@ -138,7 +137,7 @@ def fill_both(
     except InputError:
         # Not one image fits into the part; whether one fits into the whole is seen below.
         real = empty(share.codec, share.spec.shape)
-    held = {c: real.of_class(c).images for c in real.classes}
+    held = {c: own.images for c, own in real.by_class().items()}
     before = {c: torch.cat([share.before[c], new]) if c in share.before else new
               for c, new in held.items()}  # fmt: skip
     if Traits.of(distiller).uses_own and len(real):
@@ -148,7 +147,8 @@ def fill_both(
     made = fill(distiller, job, replace(share, before={**share.before, **before}), rng)
     if len(made) and made.images.is_floating_point():
         real = real.as_floats()
-    parts = [one.of_class(c) for c in job.real.classes for one in (real, made) if c in one.classes]
+    both = (real.by_class(), made.by_class())
+    parts = [one[c] for c in job.real.classes for one in both if c in one]
     return LabelledImages.concatenate(parts) if parts else made
 
 
@@ -177,9 +177,8 @@ def fill(distiller: Distiller, job: Job, share: Share, rng: torch.Generator) -> 
         spare = max(spare, Traits.of(distiller).spare)
     fitting = sum(wanted.values())  # real images
     if spare > 1 and share.codec.image_bytes(share.spec.shape) is None:
-        labels, more = job.real.hard_labels, 4 if ordered else 0
-        there = {c: int((labels == c).sum()) for c in wanted}
-        wanted = {c: min(there[c], int(spare * num) + more) for c, num in wanted.items()}
+        there, more = positions_by_class(job.real.hard_labels), 4 if ordered else 0
+        wanted = {c: min(len(there[c]), int(spare * num) + more) for c, num in wanted.items()}
     classes = [c for c, num in wanted.items() if num]
     counts = {c: wanted[c] for c in classes}
     real = job.real.of_class(*classes) if len(classes) < len(wanted) else job.real
@@ -187,8 +186,7 @@ def fill(distiller: Distiller, job: Job, share: Share, rng: torch.Generator) -> 
     made.require_finite()
     grid = in_grid(made, share.codec, share.spec.shape)
     parts = []
-    for c in grid.classes:
-        mine = grid.of_class(c)
+    for c, mine in grid.by_class().items():
         parts.append(mine.select(torch.arange(share.fitting(mine.images, c))))
     kept = LabelledImages.concatenate(parts)
     if job.on_update is not None and not ordered and len(kept) < (1 - WORTH_TELLING) * fitting:

@@ -12,7 +12,7 @@ import torch
 from clbench.codecs.pixels import RAW
 from clbench.codecs.protocol import Codec
 from clbench.errors import InputError
-from clbench.types import ImageSpec, LabelledImages
+from clbench.types import ImageSpec, LabelledImages, positions_by_class
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,9 @@ class Job:
                 f"counts: expected the classes {', '.join(map(name, self.real.classes))}, found "
                 f"{', '.join(map(name, sorted(self.counts)))}"
             )
+        there = {c: len(found) for c, found in positions_by_class(labels).items()}
         for c, wanted in self.counts.items():
-            found = int((labels == c).sum())
+            found = there[c]
             if not 1 <= wanted <= found:
                 raise InputError(
                     f"{self.spec.class_name(c)}: expected 1 to {found} images to be wanted of its "

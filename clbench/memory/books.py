@@ -27,7 +27,7 @@ from clbench.coded import LABEL_BYTES, CodedImages, empty  # noqa: E402
 from clbench.distillation.filling import Share, too_small  # noqa: E402
 from clbench.errors import InputError  # noqa: E402
 from clbench.memory.datasets import SampleFormat, as_avalanche_dataset, dataset_images  # noqa: E402
-from clbench.types import ImageSpec, LabelledImages  # noqa: E402
+from clbench.types import ImageSpec, LabelledImages, positions_by_class  # noqa: E402
 
 
 class Capacity(TypedDict, total=False):
@@ -198,8 +198,8 @@ class ImageMemory(ExemplarsBuffer):
             )
         start = time.perf_counter()
         self._hold(self._condense(data))
-        for c in data.classes:
-            self.num_seen[c] = self.num_seen.get(c, 0) + int((data.labels == c).sum())
+        for c, fresh in positions_by_class(data.labels).items():
+            self.num_seen[c] = self.num_seen.get(c, 0) + len(fresh)
         self.num_experiences += 1
         self.records.append(self._record())
         self.seconds.append(time.perf_counter() - start)

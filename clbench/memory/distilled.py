@@ -19,7 +19,7 @@ from clbench.memory.books import Capacity, ImageMemory
 from clbench.memory.cache import CachedDistiller, DistillationRecord
 from clbench.seeding import generator
 from clbench.store.store import Store
-from clbench.types import ImageSpec, LabelledImages
+from clbench.types import ImageSpec, LabelledImages, positions_by_class
 
 
 class DistilledMemory(ImageMemory):
@@ -94,8 +94,8 @@ class DistilledMemory(ImageMemory):
     def _condense(self, data: LabelledImages) -> LabelledImages:
         share = self.share
         staying = self._staying(data, share)
-        both = set(data.classes) & set(staying.classes)
-        before = {c: staying.of_class(c).images for c in sorted(both)}
+        there = set(data.classes)
+        before = {c: own.images for c, own in staying.by_class().items() if c in there}
         share = replace(share, before=before)
         made, record = self._distil(data, share)
         self.distillations.append(record)
@@ -110,9 +110,10 @@ class DistilledMemory(ImageMemory):
         held = self._held.grid
         keep = torch.ones(len(held), dtype=torch.bool)
         rng = generator(self.seed, "memory", self.num_experiences)
-        for c in data.classes:
-            mine = (held.hard_labels == c).nonzero().flatten()
-            old, new = self.num_seen.get(c, 0), int((data.labels == c).sum())
+        members, none = positions_by_class(held.hard_labels), torch.zeros(0, dtype=torch.int64)
+        for c, fresh in positions_by_class(data.labels).items():
+            mine = members.get(c, none)
+            old, new = self.num_seen.get(c, 0), len(fresh)
             full = self.images_per_share or len(mine)
             num = min(len(mine), round(full * old / (old + new)))
             order = mine[torch.randperm(len(mine), generator=rng)]
@@ -172,8 +173,7 @@ class DistilledMemory(ImageMemory):
         rng = generator(self.seed, "resize", self.num_experiences)
         share = self.share
         parts = []
-        for c in self._held.classes:
-            mine = held.of_class(c)
+        for c, mine in held.by_class().items():
             order = torch.randperm(len(mine), generator=rng)
             num = share.fitting(mine.images[order], c)
             # In their old order a stream of the same images may be longer.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from clbench.benchmarks import Benchmark, splits
@@ -78,7 +77,7 @@ def _memory_records(loop: Loop) -> list[dict[str, Any]]:
     own = loop.benchmark.class_order
     records = []
     for record in loop.memory.records:
-        values = dataclasses.asdict(record)
+        values = dict(vars(record))  # asdict would copy every class's numbers once more
         for name in ("per_class", "bytes_per_class"):
             values[name] = {str(own[c]): num for c, num in values[name].items()}
         records.append(values)

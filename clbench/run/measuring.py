@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -36,6 +36,21 @@ _STATE = (
     "num_evaluated",
     "_margins",
 )
+
+
+MOST_TOGETHER = 500  # images: one batch of `predict_logits`
+
+
+def together(sizes: Sequence[int], most: int) -> Iterator[range]:
+    """Yield runs of positions whose sizes add up to at most ``most``, or single positions."""
+    start, held = 0, 0
+    for k, size in enumerate(sizes):
+        if k > start and held + size > most:
+            yield range(start, k)
+            start, held = k, 0
+        held += size
+    if sizes:
+        yield range(start, len(sizes))
 
 
 class Measuring:
@@ -146,8 +161,7 @@ class Measuring:
         """Accuracy on each part; true and predicted labels of all, (2, N)."""
         row, pairs = list[float](), list[Tensor]()
         with self._clock.phase("evaluate"):
-            for data in parts:
-                logits = predict_logits(model, data, self._spec, self._device)
+            for data, logits in zip(parts, self._logits(model, parts), strict=True):
                 if not logits.isfinite().all():
                     raise Diverged(self._outputs_diverged())
                 predicted = logits.argmax(1)
@@ -158,6 +172,19 @@ class Measuring:
                 self.num_evaluated += len(data)
                 self._progress.advance()
         return row, torch.cat(pairs, dim=1)
+
+    def _logits(self, model: nn.Module, parts: Sequence[LabelledImages]) -> Iterator[Tensor]:
+        """Yield the logits of each part; small ones go through the network together.
+
+        A stream of E experiences is tested E + 1 times, so one pass for each would be E squared.
+        Of two classes the last digits count, for the AUC, and every part goes alone.
+        """
+        most = 0 if self._spec.num_classes == 2 else MOST_TOGETHER
+        for group in together([len(data) for data in parts], most):
+            some = [parts[k] for k in group]
+            data = some[0] if len(some) == 1 else LabelledImages.concatenate(some)
+            logits = predict_logits(model, data, self._spec, self._device)
+            yield from logits.split([len(one) for one in some])
 
     def _outputs_diverged(self) -> str:
         alone = strategies.STRATEGIES.find(self._config.strategy).training == "gdumb"

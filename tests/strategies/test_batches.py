@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -111,3 +112,31 @@ def test_soft_labels_of_memory_join_hard_ones() -> None:
     (_, labels, tasks) = next(iter(loader))
     expected = torch.cat([torch.eye(6)[[4, 4]], soft[:2]])
     assert torch.equal(labels, expected) and len(tasks) == 4
+
+
+def plain_plan(labels, num_batches: int, batch_size: int, generator):
+    """The plan as its docstring says it, class by class."""
+    classes = labels.unique()
+    num = len(classes)
+    equal = torch.arange(num).repeat(batch_size // num).expand(num_batches, -1)
+    order = torch.rand(num_batches, num, generator=generator).argsort(1)
+    dealt = torch.cat([equal, order[:, : batch_size % num]], dim=1)
+    plan = torch.empty_like(dealt)
+    for c in range(num):
+        members = (labels == classes[c]).nonzero().flatten()
+        places = dealt == c
+        wanted = int(places.sum())
+        rounds = -(-wanted // len(members))
+        decks = torch.rand(rounds, len(members), generator=generator).argsort(1)
+        plan[places] = members[decks.flatten()[:wanted]]
+    return plan
+
+
+@pytest.mark.parametrize("sizes", [(3, 20, 7, 10), (50, 100, 3, 8), (4, 9, 1, 64), (30, 40, 1, 1)])
+def test_the_plan_of_many_classes_is_the_plain_loops(sizes: tuple[int, int, int, int]):
+    num_classes, num_images, *how = sizes
+    rng = torch.Generator().manual_seed(num_classes)
+    labels = 3 * torch.randint(0, num_classes, (num_images,), generator=rng)
+    one, two = (torch.Generator().manual_seed(1) for _ in range(2))
+    assert torch.equal(plain_plan(labels, *how, one), balanced_plan(labels, *how, two))
+    assert torch.equal(one.get_state(), two.get_state())

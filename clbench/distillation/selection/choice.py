@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from clbench.codecs.protocol import Codec
-from clbench.types import ImageSpec, LabelledImages
+from clbench.types import ImageSpec, LabelledImages, positions_by_class
 
 IMAGES_AT_ONCE = 256  # whose pixels become floats together
 
@@ -42,19 +42,17 @@ def random_index(
         generator: draws as much whatever the numbers, so that fewer are the first of more.
     """
     parts = []
-    for c in labels.unique():
-        members = (labels == c).nonzero().flatten().cpu()
+    for c, members in positions_by_class(labels.cpu()).items():
         order = torch.randperm(len(members), generator=generator)
-        parts.append(members[order[: num if isinstance(num, int) else num[int(c)]]])
+        parts.append(members[order[: num if isinstance(num, int) else num[c]]])
     return torch.cat(parts)
 
 
 def herding_index(real: LabelledImages, spec: ImageSpec, counts: Mapping[int, int]) -> Tensor:
     """Return positions of the first picks of each class, classes ascending."""
     parts = []
-    for c in real.hard_labels.unique():
-        members = (real.hard_labels == c).nonzero().flatten()
-        parts.append(members[herd(_unit_length(real, spec, members), counts[int(c)])])
+    for c, members in positions_by_class(real.hard_labels).items():
+        parts.append(members[herd(_unit_length(real, spec, members), counts[c])])
     return torch.cat(parts)
 
 
