@@ -145,13 +145,15 @@ def _row(
     picture: Gallery | None,
 ) -> Row:
     made: dict[str, tuple[str, list[str] | None]] = {}
-    runs = []
+    runs, configs = [], {}
     for i, report in enumerate(group.reports):
-        text = to_json({name: value for name, value in report.config.items() if name != "seed"})
-        if text not in made:
-            made[text] = f"{anchor}-config-{len(made) + 1}", _words_but_seed(report)
-        runs.append(_run(anchor, group, i, made[text], folders.get(id(report))))
-    configs = {place: text for text, (place, _) in made.items()}
+        config = {name: value for name, value in report.config.items() if name != "seed"}
+        # A key that is quick to make: most runs of a group differ in nothing but the seed.
+        key = repr(config)
+        if key not in made:
+            made[key] = f"{anchor}-config-{len(made) + 1}", _words_but_seed(report)
+            configs[made[key][0]] = to_json(config)
+        runs.append(_run(anchor, group, i, made[key], folders.get(id(report))))
     return Row(
         anchor, group, look, runs, configs, _matrix(group), picture,
         _phases([r.measured.get("seconds") for r in group.reports], 1.0),
