@@ -31,6 +31,7 @@ COMMANDS = {
     "compare": "Compare finished runs: tables and figures.",
     "list": "Show strategies, benchmarks, networks, distillers, codecs, evaluations and data sets.",
     "data": "List, fetch, prepare and verify data sets.",
+    "speed": "Measure how fast clbench is beside plain code, and predict what a stream takes.",
     "doctor": "Look at this machine and installation, and say what to mend.",
     "cache": "Show and clear what is kept on disk to save work.",
     "completion": "Print the completion script of a shell.",

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from clbench.codecs.contexts import ONE, ContextModel, Plan, decode_levels, encode_levels, segments
-from tests.codecs.plain_coder import chances
+from clbench.speed.plain_coder import chances, plain_decode, plain_encode
 
 
 def blobs(num: int, shape: tuple[int, int, int], levels: int, seed: int = 0) -> np.ndarray:
@@ -44,10 +44,12 @@ def test_probabilities_are_the_plain_loops(
 
     monkeypatch.setattr(ContextModel, "chances", listening)
     stream = encode_levels(images, levels)
-    expected = list(chances(images, levels))
+    expected = [(images[place], row) for place, row in chances(images, levels)]
     assert seen == [row for _, row in expected]
     bits = -sum(math.log2(row[level] / ONE) for level, row in expected)
     assert bits / 8 <= len(stream) <= bits / 8 + 8
+    assert plain_encode(images, levels).rstrip(b"\0") == stream.rstrip(b"\0")
+    assert (plain_decode(stream, images.shape, levels) == images).all()
 
 
 @pytest.mark.parametrize("levels", [2, 3, 4, 5, 7, 8, 16, 100, 256])

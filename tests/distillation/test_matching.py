@@ -11,9 +11,9 @@ from clbench.distillation import Workload, make_distiller
 from clbench.distillation.difficulty import el2n
 from clbench.distillation.matching import updates
 from clbench.distillation.matching.statistics import attention, class_means, statistics
+from clbench.speed.plain_matching import attention_map, plain_distill
 from clbench.types import ImageSpec, LabelledImages
 from tests import distilling
-from tests.distillation.reference import attention_map, plain_distill
 from tests.distilling import distillation
 
 SPEC = ImageSpec(1, 12, 12, 3, (0.2,), (0.3,))

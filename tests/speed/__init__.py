@@ -1,1 +1,1 @@
-"""Speed as ratios measured in one run, by commands anyone can run; never part of the test suite."""
+"""`clbench speed`, and what is measured by commands of this folder; no test asserts a speed."""

@@ -1,0 +1,1 @@
+"""Speed as ratios: a fast form and a plain one of the same computation, measured in turn."""
