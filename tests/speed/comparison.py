@@ -5,8 +5,8 @@
 
 Copies of the reports below ``--runs`` (without it, those kept for the tests), each with a seed of
 its own and the accuracies of its last row moved a little, so that none is left out as a repeat.
-Run it on an idle machine. The aim for 500 is 5 s; two slow cores took twice that, more than half of
-it for figures and the page.
+The aim for 500 is 5 s of one core; 3.3 to 4.4 s were measured,
+half of it for figures and the page. Wall time depends on what else the machine does.
 """
 
 from __future__ import annotations
