@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 NO_PIXELS = (
     "expected pixels from 0 to 1 and finite labels, found others: a distillation that diverged? "
@@ -19,6 +20,14 @@ class Diverged(InputError):
 
     Whatever it would still measure looks like a result and is none.
     """
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return the end of a line on an unknown name, which tells the nearest known one; or ""."""
+    import difflib  # only where something is wrong
+
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def require_finite(loss: float, where: str, remedy: str) -> None:

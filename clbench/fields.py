@@ -9,14 +9,13 @@ of their flags.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import types as python_types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
-from clbench.errors import InputError
+from clbench.errors import InputError, did_you_mean
 
 _ABOUT = "clbench"  # key of a field's metadata
 _FLOAT32_MAX = 3.4e38  # All is computed in single precision.
@@ -248,10 +247,8 @@ def known_fields(whose: str, names: Iterable[str], known: Iterable[str]) -> None
     expected = list(known)
     unknown = sorted(set(names) - set(expected))
     if unknown:
-        near = difflib.get_close_matches(unknown[0], expected, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        found = ", ".join(map(repr, unknown))
-        raise InputError(f"{whose}: expected fields {', '.join(expected)}, found {found}{hint}")
+        found = ", ".join(map(repr, unknown)) + did_you_mean(unknown[0], expected)
+        raise InputError(f"{whose}: expected fields {', '.join(expected)}, found {found}")
 
 
 _HINTS: dict[type, dict[str, Any]] = {}

@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from clbench.errors import InputError
+from clbench.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -86,10 +86,7 @@ class Table(dict[str, T]):
 
     def _unknown(self, name: str) -> str:
         known = self.names()
-        import difflib
-
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, known)
         return f"unknown {self.what} {name!r}: expected one of {', '.join(known)}{hint}"
 
 

@@ -12,8 +12,9 @@ import pytest
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 # Windows has no SIGHUP, ends a process at once by SIGTERM, and numbers its exit codes otherwise.
 posix_signals = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
-# Commands that start in one moment are forked from a process that has imported everything.
-forks = pytest.mark.skipif(sys.platform == "win32", reason="needs fork, which Windows has not")
+# Only there does the system count the memory of a program apart from that of the process which it
+# replaced by exec. Elsewhere clbench reports what the system has, as other tests see.
+linux_books = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's /proc/self/status")
 
 # A limit of the size of files stands for a full disk, because mounting a small one needs rights
 # that few have. Windows has no such limits; tests/store/test_files.py shows what a full disk costs

@@ -5,7 +5,6 @@ Help must come at once, so nothing here may import torch (1 s) or Avalanche (5 s
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import io
 import sys
@@ -15,7 +14,7 @@ from typing import Any, NoReturn
 import click
 
 from clbench import __version__
-from clbench.errors import InputError
+from clbench.errors import InputError, did_you_mean
 from clbench.machine.cores import share_cores
 from clbench.machine.stopping import stoppable
 from clbench.store.plain import readable
@@ -137,8 +136,7 @@ class CommandGroup(Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click's, which suggests commands that are imported already, and so none of these."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(args[0], COMMANDS)
             raise click.UsageError(
                 f"expected a command, one of {', '.join(COMMANDS)}; found {args[0]!r}{hint}", ctx
             )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
 import click
 
-from clbench.errors import InputError
+from clbench.errors import InputError, did_you_mean
 
 
 class OptionValues:
@@ -39,8 +38,7 @@ class OptionValues:
         """
         param = self._known.get(option.removeprefix("--"))
         if param is None or param.name is None:
-            near = difflib.get_close_matches(option, self._known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(option, self._known)
             raise InputError(
                 f"{self._where} {option}: expected an option of {self._ctx.command_path} that sets "
                 f"a value of a run, without its dashes{hint}"

@@ -5,12 +5,11 @@ Third parties add a `CodecInfo` by an entry point in the group ``clbench.codecs`
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from clbench.errors import InputError
+from clbench.errors import InputError, did_you_mean
 from clbench.table import Lazy, Table
 
 if TYPE_CHECKING:
@@ -194,6 +193,5 @@ def _unexpected(line: str, part: str, key: str, known: dict[str, Parameter], *, 
     expected = ", ".join(f"{name}=NUMBER" for name in known)
     if twice:
         return f"codec {line!r}: expected {key} once, found it twice"
-    near = difflib.get_close_matches(key, known, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near and near[0] != key else ""
+    hint = "" if key in known else did_you_mean(key, known)
     return f"codec {line!r}: expected {expected}, found {part!r}{hint}"

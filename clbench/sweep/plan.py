@@ -22,7 +22,6 @@ those outside hold for every grid, and a grid's own win.
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 import tomllib
@@ -32,7 +31,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from clbench.errors import InputError
+from clbench.errors import InputError, did_you_mean
 from clbench.store.reading import read_limited
 
 Values = Mapping[str, Any]
@@ -234,6 +233,5 @@ def _is_plain(value: Any) -> bool:
 def _known(names: Iterable[str], expected: Sequence[str], what: str) -> None:
     for name in names:
         if name not in expected:
-            near = difflib.get_close_matches(name, expected, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(name, expected)
             raise InputError(f"expected the {what} {', '.join(expected)}, found {name!r}{hint}")

@@ -16,7 +16,7 @@ import pytest
 from clbench.cli import places
 from clbench.store.claims import Claim, claim_directory
 from tests.cli.conftest import SMALL_EVALUATION, SMALL_STREAM, Invoke
-from tests.platforms import forks, posix_signals
+from tests.platforms import posix_signals
 
 RUN = ["run", *SMALL_STREAM, "--strategy", "random_replay", "--images-per-class", "1"]
 RUN += ["--epochs", "1", "--no-tensorboard", "--quiet"]
@@ -75,7 +75,6 @@ def assert_one_refused(done: list[tuple[int, str]]) -> None:
     assert done[1][1].count("\n") == 1 and "choose another name" in done[1][1]
 
 
-@forks
 def test_runs_started_together(together: dict[str, Together]) -> None:
     folder, done = together["runs"]
     assert [code for code, _ in done] == [0, 0, 0, 0, 2], done
@@ -89,14 +88,12 @@ def test_runs_started_together(together: dict[str, Together]) -> None:
     assert not list(folder.rglob(".*")), "claims are gone"
 
 
-@forks
 def test_sets_distilled_together(together: dict[str, Together]) -> None:
     folder, done = together["sets"]
     assert_one_refused(done)
     assert sorted(file.name for file in folder.iterdir()) == ["s.json", "s.png", "s.safetensors"]
 
 
-@forks
 def test_trainings_started_together(together: dict[str, Together]) -> None:
     folder, done = together["trainings"]
     assert [code for code, _ in done] == [0, 0], done

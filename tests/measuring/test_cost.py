@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from clbench.measuring import cost
+from tests.platforms import linux_books
 
 
 def small_network() -> nn.Sequential:
@@ -124,7 +125,7 @@ def test_peak_memory_is_in_bytes_and_grows():
     assert after >= block.nbytes
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the peak is the system's own count")
+@linux_books
 def test_a_peak_is_not_the_parents():
     """What a process held before exec(2) is in getrusage(2): a worker would report its parent."""
     block = torch.ones(2**27)
