@@ -8,6 +8,7 @@ of their flags.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import types as python_types
 import typing
@@ -34,6 +35,7 @@ class _About:
     prefix: str = ""
     whose: str = ""
     hidden: bool = False
+    late: bool = False
 
 
 def setting(
@@ -61,6 +63,15 @@ def setting(
     """
     about = _About(help, flag, none, unit, table, common, heading=heading)
     return dataclasses.field(default=default, metadata={_ABOUT: about})
+
+
+def late(declared: Any) -> Any:
+    """Return a `setting` that older runs were made without.
+
+    While it has its default `Config.to_dict` lacks it, so that the fingerprints of these runs stay.
+    """
+    about = dataclasses.replace(declared.metadata[_ABOUT], late=True)
+    return dataclasses.field(default=declared.default, metadata={_ABOUT: about})
 
 
 def nested(
@@ -156,6 +167,19 @@ def settings_of(
         )
 
 
+def _is_late(field: dataclasses.Field[Any]) -> bool:
+    return bool(field.metadata.get(_ABOUT, _About()).late)
+
+
+def _plain(value: Any) -> Any:
+    """A value of a configuration in dictionaries and lists of its own."""
+    if isinstance(value, Config):
+        return value.to_dict()
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
+    return copy.deepcopy(value)
+
+
 def _kind(hint: Any) -> Any:
     for option in _options(hint):
         if typing.get_origin(option) is Literal:
@@ -207,8 +231,12 @@ class Config:
         """Check ranges and relations; a subclass overrides this."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a plain nested dictionary, every field present."""
-        return dataclasses.asdict(self)
+        """Return a plain nested dictionary; of late fields those that differ from the default."""
+        return {
+            field.name: _plain(getattr(self, field.name))
+            for field in dataclasses.fields(self)
+            if not _is_late(field) or getattr(self, field.name) != field.default
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:

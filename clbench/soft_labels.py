@@ -1,4 +1,4 @@
-"""Soft labels in one byte an entry.
+"""Soft labels: in one byte an entry, and of a class that stays theirs.
 
 An entry is written as how far its logarithm lies below the largest one's, in steps of `STEP` nats
 and 255 of them at most. The largest entry alone is 0, so that a label's class is never lost. What
@@ -8,6 +8,8 @@ Legend of shape suffixes: N labels, K classes.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
@@ -32,3 +34,11 @@ def read_labels(levels_NK: Tensor) -> Tensor:
 def rounded_labels(labels_N: Tensor) -> Tensor:
     """Return labels as they are read back; hard ones as they are."""
     return read_labels(written_labels(labels_N)) if labels_N.ndim == 2 else labels_N
+
+
+def keep_class(logits_NK: Tensor, labels_N: Tensor, least: float) -> Tensor:
+    """Return logits whose own class has a probability of ``least``: memory counts images by it."""
+    own = labels_N[:, None]
+    others = logits_NK.scatter(1, own, -math.inf).logsumexp(1, keepdim=True)
+    lowest = others + math.log(least / (1 - least))
+    return logits_NK.scatter(1, own, torch.maximum(logits_NK.gather(1, own), lowest))

@@ -94,6 +94,8 @@ def build(
         "evaluator": evaluator,
     }
     if info.method is not None:
+        if isinstance(memory, DistilledMemory) and memory.label_bytes:
+            raise InputError(f"{info.name}: expected hard labels, found soft; add --no-soft-labels")
         options["current_codec"] = current_codec(config, memory)
         return MethodLearner(method=info.method(config, memory), **options)
     if info.training == "cumulative":

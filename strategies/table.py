@@ -1,17 +1,18 @@
 """The table of strategies; light to import.
 
 Each memory gives two, replay and GDumb on it. The field's methods (`clbench.strategies.field`) have
-a row each.
+a row each, and a name with each other memory, as ``kip_mir``: what is remembered and how it is used
+are two questions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from clbench.distillation.table import DISTILLERS
-from clbench.errors import InputError
+from clbench.distillation.table import DISTILLERS, DistillerInfo
+from clbench.errors import InputError, did_you_mean
 from clbench.fields import Config, Setting, settings_of
 from clbench.strategies.field import settings as field
 from clbench.table import Lazy, Table
@@ -47,6 +48,7 @@ class StrategyInfo:
             in ``config.method``. A field is ``--STRATEGY-FIELD`` on the command line.
         method: one of the field's methods, called as ``method(config, memory)`` for a
             `clbench.strategies.field.method.Method`; None elsewhere.
+        flags: what the flags of ``settings`` begin with, where that is not the name.
     """
 
     name: str
@@ -56,14 +58,19 @@ class StrategyInfo:
     make: Callable[..., TensorLearner] | None = None
     settings: Config | None = None
     method: Callable[[RunConfig, ImageMemory | None], Method] | None = None
+    flags: str | None = None
 
     def settings_as_options(self) -> Iterator[Setting]:
         """Yield the strategy's settings with their flags."""
-        prefix = f"{self.name.replace('_', '-')}-"
+        owner = self.flags or self.name
+        prefix = f"{owner.replace('_', '-')}-"
         if self.settings is not None:
-            for found in settings_of(self.settings, heading=f"Settings of {self.name}"):
+            for found in settings_of(self.settings, heading=f"Settings of {owner}"):
                 if found.flag:
                     yield replace(found, flag=prefix + found.flag)
+
+
+_SAMPLE = "a uniform sample of the stream (Vitter 1985)"
 
 
 def _pair(prefix: str, memory: str, images: str) -> dict[str, StrategyInfo]:
@@ -84,8 +91,7 @@ def _rows() -> dict[str, StrategyInfo]:
     for name, row in DISTILLERS.items():
         rows |= _pair(row.prefix, name, row.images or row.summary) if row.prefix else {}
         if name == "random":
-            sample = "a uniform sample of the stream (Vitter 1985)"
-            rows |= _pair(RESERVOIR, RESERVOIR, sample)
+            rows |= _pair(RESERVOIR, RESERVOIR, _SAMPLE)
     return rows | _field()
 
 
@@ -118,26 +124,61 @@ def _field() -> dict[str, StrategyInfo]:
 
 
 class _Strategies(Table[StrategyInfo]):
-    """Knows the strategies of third parties' distillers too, ``PREFIX_replay`` and the like."""
+    """Knows a method on another memory, ``PREFIX_METHOD``, and third parties' distillers too."""
 
     def names(self) -> list[str]:
-        rows, _ = DISTILLERS.loaded()
-        theirs = [n for name, row in rows.items() if name not in DISTILLERS and row.prefix
-                  for n in _pair(row.prefix, name, "")]  # fmt: skip
-        known = super().names()
-        return [*known, *(name for name in theirs if name not in known)]
+        return list(dict.fromkeys([*self._listed(), *_mixed(_memories(DISTILLERS.loaded()[0]))]))
+
+    def loaded(self) -> tuple[dict[str, StrategyInfo], list[str]]:
+        """See `Table.loaded`; of a method on another memory the rows of both tell enough."""
+        rows, faults = super().loaded()
+        return {name: rows[name] for name in self._listed() if name in rows}, faults
 
     def find(self, name: str) -> StrategyInfo:
         name = ALIASES.get(name, name)
+        made = {} if name in self else _mixed(_memories(DISTILLERS))
+        if name in made:
+            return made[name]
         if name in self or name in super().names():
             return super().find(name)
-        prefix, _, training = name.rpartition("_")
-        if prefix and training in ("replay", "gdumb"):
-            rows, _ = DISTILLERS.loaded()
-            for distiller, row in rows.items():
-                if row.prefix == prefix:
-                    return _pair(prefix, distiller, row.images or row.summary)[name]
-        return super().find(name)
+        memories = _memories(DISTILLERS.loaded()[0])
+        made = _pairs(memories) | _mixed(memories)
+        return made[name] if name in made else super().find(name)
+
+    def _unknown(self, name: str) -> str:
+        methods = ", ".join(method for method, row in _field().items() if row.memory not in _FIXED)
+        return (
+            f"unknown {self.what} {name!r}: expected one of {', '.join(self._listed())}, or one of "
+            f"{methods} on another memory, as kip_mir{did_you_mean(name, self.names())}"
+        )
+
+    def _listed(self) -> list[str]:
+        theirs = _pairs(_memories(DISTILLERS.loaded()[0]))
+        return list(dict.fromkeys([*super().names(), *theirs]))
+
+
+_FIXED = (None, LOGITS)  # of a method: no other memory will do
+Memories = Mapping[str, tuple[str, str]]  # prefix -> what fills it, and its images in words
+
+
+def _memories(rows: Mapping[str, DistillerInfo]) -> Memories:
+    found = {row.prefix: (n, row.images or row.summary) for n, row in rows.items() if row.prefix}
+    return {RESERVOIR: (RESERVOIR, _SAMPLE), **found}
+
+
+def _pairs(memories: Memories) -> dict[str, StrategyInfo]:
+    return {n: row for prefix, m in memories.items() for n, row in _pair(prefix, *m).items()}
+
+
+def _mixed(memories: Memories) -> dict[str, StrategyInfo]:
+    """The field's methods on memories not their own; one that keeps logits needs its own."""
+    found = {}
+    for method, row in _field().items():
+        for prefix, (memory, images) in memories.items():
+            if row.memory not in (*_FIXED, memory):
+                name, what = f"{prefix}_{method}", f"{row.summary} on {images}"
+                found[name] = replace(row, name=name, summary=what, memory=memory, flags=method)
+    return found
 
 
 STRATEGIES: Table[StrategyInfo] = _Strategies(

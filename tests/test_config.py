@@ -23,7 +23,9 @@ from clbench.config import (
     TrajectorySettings,
 )
 from clbench.distillation import DISTILLERS
+from clbench.distillation.kernel.settings import KernelSettings
 from clbench.errors import InputError
+from clbench.fields import Config, late, nested, setting
 from tests.distilling import distillation
 
 ALL = [
@@ -68,6 +70,28 @@ def test_every_changed_field_goes_through_json() -> None:
     # A strategy without settings of its own has no `method`.
     assert set(values) == {f.name for f in dataclasses.fields(RunConfig)} - {"method"}
     assert values["benchmark"]["train_per_class"] == 100
+
+
+@dataclasses.dataclass(frozen=True)
+class _Grown(Config):
+    """Had one field when runs were made with it, and two now."""
+
+    old: int = setting(1, "As it was.")
+    new: str = late(setting("same", "Came later."))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Around(Config):
+    inner: _Grown = nested(_Grown())
+
+
+def test_a_late_field_leaves_the_fingerprints_of_older_runs_as_they_were() -> None:
+    assert _Around().to_dict() == {"inner": {"old": 1}}
+    changed = _Around(_Grown(2, "other"))
+    assert changed.to_dict() == {"inner": {"old": 2, "new": "other"}}
+    assert [_Around.from_dict(c.to_dict()) for c in (_Around(), changed)] == [_Around(), changed]
+    kept = KernelSettings().to_dict()
+    assert "soft_labels" not in kept and "soft_labels" in KernelSettings(soft_labels=True).to_dict()
 
 
 def test_whole_numbers_serve_as_floats() -> None:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 WIDTH_WITH_SOURCES = 100
 NUM_MEASURED = 100  # images of each class
 MEASURED = ("bytes/image", "encode ms", "decode ms")
+NOTES = {
+    "strategies": "A method that replays also takes another memory: kip_mir is MIR on KIP's images."
+}
 KINDS = ("strategies", "benchmarks", "networks", "distillers", "codecs", "evaluations", "data")
 Row = dict[str, Any]
 
@@ -76,6 +79,8 @@ def command(kind: str | None, json: bool, **values: Any) -> None:
         if data_set is not None:
             title = f"codecs, {NUM_MEASURED} training images of each class of {data_set}"
         print_table(title, _table(rows))
+        if name in NOTES:
+            say(NOTES[name])
     return None
 
 

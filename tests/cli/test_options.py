@@ -173,7 +173,10 @@ def test_no_flag_is_there_twice():
 def test_completion_offers_the_names_of_a_table(name: str):
     complete = options.completer(name)
     found = complete(click.Context(cli), click.Argument(["x"]), "")
-    assert [item.value for item in found] == list(TABLES[name].load())
+    table = TABLES[name].load()
+    assert [item.value for item in found] == table.names()
+    assert table.names()[: len(table)] == list(table)
+    assert len(table.names()) == len(table) or name == "strategies"  # kip_mir and the like
     assert all(isinstance(item, CompletionItem) for item in found)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from clbench.codecs import parse
@@ -24,7 +25,8 @@ from clbench.distillation.kernel.regression import (
 )
 from clbench.distillation.kernel.settings import KernelSettings
 from clbench.distillation.kernel.updates import KernelUpdates
-from clbench.distillation.protocol import Update
+from clbench.distillation.protocol import Traits, Update
+from clbench.soft_labels import read_labels, written_labels
 from clbench.types import ImageSpec, LabelledImages
 from tests import distilling
 from tests.distilling import changed, job
@@ -168,18 +170,21 @@ def test_what_stays_is_computed_once() -> None:
     torch.testing.assert_close(part[:5], whole[:5])
 
 
-@pytest.mark.parametrize("weight", [0.0, 1.0])
-def test_the_updates_are_the_plain_loop(weight: float) -> None:
+@pytest.mark.parametrize(("weight", "soft"), [(0.0, False), (1.0, False), (1.0, True)])
+def test_the_updates_are_the_plain_loop(weight: float, soft: bool) -> None:
     """KIP as the paper says it: draw targets, regress, step Adam, keep pixels in range."""
-    c, known = config(matching_weight=weight), blobs(1, 3, num=4)
+    c = config(matching_weight=weight, soft_labels=soft, label_learning_rate=0.3)
+    known = blobs(1, 3, num=4)
     made = distil(c, known=known)
     plain = job(blobs(0, 2, 5), SPEC)
     start = KernelUpdates(c, plain)
     images = start.grid.detach().clone().requires_grad_()
-    adam = torch.optim.Adam([images], lr=0.02)
+    logits = start.logits.detach().clone().requires_grad_()
+    adam = torch.optim.Adam([{"params": [images]}, {"params": [logits], "lr": 0.3}], lr=0.02)
     real, rng = plain.real, plain.generator
-    labels = torch.cat([start.labels, known.labels])
     for _ in range(6):
+        mine = logits.softmax(1) if soft else F.one_hot(start.labels, 6)
+        labels = torch.cat([mine, F.one_hot(known.labels, 6)])
         batch = torch.randperm(len(real), generator=rng)[:30]
         x = torch.cat([SPEC.normalise(images), SPEC.normalise(known.images)]).flatten(1)
         b = SPEC.normalise(real.images[batch]).flatten(1)
@@ -198,7 +203,29 @@ def test_the_updates_are_the_plain_loop(weight: float) -> None:
         loss.backward()
         adam.step()
         images.data.clamp_(0, 1)
+        for row, own in zip(logits.data, start.labels, strict=True):
+            others = torch.cat([row[:own], row[own + 1 :]]).logsumexp(0)
+            row[own] = max(row[own], others)  # half of the probability at least
     torch.testing.assert_close(made.images, images.detach(), rtol=1e-3, atol=1e-4)
+    if soft:
+        torch.testing.assert_close(made.labels, logits.detach().softmax(1), rtol=1e-3, atol=1e-4)
+        assert not torch.equal(start.logits.softmax(1), made.labels)
+
+
+@pytest.mark.parametrize("name", ["kip", "frepo"])
+def test_soft_labels_are_learnt_and_keep_their_class(name: str) -> None:
+    c = config(name, soft_labels=True, label_learning_rate=3.0)
+    made = distil(c, known=blobs(1, 3, num=4))
+    assert made.labels.shape == (6, 6) and made.hard_labels.tolist() == [0, 0, 2, 2, 5, 5]
+    torch.testing.assert_close(made.labels.sum(1), torch.ones(6))
+    assert made.labels.min() < 0.005 and made.labels.max(1).values.min() >= 0.4999
+    assert torch.equal(read_labels(written_labels(made.labels)).argmax(1), made.hard_labels)
+    assert Traits.of(make_distiller(c)).soft_labels
+    assert not Traits.of(make_distiller(config(name))).soft_labels
+    # Remembered soft labels are regressed on as they are.
+    known = blobs(1, 3, num=4)
+    soft = LabelledImages(known.images, 0.7 * F.one_hot(known.labels, 6) + 0.05)
+    assert not torch.equal(distil(c, known=soft).images, made.images)
 
 
 @pytest.mark.parametrize("name", ["kip", "frepo"])

@@ -52,6 +52,46 @@ def test_memory_of_each(name: str) -> None:
     )
 
 
+MIXED = [name for name in STRATEGIES.names() if name not in STRATEGIES]
+
+
+def test_methods_of_the_field_take_every_other_memory() -> None:
+    memories = ("random", "reservoir", "herding", "dm", "dam", "kip", "frepo", "pad")
+    methods = ("er_ace", "agem", "mir", "icarl", "bic")
+    own = {*(f"reservoir_{m}" for m in ("er_ace", "agem", "mir")), "herding_icarl", "herding_bic"}
+    assert set(MIXED) == {f"{m}_{way}" for m in memories for way in methods} - own
+    for name in ("herding_icarl", "reservoir_mir", "kip_derpp", "kip_lwf"):
+        with pytest.raises(InputError, match=f"unknown strategy '{name}'.*another memory, as kip_"):
+            STRATEGIES.find(name)
+
+
+METHODS = ["kip_mir", "herding_er_ace", "dm_agem", "random_icarl", "dam_bic"]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_on_another_memory_learns_from_it(name: str) -> None:
+    config = tiny_stream.config(name)
+    memory = strategies.make_memory(config, SPEC)
+    assert isinstance(memory, DistilledMemory)
+    prefix, _, method = name.partition("_")
+    assert (
+        memory.distiller
+        == strategies.make_memory(tiny_stream.config(f"{prefix}_replay"), SPEC).distiller
+    )
+    learner = strategies.build(config, SPEC, memory=memory)
+    assert type(learner.method) is type(_built(method).method)
+
+
+def _built(name: str) -> Any:
+    config = tiny_stream.config(name)
+    return strategies.build(config, SPEC, memory=strategies.make_memory(config, SPEC))
+
+
+def test_methods_want_hard_labels() -> None:
+    with pytest.raises(InputError, match="pad_mir: expected hard labels.*--no-soft-labels"):
+        _built("pad_mir")
+
+
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(InputError, match="did you mean 'dam_replay'"):
         STRATEGIES.find("dam_repaly")
@@ -94,7 +134,9 @@ def test_a_third_partys_distiller_brings_its_strategies(monkeypatch: pytest.Monk
     monkeypatch.setattr(
         metadata, "entry_points", lambda group: points if group == DISTILLERS.group else []
     )
-    assert STRATEGIES.names() == [*STRATEGIES, "foo_replay", "foo_gdumb"]
+    assert list(STRATEGIES.loaded()[0]) == [*STRATEGIES, "foo_replay", "foo_gdumb"]
+    assert {"foo_gdumb", "foo_mir", "foo_bic"} <= set(STRATEGIES.names())
+    assert STRATEGIES.find("foo_mir").memory == "foo_method"
     assert STRATEGIES.find("foo_gdumb") == StrategyInfo(
         "foo_gdumb", "fresh learner (GDumb 2020) on what was told", "foo_method", "gdumb"
     )

@@ -44,6 +44,11 @@ class KernelRegression:
     uses_known = uses_own = True
 
     @property
+    def soft_labels(self) -> bool:
+        """Images carry soft labels."""
+        return self.config.own(KernelSettings).soft_labels
+
+    @property
     def spare(self) -> float:
         """Images with a rate term take fewer bytes than real ones, so more of them fit."""
         return SPARE if self.config.own(KernelSettings).rate_weight else 1.0

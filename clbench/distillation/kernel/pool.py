@@ -54,23 +54,28 @@ class Pool:
         network.to(self._device).train()
         return _Member(network, seed, self._settings.network_learning_rate)
 
-    def trained(self, images_NCHW: Tensor, labels_N: Tensor) -> list[Network]:
-        """Train every network on normalised images, and return them for one use."""
+    def trained(self, images_NCHW: Tensor, labels: Tensor) -> list[Network]:
+        """Train every network on normalised images, and return them for one use.
+
+        Args:
+            images_NCHW: normalised.
+            labels: (N,) int64, or (N, K) soft.
+        """
         for place, member in enumerate(self._members):
             if member.uses == self._settings.network_uses:
                 self._members[place] = member = self._fresh()
-            self._train(member, images_NCHW, labels_N)
+            self._train(member, images_NCHW, labels)
             member.uses += 1
         return [member.network for member in self._members]
 
-    def _train(self, member: _Member, images_NCHW: Tensor, labels_N: Tensor) -> None:
+    def _train(self, member: _Member, images_NCHW: Tensor, labels: Tensor) -> None:
         member.network.requires_grad_(True)
         for _ in range(self._settings.network_steps):
             order = torch.randperm(len(images_NCHW), generator=self._generator)[:BATCH]
             order = order.to(self._device)
             with autocast(self._config.precision, self._device):
                 logits = member.network(images_NCHW[order])
-            loss = F.cross_entropy(logits.float(), labels_N[order])
+            loss = F.cross_entropy(logits.float(), labels[order])
             member.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             member.optimizer.step()

@@ -15,9 +15,19 @@ from torch import Tensor
 Kernel = Callable[[Tensor, Tensor], Tensor]
 
 
-def centred(labels_N: Tensor, num_classes: int) -> Tensor:
-    """Return targets (N, K) in float64: one-hot labels minus 1 / K (Nguyen et al. 2021, 3.1)."""
-    return F.one_hot(labels_N, num_classes).double() - 1 / num_classes
+def centred(labels: Tensor, num_classes: int) -> Tensor:
+    """Return targets (N, K) in float64: labels minus 1 / K (Nguyen et al. 2021, 3.1).
+
+    Args:
+        labels: (N,) int64, taken one-hot, or (N, K) soft.
+        num_classes: K.
+    """
+    return as_soft(labels, num_classes).double() - 1 / num_classes
+
+
+def as_soft(labels: Tensor, num_classes: int) -> Tensor:
+    """Return soft labels (N, K): one-hot ones of hard labels (N,)."""
+    return labels if labels.ndim == 2 else F.one_hot(labels, num_classes)
 
 
 def among(kernel: Kernel, inputs_PD: Tensor, fixed_QQ: Tensor | None = None) -> Tensor:

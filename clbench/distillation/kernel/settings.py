@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from clbench.fields import Config, above_zero, at_least, setting
+from clbench.fields import Config, above_zero, at_least, late, setting
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,10 @@ class KernelSettings(Config):
     network_steps: int = setting(20, "Training steps of a network before each use.")
     network_uses: int = setting(5, "Updates that a network is used in before it is drawn anew.")
     network_learning_rate: float = setting(0.01, "Step size of the networks (Adam).")
+    soft_labels: bool = late(
+        setting(False, "Learn soft labels; memory is charged a byte per class and image for them.")
+    )
+    label_learning_rate: float = late(setting(0.05, "Step size of soft labels' logits (Adam)."))
     max_support: int = setting(
         1000, "Images of memory beside the learnt ones at most; of more, so many are drawn."
     )
@@ -55,6 +59,7 @@ class KernelSettings(Config):
         at_least(self, 1, "network_uses", "max_support")
         at_least(self, 0, "network_steps", "matching_weight", "rate_weight")
         above_zero(self, "learning_rate", "ridge", "network_learning_rate")
+        above_zero(self, "label_learning_rate")
 
 
 KIP = KernelSettings()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from copy import deepcopy
 from functools import partial
@@ -18,6 +19,7 @@ from clbench.distillation.kernel.pool import Pool
 from clbench.distillation.kernel.regression import (
     Kernel,
     among,
+    as_soft,
     centred,
     discrepancy,
     regression_loss,
@@ -30,7 +32,11 @@ from clbench.distillation.settings import DistillationConfig
 from clbench.distillation.starting import start_index
 from clbench.machine.device import autocast
 from clbench.networks import Network
+from clbench.soft_labels import keep_class
 from clbench.types import LabelledImages
+
+FIRST_CLASS = 0.9  # of a soft label, before the first update (ours)
+OWN_CLASS = 0.5  # at least, afterwards, so that it stays the largest (ours)
 
 
 class KernelUpdates:
@@ -38,6 +44,7 @@ class KernelUpdates:
 
     Attributes:
         grid: pixels (N, C, h, w) of the codec's grid on the 0..1 scale.
+        logits: of soft labels (N, K); idle where labels stay hard.
         note: what the report must say; mostly empty.
     """
 
@@ -54,7 +61,8 @@ class KernelUpdates:
         if self.settings.rate_weight:
             self.rate = rate_of(job.codec, self.real, job.real.classes, counts)
         self.grid = as_floats(start.images).to(self.device).clone().requires_grad_()
-        self.optimizer = torch.optim.Adam([self.grid], lr=self.settings.learning_rate)
+        self.logits = self._initial_logits()
+        self.optimizer = torch.optim.Adam(self._learnt())
         self.note = ""
         self.known, self.known_labels = self._remembered(job.known)
         self._tangent = partial(tangent_kernel, hidden_layers=self.settings.hidden_layers)
@@ -72,6 +80,25 @@ class KernelUpdates:
             return LabelledImages(noise, chosen.hard_labels.cpu())
         return chosen
 
+    def _initial_logits(self) -> Tensor:
+        """Of soft labels that begin nearly hard; (N, K)."""
+        sure = math.log(FIRST_CLASS / (1 - FIRST_CLASS) * (self.spec.num_classes - 1))
+        return (sure * as_soft(self.labels, self.spec.num_classes).float()).requires_grad_()
+
+    def _learnt(self) -> list[dict[str, Any]]:
+        """What Adam moves, and in which steps."""
+        settings = self.settings
+        labels = {"params": [self.logits], "lr": settings.label_learning_rate}
+        images = {"params": [self.grid], "lr": settings.learning_rate}
+        return [images, labels] if settings.soft_labels else [images]
+
+    def _support_labels(self) -> Tensor:
+        """Of the learnt images, then of memory's: (P,), or soft (P, K)."""
+        if not self.settings.soft_labels:
+            return torch.cat([self.labels, self.known_labels])
+        known = as_soft(self.known_labels, self.spec.num_classes).to(self.logits)
+        return torch.cat([self.logits.softmax(1), known])
+
     def _remembered(self, known: LabelledImages | None) -> tuple[Tensor, Tensor]:
         """Normalised images of memory, so many of them as the support has room for."""
         if known is None:
@@ -83,7 +110,8 @@ class KernelUpdates:
             index = torch.randperm(len(known), generator=self.generator)[:most]
             known = known.select(index.sort().values)
         here = known.to(self.device)
-        return self.spec.normalise(here.images), here.hard_labels
+        labels = here.labels if self.settings.soft_labels else here.hard_labels
+        return self.spec.normalise(here.images), labels
 
     def _among_known(self) -> Tensor | None:
         """The tangent kernel among memory's images, which stay as they are."""
@@ -102,7 +130,7 @@ class KernelUpdates:
     def _update(self) -> float:
         images = self.decoding(self.spec.normalise(self.grid))
         support = torch.cat([images, self.known])
-        labels = torch.cat([self.labels, self.known_labels])
+        labels = self._support_labels()
         batch = torch.randperm(len(self.real), generator=self.generator)[: self.settings.batch_real]
         real = self.real.select(batch.to(self.device))
         targets = self.spec.normalise(real.images)
@@ -118,6 +146,8 @@ class KernelUpdates:
         self.optimizer.step()
         with torch.no_grad():
             self.grid.clamp_(0, 1)
+            if self.settings.soft_labels:
+                self.logits.copy_(keep_class(self.logits, self.labels, OWN_CLASS))
         return float(loss.detach())
 
     def _loss(
@@ -153,7 +183,7 @@ class KernelUpdates:
         if self.settings.kernel != "network":
             yield self._tangent, partial(torch.flatten, start_dim=1)
         if self.pool is not None:
-            for network in self.pool.trained(support.detach(), labels):
+            for network in self.pool.trained(support.detach(), labels.detach()):
                 yield feature_kernel, partial(self._features, network)
 
     def _features(self, network: Network, images_NCHW: Tensor) -> Tensor:
@@ -164,6 +194,7 @@ class KernelUpdates:
         """Between two updates this is all there is."""
         return {
             "grid": self.grid.detach().clone(),
+            "logits": self.logits.detach().clone(),
             "known": self.known.clone(),
             "known_labels": self.known_labels.clone(),
             "optimizer": deepcopy(self.optimizer.state_dict()),
@@ -176,6 +207,7 @@ class KernelUpdates:
         """Go on from ``state``."""
         with torch.no_grad():
             self.grid.copy_(state["grid"])
+            self.logits.copy_(state["logits"])
         self.known, self.known_labels = state["known"], state["known_labels"]
         self._fixed = self._among_known()
         self.optimizer.load_state_dict(state["optimizer"])
@@ -186,4 +218,6 @@ class KernelUpdates:
 
     def result(self) -> LabelledImages:
         """What has been distilled so far, in the codec's grid, on the CPU."""
-        return LabelledImages(self.grid.detach().cpu().clone(), self.labels.cpu())
+        soft = self.settings.soft_labels
+        labels = self.logits.detach().softmax(1) if soft else self.labels
+        return LabelledImages(self.grid.detach().cpu().clone(), labels.cpu())

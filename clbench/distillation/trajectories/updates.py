@@ -28,6 +28,7 @@ from clbench.distillation.trajectories.adjoint import StepLoss, matching_gradien
 from clbench.distillation.trajectories.experts import Trajectories
 from clbench.distillation.trajectories.settings import TrajectorySettings
 from clbench.machine.device import autocast
+from clbench.soft_labels import keep_class
 from clbench.types import ImageSpec, LabelledImages
 
 MOST_CHANGE = math.log(2)  # of log b in one update (ours): b at most doubles or halves
@@ -140,7 +141,7 @@ class TrajectoryUpdates:
         # Where no expert is right, all speak.
         right = torch.where(right.sum(0) > 0, right, torch.ones_like(right))
         mean = (logits * right[:, :, None]).sum(0) / right.sum(0)[:, None]
-        return _keep_class(mean, self.labels)
+        return keep_class(mean, self.labels, OWN_CLASS)
 
     def updates(self) -> Iterator[tuple[float, dict[str, float]]]:
         """The updates that are left; yields each one's loss and curves."""
@@ -246,7 +247,7 @@ class TrajectoryUpdates:
         if self.settings.soft_labels:
             self.logits.grad = logits
             self.label_optimizer.step()
-            self.logits.copy_(_keep_class(self.logits, self.labels))
+            self.logits.copy_(keep_class(self.logits, self.labels, OWN_CLASS))
 
     def state_dict(self) -> dict[str, Any]:
         """Between two updates this is all there is."""
@@ -286,11 +287,3 @@ def start_of(state: dict[str, Any], spec: ImageSpec) -> LabelledImages:
     """What `TrajectoryUpdates` can begin with before it is given ``state``."""
     images = spec.denormalise(state["grid"]).clamp(0, 1)
     return LabelledImages(images, state["labels"])
-
-
-def _keep_class(logits_NK: Tensor, labels_N: Tensor) -> Tensor:
-    """The own class keeps a probability of ``OWN_CLASS`` at least: memory counts images by it."""
-    own = labels_N[:, None]
-    others = logits_NK.scatter(1, own, -math.inf).logsumexp(1, keepdim=True)
-    least = others + math.log(OWN_CLASS / (1 - OWN_CLASS))
-    return logits_NK.scatter(1, own, torch.maximum(logits_NK.gather(1, own), least))
