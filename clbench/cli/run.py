@@ -179,6 +179,8 @@ def command(**values: Any) -> None:
     if shown:
         for report in larger:
             say(_what_more_bytes_give(report, factor))
+        if len(configs) > 1:
+            say(_one_seed_tells_little(configs, values["data_root"]))
         _hints(folder, folders, tensorboard)
     return None
 
@@ -231,6 +233,22 @@ def _what_more_bytes_give(report: RunReport, factor: int) -> str:
         f"{factor} times the bytes: {name} scores {accuracy:.1f} % with {memory['num_images']:,} "
         f"images in {memory['num_bytes']:,} bytes."
     )
+
+
+def _one_seed_tells_little(configs: list[RunConfig], data_root: Path | None) -> str:
+    """What the pair does not show, and the command that would."""
+    from clbench.comparison.notes import FEWEST_PAIRS
+    from clbench.page import command_of
+
+    seed = configs[0].seed
+    made = command_of(configs[0].replace(seed=0)) or []
+    names = ",".join(dict.fromkeys(config.strategy for config in configs))
+    seeds = ",".join(str(seed + more) for more in range(FEWEST_PAIRS))
+    words = ["clbench", "sweep", "--vary", f"strategy={names}", "--vary", f"seed={seeds}"]
+    words += made[4:]  # behind `clbench run --strategy NAME`
+    if data_root is not None:
+        words += ["--data-root", str(data_root)]
+    return f"One seed cannot tell a gain from chance; six can:\n             {shlex.join(words)}"
 
 
 def _configs(values: dict[str, Any]) -> list[RunConfig]:

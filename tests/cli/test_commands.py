@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 from pathlib import Path
 
 import click
@@ -50,6 +51,13 @@ def test_run_beside_its_baseline(invoke: Invoke):
     page = (folder / "comparison" / "index.html").read_text()
     assert page.count('src="data:image/') == 2, "what both memories hold"
     assert "dam_replay: experience 2 of 2: average accuracy" in done.stderr
+    # What is left to do after one seed is a command that plans these runs under six.
+    hint = done.stdout.splitlines().index("One seed cannot tell a gain from chance; six can:")
+    words = shlex.split(done.stdout.splitlines()[hint + 1])
+    assert {"--codec", "--distill-width", "strategy=dam_replay,random_replay"} <= set(words)
+    planned = invoke(*words[1:], "--dry-run")
+    assert planned.exit_code == 0, planned.stderr
+    assert "12 runs left" in planned.stdout
 
 
 def test_run_as_json_prints_nothing_else_and_never_overwrites(invoke: Invoke):
