@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -266,7 +267,8 @@ def _distil(
 
 
 def _say_if_long(images: ImageData, config: RunConfig, line: ProgressLine) -> None:
-    from clbench import api, distillation, networks
+    from clbench import api, distillation
+    from clbench.distillation.pace import distilling_rate
     from clbench.machine.device import resolve_device
     from clbench.measuring.cost import long_work
 
@@ -279,10 +281,10 @@ def _say_if_long(images: ImageData, config: RunConfig, line: ProgressLine) -> No
     work = distillation.Workload(
         len(images.train), spec.num_classes, num, coarse=share.codec.coarse
     )
-    flops = distillation.make_distiller(wanted).flops(spec, work)
-    network = networks.build(wanted.network, spec, seed=0)
+    distiller = distillation.make_distiller(wanted)
+    rate = partial(distilling_rate, distiller, wanted, spec)
     shorter = "--image-size, --distill-width, --num-networks or --num-updates"
-    told = long_work("distilling", flops, network, spec.shape, shorter)
+    told = long_work("distilling", distiller.flops(spec, work), rate, shorter)
     if told is not None:
         line.write(f"note: {told}")
 

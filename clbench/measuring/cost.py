@@ -76,21 +76,18 @@ def forward_rate(network: nn.Module, shape: tuple[int, int, int]) -> float:
     return _BATCH * forward_flops(network, shape) / max(seconds, 1e-9)
 
 
-def long_work(
-    what: str, flops: float, network: nn.Module, shape: tuple[int, int, int], shorter: str
-) -> str | None:
+def long_work(what: str, flops: float, rate: Callable[[], float], shorter: str) -> str | None:
     """A line on work that will take more than 20 minutes on this CPU; None for shorter work.
 
     Args:
         what: the work, as "distilling".
         flops: its operations.
-        network: one of those that do it, on the CPU.
-        shape: (C, H, W) of an image.
+        rate: measures the operations a second of such work here; called where it is long.
         shorter: options that would shorten it.
     """
     if flops < WORTH_MEASURING:
         return None
-    minutes = flops / forward_rate(network, shape) / 60
+    minutes = flops / rate() / 60
     if minutes < WORTH_TELLING_MINUTES:
         return None
     span = f"{minutes:.0f} minutes" if minutes < 90 else f"{minutes / 60:.1f} hours"

@@ -18,6 +18,8 @@ import torch
 from clbench import networks, strategies
 from clbench.benchmarks import Benchmark, make_benchmark
 from clbench.config import BenchmarkConfig, RunConfig
+from clbench.distillation import DistillationConfig, make_distiller
+from clbench.distillation.pace import distilling_rate
 from clbench.measuring.cost import forward_flops, forward_rate
 from clbench.networks.settings import NetworkConfig
 from clbench.run.forecast import StreamSize, distilling_flops, learning_flops
@@ -96,20 +98,25 @@ def seconds_of(config: RunConfig, data_root: Path | None) -> float:
     memory = strategies.make_memory(config, benchmark.spec, device=cpu, cache=False, on_update=None)
     learner = config.learner.network
     one, rate = _speed(learner, benchmark.spec)
-    size = StreamSize.of(benchmark)
+    size = StreamSize.of(benchmark).with_counted(benchmark, memory)
     learning = learning_flops(config, size, memory) + one * sum(size.num_test) * (
         len(benchmark) + 1
     )
     distilling = distilling_flops(size, memory)
     seconds = learning / rate
     if distilling:
-        seconds += distilling / _speed(config.distillation.network, benchmark.spec)[1]
+        seconds += distilling / _distilling_rate(config.distillation, benchmark.spec)
     return seconds
 
 
 @lru_cache(maxsize=32)
 def _benchmark(config: BenchmarkConfig, data_root: Path | None, seed: int) -> Benchmark:
     return make_benchmark(config, data_root, seed)
+
+
+@lru_cache(maxsize=64)
+def _distilling_rate(config: DistillationConfig, spec: ImageSpec) -> float:
+    return distilling_rate(make_distiller(config), config, spec)
 
 
 @lru_cache(maxsize=64)
