@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from clbench.comparison.budgets import SAME_BYTES, condition, memory_sizes
+from clbench.comparison.budgets import CAPACITY, SAME_BYTES, condition, memory_sizes
 from clbench.comparison.grouping import METHOD, Cell, differing
 
 # Six pairs are the fewest whose two-sided sign-flip test can fall below 0.05: 2 / 2**6 = 0.031.
 FEWEST_PAIRS = 6
 LEVEL = 0.05
 FEWEST_SEEDS = 3
+FILLED = 0.9  # at least, of the bytes given, for memories of the same given bytes to be equal
 
 
 def _listed(labels: Sequence[str]) -> str:
@@ -29,15 +30,26 @@ def by_value(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def comparability(cells: Sequence[Cell], held: Mapping[str, float | None]) -> Iterator[str]:
-    """Differences that make rows incomparable: bytes within a budget."""
+    """Differences that make rows incomparable: bytes within a budget.
+
+    Rows that were given the same bytes may fill them unequally by more than others may differ.
+    """
     for stream in dict.fromkeys(map(condition, cells)):
         mine = [cell for cell in cells if condition(cell) == stream]
         for budget in dict.fromkeys(held[cell.label] for cell in mine):
             sizes = {c.label: memory_sizes(c) for c in mine if held[c.label] == budget}
             found = [size for several in sizes.values() for size in several]
+            given = {_given(c) for c in mine if c.label in sizes and sizes[c.label]}
+            if len(given) == 1 and FILLED * max(given) <= min(found) <= max(found) <= max(given):
+                continue
             if found and max(found) > SAME_BYTES * min(found):
                 known = [(label, _span(several)) for label, several in sizes.items() if several]
                 yield f"bytes of memory after the last experience differ: {by_value(known)}"
+
+
+def _given(cell: Cell) -> float:
+    """The bytes that a memory was allowed; 0 where it was told by images."""
+    return float(cell.fields.get(CAPACITY[0]) or 0)
 
 
 def _span(sizes: Sequence[float]) -> str:
