@@ -52,9 +52,11 @@ class Network(nn.Module):
 
     Attributes:
         classifier: the last linear layer, (N, D) to (N, K).
+        nonnegative_maps: whether no map of `features` holds a number below 0, as behind ReLU.
     """
 
     classifier: nn.Linear
+    nonnegative_maps = False
 
     def embed(self, images_NCHW: Tensor) -> Tensor:
         """(N, D): what the classifier sees."""
@@ -131,10 +133,13 @@ def make_norm(norm: Norm, channels: int, height: int, width: int) -> nn.Module:
 
 
 def make_activation(activation: Activation) -> nn.Module:
-    """The non-linearity of this name; leaky ReLU has slope 0.01."""
+    """The non-linearity of this name; leaky ReLU has slope 0.01.
+
+    ReLU overwrites its input, which no layer before it needs again: the maps stay in the cache.
+    """
     if activation == "leaky_relu":
         return nn.LeakyReLU(0.01)
-    return nn.Sigmoid() if activation == "sigmoid" else nn.ReLU()
+    return nn.Sigmoid() if activation == "sigmoid" else nn.ReLU(inplace=True)
 
 
 def make_pooling(pooling: Pooling) -> nn.Module:

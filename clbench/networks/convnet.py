@@ -52,6 +52,7 @@ class ConvNet(Network):
             if architecture.pooling != "none":
                 height, width = height // 2, width // 2
         self.blocks = nn.ModuleList(blocks)
+        self.nonnegative_maps = architecture.activation in ("relu", "sigmoid")
         self.pool = make_pooling(architecture.pooling)
         self.classifier = nn.Linear(channels * height * width, spec.num_classes)
 

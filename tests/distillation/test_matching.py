@@ -9,6 +9,7 @@ from clbench import networks
 from clbench.config import DifficultySettings, DistillationConfig, NetworkConfig
 from clbench.distillation import Workload, make_distiller
 from clbench.distillation.difficulty import el2n
+from clbench.distillation.matching import statistics as statistics_module
 from clbench.distillation.matching import updates
 from clbench.distillation.matching.statistics import attention, class_means, statistics
 from clbench.speed.plain_matching import attention_map, plain_distill
@@ -160,6 +161,19 @@ def test_attention_and_class_means_by_hand() -> None:
     torch.testing.assert_close(attention(f, 2.0), attention_map(f, 2.0))
     means = class_means(torch.tensor([[1.0], [3.0], [10.0]]), torch.tensor([0, 0, 1]), 2)
     assert means.flatten().tolist() == [2.0, 10.0]
+
+
+@pytest.mark.parametrize("activation", ["relu", "sigmoid", "leaky_relu"])
+def test_absolute_values_are_left_out_where_no_map_is_below_zero(activation, monkeypatch) -> None:
+    network = NetworkConfig("convnet", width=8, depth=3, activation=activation)
+    made = networks.build(network, SPEC, seed=0)
+    lowest = min(m.min().item() for m in made.features(torch.randn(5, 1, 12, 12))[0])
+    assert made.nonnegative_maps == (lowest >= 0)
+    found = distil(config(network=network)).images
+    monkeypatch.setattr(
+        statistics_module, "attention", lambda f, power, nonnegative: attention(f, power)
+    )
+    assert torch.equal(distil(config(network=network)).images, found)
 
 
 def test_flops_follow_the_loop() -> None:

@@ -76,6 +76,31 @@ def test_batch_norm_is_never_parted(tiny_images: LabelledImages, tiny_spec: Imag
     assert torch.equal(whole.images, parts.images)
 
 
+@pytest.mark.parametrize("distiller", ["dm", "datadam"])
+def test_images_go_through_in_parts_that_change_no_bit(
+    distiller: str,
+    tiny_images: LabelledImages,
+    tiny_spec: ImageSpec,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole, losses = distilled(tiny_images, tiny_spec, distiller=distiller)
+    sizes = []
+    values = matching._values
+
+    def counted(network: Any, images: torch.Tensor, *rest: Any) -> Any:
+        sizes.append(len(images))
+        return values(network, images, *rest)
+
+    monkeypatch.setattr(matching, "_values", counted)
+    one = 4 * 4 * tiny_spec.height * tiny_spec.width  # bytes of an image's largest map
+    monkeypatch.setattr(matching, "MOST_BYTES_OF_A_MAP", 5 * one)
+    parts, parted = distilled(tiny_images, tiny_spec, distiller=distiller)
+    assert set(sizes) == {5, 2, 3}, "12 and 28 images"
+    assert parted == losses and torch.equal(parts.images, whole.images)
+    distilled(tiny_images, tiny_spec, distiller=distiller, norm="batch")
+    assert max(sizes) == 28, "batch norm sees all"
+
+
 def test_large_images_are_parted_unasked() -> None:
     histology = ImageSpec(3, 128, 128, 2, (0.5,) * 3, (0.5,) * 3)
     digits = ImageSpec(1, 28, 28, 10, (0.5,), (0.5,))

@@ -38,6 +38,19 @@ def test_values_and_gradients(which: int, size: tuple[int, int]) -> None:
         torch.testing.assert_close(of_fast, of_stock)
 
 
+@pytest.mark.parametrize("size", [(8, 8), (7, 9), (2, 3)])
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+def test_pooling_spreads_single_precision_to_the_last_bit(
+    size: tuple[int, int], order: torch.memory_format
+) -> None:
+    x = torch.randn(3, 4, *size, requires_grad=True)
+    upstream = torch.randn(3, 4, size[0] // 2, size[1] // 2).to(memory_format=order)
+    found, stock = (
+        torch.autograd.grad(pool(x), x, upstream)[0] for pool in (AvgPool2(), nn.AvgPool2d(2))
+    )
+    assert torch.equal(found, stock) and found.count_nonzero() > 0
+
+
 @pytest.mark.parametrize("which", [0, 1, 2])
 def test_twice_differentiable(which: int) -> None:
     layer, _, channels = pairs()[which]

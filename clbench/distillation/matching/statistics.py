@@ -14,11 +14,20 @@ from clbench.networks import Network
 from clbench.types import ImageSpec
 
 BYTES_OF_ACTIVATIONS = 2**31
+# Of the largest map of the images that pass a CPU's network together, for each thread, and at most.
+# Larger maps fall out of the cache, and from 32 MiB on glibc maps each anew, page by page (see
+# `clbench.machine.allocator`): 640 real digits took 1.4 (width 32) to 2 times (128) as long.
+BYTES_OF_A_MAP, MOST_BYTES_OF_A_MAP = 2**23, 3 * 2**23
 
 
-def attention(map_NCHW: Tensor, power: float) -> Tensor:
-    """Attention map (N, H*W): sum over channels of |f|^power, unit length per image."""
-    f = map_NCHW.abs() if power == 1 else map_NCHW.abs() ** power
+def attention(map_NCHW: Tensor, power: float, *, nonnegative: bool = False) -> Tensor:
+    """Attention map (N, H*W): sum over channels of |f|^power, unit length per image.
+
+    Where f is ``nonnegative``, the absolute value is left out, which is a pass over all maps and
+    two for its gradient.
+    """
+    f = map_NCHW if nonnegative else map_NCHW.abs()
+    f = f if power == 1 else f**power
     return F.normalize(f.sum(1).flatten(1).float(), dim=1)
 
 
@@ -30,23 +39,35 @@ def class_means(values_ND: Tensor, group: Tensor, num: int) -> Tensor:
 
 
 def statistics(
-    network: Network, images_NCHW: Tensor, group: Tensor, num: int, config: DistillationConfig
+    network: Network,
+    images_NCHW: Tensor,
+    group: Tensor,
+    num: int,
+    config: DistillationConfig,
+    at_once: int = sys.maxsize,
 ) -> list[Tensor]:
     """Class means of the attention of every layer but the last, then of the embedding.
 
     The last layer's attention is left out as in the authors' code: the embedding speaks for it.
     "deep" leaves out the shallow half of the layers as well. DM wants the embedding alone, so any
-    network serves it.
+    network serves it. ``at_once`` images go through the network together, which changes nothing
+    but the time.
     """
-    if config.distiller == "datadam":
-        settings = config.own(MatchingSettings)
-        maps, embedding = network.features(images_NCHW)
-        first = len(maps) // 2 if settings.matched_layers == "deep" else 0
-        maps = maps[first:-1]
-        values = [*(attention(m, settings.attention_power) for m in maps), embedding.float()]
-    else:
-        values = [network.embed(images_NCHW).float()]
+    parts = [_values(network, part, config) for part in images_NCHW.split(at_once)]
+    values = parts[0] if len(parts) == 1 else [torch.cat(v) for v in zip(*parts, strict=True)]
     return [class_means(v, group, num) for v in values]
+
+
+def _values(network: Network, images_NCHW: Tensor, config: DistillationConfig) -> list[Tensor]:
+    """Return of each image what `statistics` averages, (N, D) each."""
+    if config.distiller != "datadam":
+        return [network.embed(images_NCHW).float()]
+    settings = config.own(MatchingSettings)
+    maps, embedding = network.features(images_NCHW)
+    first = len(maps) // 2 if settings.matched_layers == "deep" else 0
+    power, nonnegative = settings.attention_power, network.nonnegative_maps
+    maps = maps[first:-1]
+    return [*(attention(m, power, nonnegative=nonnegative) for m in maps), embedding.float()]
 
 
 def statistics_in_passes(
@@ -56,13 +77,14 @@ def statistics_in_passes(
     num: int,
     config: DistillationConfig,
     size: int,
+    at_once: int = sys.maxsize,
 ) -> list[Tensor]:
     """`statistics`, at most ``size`` images in the network at a time; without gradients."""
     if len(images_NCHW) <= size:
-        return statistics(network, images_NCHW, group, num, config)
+        return statistics(network, images_NCHW, group, num, config, at_once)
     sums: list[Tensor] = []
     for index in torch.arange(len(group), device=group.device).split(size):
-        part = statistics(network, images_NCHW[index], group[index], num, config)
+        part = statistics(network, images_NCHW[index], group[index], num, config, at_once)
         part = [share_of(index, group, num) * means for means in part]
         sums = [a + b for a, b in zip(sums, part, strict=True)] if sums else part
     return sums
@@ -79,12 +101,33 @@ def images_that_fit(network: Network, spec: ImageSpec, device: torch.device) -> 
 
     One with batch norm takes all at once: their statistics are those of the whole batch.
     """
-    if any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in network.modules()):
+    if _sees_whole_batches(network):
         return sys.maxsize
-    elements = [0]
+    return max(1, BYTES_OF_ACTIVATIONS // (4 * sum(_map_sizes(network, spec, device))))
+
+
+def images_at_once(network: Network, spec: ImageSpec, device: torch.device) -> int:
+    """How many images go through a network together where that takes the least time.
+
+    On a CPU as many as have a largest map of `BYTES_OF_A_MAP`, for each thread of torch; elsewhere,
+    and with batch norm, all.
+    """
+    if device.type != "cpu" or _sees_whole_batches(network):
+        return sys.maxsize
+    most = min(BYTES_OF_A_MAP * torch.get_num_threads(), MOST_BYTES_OF_A_MAP)
+    return max(1, most // (4 * max(_map_sizes(network, spec, device))))
+
+
+def _sees_whole_batches(network: Network) -> bool:
+    return any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in network.modules())
+
+
+def _map_sizes(network: Network, spec: ImageSpec, device: torch.device) -> list[int]:
+    """Return how many numbers each layer makes of one image."""
+    found: list[int] = []
 
     def count(part: nn.Module, inputs: object, output: Tensor) -> None:
-        elements[0] += output.numel()
+        found.append(output.numel())
 
     leaves = [part for part in network.modules() if not list(part.children())]
     hooks = [leaf.register_forward_hook(count) for leaf in leaves]
@@ -92,7 +135,7 @@ def images_that_fit(network: Network, spec: ImageSpec, device: torch.device) -> 
         network(torch.zeros(1, *spec.shape, device=device))
     for hook in hooks:
         hook.remove()
-    return max(1, BYTES_OF_ACTIVATIONS // (4 * elements[0]))
+    return found
 
 
 def matching_loss(real: list[Tensor], synthetic: list[Tensor], mmd_weight: float) -> Tensor:

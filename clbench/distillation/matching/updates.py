@@ -19,6 +19,7 @@ from clbench.distillation.augmentation import Draw, draw, parse
 from clbench.distillation.decoding import Decoding
 from clbench.distillation.matching.settings import MatchingSettings
 from clbench.distillation.matching.statistics import (
+    images_at_once,
     images_that_fit,
     matching_loss,
     share_of,
@@ -43,6 +44,7 @@ class MatchingUpdates:
         self.config, self.settings = config, config.own(MatchingSettings)
         self.spec, self.codec, self.generator = job.spec, job.codec, job.generator
         self._fitting: int | None = None
+        self._at_once: int | None = None
         self.real, self.device = job.real.to(job.device), job.device
         self.classes = job.real.classes
         self.operations = parse(config.augmentation, job.spec)
@@ -85,10 +87,9 @@ class MatchingUpdates:
         group = torch.searchsorted(wanted, batch.hard_labels)
         images = augmentation(self.spec.normalise(batch.images), group)
         size = self._images_per_pass(network)
+        num, together = len(self.classes), self._together(network)
         with torch.no_grad(), autocast(self.config.precision, self.device):
-            return statistics_in_passes(
-                network, images, group, len(self.classes), self.config, size
-            )
+            return statistics_in_passes(network, images, group, num, self.config, size, together)
 
     def _images_per_pass(self, network: Network) -> int:
         if self._fitting is None:
@@ -97,6 +98,11 @@ class MatchingUpdates:
             # Batch norm leaves no choice.
             self._fitting = fitting if wanted is None or fitting == sys.maxsize else wanted
         return self._fitting
+
+    def _together(self, network: Network) -> int:
+        if self._at_once is None:
+            self._at_once = images_at_once(network, self.spec, self.device)
+        return self._at_once
 
     def use_network(self) -> Iterator[float]:
         """Draw a network, take its image updates, yield each one's loss."""
@@ -131,10 +137,11 @@ class MatchingUpdates:
     def _statistics(
         self, network: Network, augmentation: Draw, index: Tensor | slice
     ) -> list[Tensor]:
-        group = self.group[index]
+        group, num = self.group[index], len(self.classes)
         images = augmentation(self.decoding(self.grid)[index], group)
+        together = self._together(network)
         with autocast(self.config.precision, self.device):
-            return statistics(network, images, group, len(self.classes), self.config)
+            return statistics(network, images, group, num, self.config, together)
 
     def _gradient_in_passes(
         self, network: Network, augmentation: Draw, real: list[Tensor], size: int
@@ -147,7 +154,9 @@ class MatchingUpdates:
         num = len(self.classes)
         with torch.no_grad(), autocast(self.config.precision, self.device):
             images = augmentation(self.decoding(self.grid), self.group)
-            means = statistics_in_passes(network, images, self.group, num, self.config, size)
+            means = statistics_in_passes(
+                network, images, self.group, num, self.config, size, self._together(network)
+            )
         means = [m.requires_grad_() for m in means]
         loss = matching_loss(real, means, self.settings.mmd_weight)
         weights = torch.autograd.grad(loss, means)
