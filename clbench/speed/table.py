@@ -68,6 +68,11 @@ ROWS: Table[RowInfo] = Table(
             "DataDAM, to equal loss", "paper's loop", "sets/s", 5.0, 0.0,
             "loss above",
         ),
+        "matching-floor": RowInfo(
+            Lazy("clbench.speed.floor:FloorPair"),
+            "DataDAM, amortised", "its products alone", "updates/s", 0.5, 0.0,
+            "multiply-adds",
+        ),
         "trajectories": RowInfo(
             Lazy("clbench.speed.trajectories:GradientPair", "seconds"),
             _GRADIENT, _UNROLLED, "gradients/s", 0.5, 1e-3, "gradient",

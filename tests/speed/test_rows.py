@@ -10,11 +10,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from clbench import networks
+from clbench.config import NetworkConfig
 from clbench.errors import InputError, require_finite
-from clbench.speed import apart, decoding, learner, matching, offline, trajectories
+from clbench.measuring.cost import forward_flops
+from clbench.speed import apart, decoding, floor, learner, matching, offline, trajectories
 from clbench.speed import codecs as coding
 from clbench.speed.paired import Conditions, Measured, Once, SameOutcome, measure
 from clbench.speed.table import ROWS, quick_rows
+from clbench.types import ImageSpec
 from tests.cli.conftest import Invoke, cache, invoke  # noqa: F401
 from tests.tiny_stream import register
 
@@ -30,6 +34,8 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Conditions:
     monkeypatch.setattr(matching, "WIDTH", 4)
     monkeypatch.setattr(matching, "NUM_LONG_UPDATES", 2)
     monkeypatch.setattr(matching, "IMAGES_PER_CLASS", 2)
+    monkeypatch.setattr(floor, "WIDTH", 4)
+    monkeypatch.setattr(floor, "IMAGES_PER_CLASS", 2)
     monkeypatch.setattr(trajectories, "WIDTH", 2)
     monkeypatch.setattr(trajectories, "NUM_IMAGES", 4)
     monkeypatch.setattr(trajectories, "NUM_STEPS", 3)
@@ -58,6 +64,43 @@ def test_the_learner_is_given_other_batches_by_another_seed(tiny: Conditions) ->
     mine = learner.LearnerPair(tiny).plain()
     other = learner.LearnerPair(Conditions("split_tiny", seed=1)).fast()
     assert SameOutcome().difference(mine, other) > ROWS["learner"].tolerance
+
+
+def test_the_floor_says_no_where_a_product_is_forgotten(tiny: Conditions) -> None:
+    pair = floor.FloorPair(tiny)
+    mine, whole = pair.fast(), pair.plain()
+    assert pair.difference(mine, whole) == 0 and mine.outcome > 0
+    pair.products.remove(max(pair.products, key=lambda p: p.multiply_adds))
+    assert pair.difference(mine, pair.plain()) > ROWS["matching-floor"].tolerance
+
+
+@pytest.mark.parametrize("name", ["convnet", "lenet"])
+def test_products_are_those_that_fvcore_counts(name: str) -> None:
+    spec = ImageSpec(1, 28, 28, 10, (0.5,), (0.5,))
+    # Normalisations, which fvcore counts too, are no products.
+    network = networks.build(NetworkConfig(name, norm="none"), spec, seed=0)
+    with floor.heard_products() as products, torch.no_grad():
+        network(torch.zeros(3, *spec.shape))
+    found = sum(product.multiply_adds for product in products)
+    assert found == 3 * forward_flops(network, spec.shape)
+
+
+def test_a_product_alone_computes_what_its_layer_does() -> None:
+    spec = ImageSpec(1, 28, 28, 10, (0.5,), (0.5,))
+    network = networks.build(NetworkConfig("lenet"), spec, seed=0).requires_grad_(False)
+    images = torch.randn(2, *spec.shape).requires_grad_()
+    with floor.heard_products() as products:
+        network(images)
+    for product in products:
+        x = torch.randn(product.shape).requires_grad_()
+        expected = product.layer(x)
+        upstream = torch.randn(product.out_shape)
+        given = {product.shape: x.detach(), product.out_shape: upstream}
+        forward, back = product.calls(lambda shape, kind, given=given: given[shape])
+        assert torch.equal(forward(), expected)
+        gradient = back()
+        gradient = gradient if isinstance(gradient, torch.Tensor) else gradient[0]
+        torch.testing.assert_close(gradient, torch.autograd.grad(expected, x, upstream)[0])
 
 
 def test_memory_of_both_gradients_is_measured_apart(monkeypatch: pytest.MonkeyPatch) -> None:
