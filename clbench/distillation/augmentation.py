@@ -78,7 +78,10 @@ class Draw:
         x = _colour(images_NCHW, *map(pick, (self.brightness, self.saturation, self.contrast)))
         identity = torch.tensor([[1.0, 0, 0], [0, 1, 0]])
         if not torch.equal(self.affine, identity.expand_as(self.affine)):
-            grid = F.affine_grid(pick(self.affine), list(x.shape), align_corners=True)
+            # Of each draw one grid, which all its images share.
+            size = [len(self.affine), *x.shape[1:]]
+            affine = self.affine.to(x.device)
+            grid = pick(F.affine_grid(affine, size, align_corners=True))
             x = F.grid_sample(x, grid, align_corners=True)
         if bool((self.cutout >= 0).any()):
             x = x * _cutout_mask(pick(self.cutout), *x.shape[2:])
