@@ -49,7 +49,8 @@ def comparability(cells: Sequence[Cell], held: Mapping[str, float | None]) -> It
 
 def _given(cell: Cell) -> float:
     """The bytes that a memory was allowed; 0 where it was told by images."""
-    return float(cell.fields.get(CAPACITY[0]) or 0)
+    given = cell.fields.get(CAPACITY[0])
+    return float(given) if isinstance(given, int | float) else 0.0  # reports may hold anything
 
 
 def _span(sizes: Sequence[float]) -> str:

@@ -107,7 +107,8 @@ def test_completion_scripts_name_the_program(shell: str):
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        ("run --strategy da", ["dam_replay", "dam_gdumb"]),
+        ("run --strategy dam_r", ["dam_replay"]),
+        ("run --strategy dam_m", ["dam_mir"]),
         ("run --benchmark split_mnist5", ["split_mnist5k"]),
         ("run --network convn", ["convnet"]),
         ("distill --distiller datad", ["datadam"]),
