@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ from clbench.cli.options import (
 from clbench.config import RunConfig
 
 if TYPE_CHECKING:
+    from clbench.evaluation.protocol import Shown
     from clbench.report import RunReport
 
 MORE = 10  # times the bytes
@@ -137,33 +139,28 @@ def command(**values: Any) -> None:
     # Before the other imports, which take seconds.
     chosen = None if output is None else run_directory(output)
 
-    from clbench.cli.display import print_json, print_shown
-    from clbench.cli.results import print_reports
+    from clbench.cli.display import print_json
     from clbench.cli.running import places, run_all
 
     quiet, tensorboard = values["quiet"], values["tensorboard"]
     configs = _configs(values)
     folder, folders = places(configs, chosen, fresh=values["fresh"], known=known)
 
-    def run_these(configs: list[RunConfig], folders: list[Path]) -> Any:
-        return run_all(
-            configs,
-            folders,
-            chosen=output,
-            data_root=values["data_root"],
-            cache=not values["no_cache"],
-            tensorboard=tensorboard,
-            quiet=quiet,
-            others=values["tracker"],
-        )
-
+    run_these = partial(
+        run_all,
+        chosen=output,
+        data_root=values["data_root"],
+        cache=not values["no_cache"],
+        tensorboard=tensorboard,
+        quiet=quiet,
+        others=values["tracker"],
+    )
     reports, tables = run_these(configs, folders)
     shown = not quiet and not values["json"]
     if shown:
-        print_reports(reports)
-        for title, table in tables:
-            print_shown(title, table)
-    factor, larger = _factor(values), []
+        _print_tables(reports, tables)
+    factor = _factor(values)
+    larger: list[RunReport] = []
     try:
         if factor and reports[1].memory:
             one = _with_more_bytes(reports[1], factor)
@@ -180,9 +177,18 @@ def command(**values: Any) -> None:
         for report in larger:
             say(_what_more_bytes_give(report, factor))
         if len(configs) > 1:
-            say(_one_seed_tells_little(configs, values["data_root"]))
+            _say_that_one_seed_tells_little(configs, values["data_root"])
         _hints(folder, folders, tensorboard)
     return None
+
+
+def _print_tables(reports: list[RunReport], tables: list[tuple[str, Shown]]) -> None:
+    from clbench.cli.display import print_shown
+    from clbench.cli.results import print_reports
+
+    print_reports(reports)
+    for title, table in tables:
+        print_shown(title, table)
 
 
 def _to_go_on_with(values: dict[str, Any]) -> Path:
@@ -235,20 +241,24 @@ def _what_more_bytes_give(report: RunReport, factor: int) -> str:
     )
 
 
-def _one_seed_tells_little(configs: list[RunConfig], data_root: Path | None) -> str:
-    """What the pair does not show, and the command that would."""
+def _say_that_one_seed_tells_little(configs: list[RunConfig], data_root: Path | None) -> None:
+    """What the pair does not show, and the command that would, where options make it."""
     from clbench.comparison.notes import FEWEST_PAIRS
     from clbench.page import command_of
 
+    say("One seed cannot tell a gain from chance; six can:")
     seed = configs[0].seed
-    made = command_of(configs[0].replace(seed=0)) or []
+    made = command_of(configs[0].replace(seed=0))
+    if made is None:
+        return say("             the same under six seeds, then clbench compare")
     names = ",".join(dict.fromkeys(config.strategy for config in configs))
     seeds = ",".join(str(seed + more) for more in range(FEWEST_PAIRS))
     words = ["clbench", "sweep", "--vary", f"strategy={names}", "--vary", f"seed={seeds}"]
     words += made[4:]  # behind `clbench run --strategy NAME`
     if data_root is not None:
         words += ["--data-root", str(data_root)]
-    return f"One seed cannot tell a gain from chance; six can:\n             {shlex.join(words)}"
+    say(f"             {shlex.join(words)}")
+    return None
 
 
 def _configs(values: dict[str, Any]) -> list[RunConfig]:

@@ -160,7 +160,8 @@ class Traits:
 class Distiller(Protocol):
     """A pure function of configuration and job; knows no stream and no memory.
 
-    What else it says of itself, by attributes, is in `Traits`.
+    What else it says of itself, by attributes, is in `Traits`. One whose work is not that of its
+    network may measure its own speed: ``rate(spec)``, see `clbench.distillation.pace`.
     """
 
     def distill(self, job: Job) -> LabelledImages:

@@ -60,6 +60,15 @@ def test_run_beside_its_baseline(invoke: Invoke):
     assert "12 runs left" in planned.stdout
 
 
+def test_what_no_option_makes_has_no_sweep_to_copy(invoke: Invoke):
+    Path("odd.json").write_text(json.dumps({"distillation": {"network": {"width": None}}}))
+    arguments = ["--strategy", "random_replay", "--baseline", "naive", "--config", "odd.json"]
+    done = invoke(*RUN, *arguments, "--no-tensorboard")
+    assert done.exit_code == 0, done.stderr
+    assert "One seed cannot tell a gain from chance" in done.stdout
+    assert "clbench sweep" not in done.stdout, "it would make other runs than these"
+
+
 def test_run_as_json_prints_nothing_else_and_never_overwrites(invoke: Invoke):
     arguments = [*RUN, "--strategy", "random_replay", "--json", "--no-tensorboard", "--quiet"]
     first, second = invoke(*arguments), invoke(*arguments)
