@@ -21,7 +21,7 @@ a stream is the same on every machine. The range coder is constriction's (Bamler
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,8 @@ Levels = NDArray[numpy.int64]
 
 ONE = 1 << 16  # a probability of 1
 _EDGE = 2  # pixels of level 0 around an image
+_FEW = 512  # numbers of a pixel's chances in all contexts 2, up to which they are made beforehand
+_TOGETHER = 1 << 16  # probabilities that are written again at once
 # Row and column steps back to the neighbours W, N, NW, NE, WW, NN.
 _NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1), (0, 2), (2, 0))
 
@@ -106,7 +108,8 @@ class ContextModel:
         values = numpy.arange(num_levels)
         strides = [math.prod(plan.wide[place + 1 :]) for place in range(len(plan.wide))]
         pairs = zip(plan.wide, strides, strict=True)
-        self._parts = numpy.stack([values * q // num_levels * step for q, step in pairs])
+        parts = numpy.stack([values * q // num_levels * step for q, step in pairs])
+        self._parts, self._part_of = parts.ravel(), numpy.arange(len(parts)) * num_levels
         self._near_of = _coarser(plan.wide, plan.near, kinds)
         self._placed_of = _coarser(plan.wide, plan.placed, 1, repeats=kinds)
         self._num_placed = math.prod(plan.placed)
@@ -128,9 +131,34 @@ class ContextModel:
     def contexts(self, frame: Levels, pixels: slice) -> tuple[Levels, Levels]:
         """Return contexts 2 and 3 (P, N) of pixels; ``frame`` holds what comes before them."""
         seen = frame[:, self._around[pixels]]  # (N, P, 7)
-        wide = self._parts[numpy.arange(7), seen].sum(-1).T + self._kind[pixels, None]
+        wide = self._parts.take(seen + self._part_of).sum(-1).T + self._kind[pixels, None]
+        return wide, self.placed(wide, pixels)
+
+    def context(self, frame: Levels, pixel: int) -> Levels:
+        """Return context 2 (N,) of one pixel; ``frame`` holds what comes before it."""
+        seen = frame.take(self._around[pixel], axis=1)
+        parts = self._parts.take(seen + self._part_of)
+        return numpy.add.reduce(parts, axis=-1) + self._kind[pixel]
+
+    def placed(self, wide: Levels, pixels: slice) -> Levels:
+        """Return the context 3 of each context 2 (P, N) of pixels."""
         first = numpy.arange(pixels.start, pixels.stop)[:, None] * self._num_placed
-        return wide, self._placed_of[wide] + first
+        return self._placed_of[wide] + first
+
+    def chances_by_pixel(self, pixels: slice) -> Callable[[int, Levels], Any]:
+        """Return a function of a pixel and its contexts 2 (N,): their probabilities (N, L).
+
+        Where contexts are few, all of them are made now, which is faster than pixel by pixel.
+        """
+        num_contexts = len(self._wide)
+        if num_contexts * self.num_levels > _FEW:
+            return lambda pixel, wide: self.chances(
+                (wide[None], self.placed(wide[None], slice(pixel, pixel + 1)))
+            )
+        wide = numpy.tile(numpy.arange(num_contexts), (pixels.stop - pixels.start, 1))
+        table = self.chances((wide, self.placed(wide, pixels)))
+        table = table.reshape(len(wide), num_contexts, self.num_levels)
+        return lambda pixel, wide: table[pixel - pixels.start].take(wide, axis=0)
 
     def chances(self, contexts: tuple[Levels, Levels]) -> Any:
         """Return probabilities (P * N, L) in float32, multiples of 1 / `ONE` that add up to 1."""
@@ -199,10 +227,15 @@ class _Coder:
         self._encoder.encode(symbols.ravel().astype(numpy.int32), self._family, chances)
 
     def get(self, chances: Any) -> Levels:
-        """Read symbols, and write them again."""
-        symbols = self._decoder.decode(self._family, chances)
-        self._encoder.encode(symbols, self._family, chances)
-        return numpy.asarray(symbols, numpy.int64)
+        """Read symbols.
+
+        Raises:
+            ValueError: no symbols are written so.
+        """
+        try:
+            return numpy.asarray(self._decoder.decode(self._family, chances), numpy.int64)
+        except AssertionError:
+            raise ValueError("no levels are coded so") from None
 
     def written(self) -> bytes:
         """Return all bytes but up to three zeros at the end, which the reader puts back."""
@@ -252,18 +285,26 @@ def decode_levels(
     for images, pixels in segments(num, model.num_pixels):
         if most is not None and images.start >= most:
             return flat[:most].reshape(-1, *shape)
-        part, met = frame[images], []
-        for pixel in range(pixels.start, pixels.stop):
-            contexts = model.contexts(part, slice(pixel, pixel + 1))
-            try:
-                flat[images, pixel] = coder.get(model.chances(contexts))
-            except AssertionError:
-                raise ValueError("no levels are coded so") from None
-            model.place(part, pixel, flat[images, pixel])
-            met.append(contexts)
-        wide, placed = (numpy.concatenate(found) for found in zip(*met, strict=True))
-        model.learn((wide, placed), flat[images, pixels].T)
+        flat[images, pixels] = _read_batch(model, coder, frame[images], pixels)
     # Any bytes decode to something; only what was written is written again so.
     if coder.written() != stream:
         raise ValueError("it goes on after its images, or ends before them")
     return flat[:most].reshape(-1, *shape)
+
+
+def _read_batch(model: ContextModel, coder: _Coder, frame: Levels, pixels: slice) -> Levels:
+    """Read a batch into its frame and learn from it; its levels (N, P)."""
+    chances_of = model.chances_by_pixel(pixels)
+    symbols, wide, chances = [], [], []
+    for pixel in range(pixels.start, pixels.stop):
+        wide.append(model.context(frame, pixel))
+        chances.append(chances_of(pixel, wide[-1]))
+        symbols.append(coder.get(chances[-1]))
+        model.place(frame, pixel, symbols[-1])
+        # Written again, since any bytes decode to something: `decode_levels` compares.
+        if pixel + 1 == pixels.stop or len(chances) * chances[-1].size > _TOGETHER:
+            coder.put(numpy.stack(symbols[-len(chances) :]), numpy.concatenate(chances))
+            chances = []
+    levels_PN, wide_PN = numpy.stack(symbols), numpy.stack(wide)
+    model.learn((wide_PN, model.placed(wide_PN, pixels)), levels_PN)
+    return levels_PN.T
