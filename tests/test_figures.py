@@ -286,9 +286,18 @@ def test_accuracy_over_compute_has_a_point_and_its_spread_for_each_row():
     figure = figures.accuracy_over_compute_figure(rows)
     seconds, flops = figure.axes
     assert seconds.get_xscale() == flops.get_xscale() == "log"
-    spots = [line.get_xydata()[0].tolist() for line in seconds.lines if line.get_marker() != "None"]
-    assert [20.0, pytest.approx(85.0)] in spots and [2.0, pytest.approx(85.0)] in spots
-    assert len(seconds.containers) == 3 and len(flops.containers) == 2, "with error bars"
+    marks = [part for part in seconds.collections if isinstance(part, PathCollection)]
+    assert [mark.get_offsets().tolist() for mark in marks] == [
+        [[20.0, pytest.approx(85.0)]],
+        [[1.0, pytest.approx(75.0)], [2.0, pytest.approx(85.0)]],
+    ]
+    small, large = marks[1].get_sizes()
+    assert small < large, "more bytes"
+    kip, random = (container.lines[2] for container in seconds.containers)
+    level, upright = (bars.get_segments()[0] for bars in kip)
+    assert level[:, 0].tolist() == [10.0, 30.0], "least and most of its seeds"
+    assert upright[0, 1] < 80 < 85 < 90 < upright[1, 1], "95 % of two seeds"
+    assert len(random[0].get_segments()) == 2 and len(flops.containers) == 2
     assert [text.get_text() for text in seconds.texts] == ["10.0"], "far below"
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
     assert texts == ["kip", "random", "naive", "2,000 bytes", "8,000 bytes"]

@@ -198,19 +198,24 @@ def write_comparison(
     """
     from clbench.comparison import comparison_drawings
     from clbench.figures import save_figures
+    from clbench.machine.beside import beside
     from clbench.store.files import write_bytes
 
-    texts = _texts(comparison)
-    for kind, name in FILES.items():
-        write_bytes(folder / name, texts[kind]().encode())
     drawings = comparison_drawings(comparison)
-    for note in save_figures(drawings, folder, figures):
+
+    def tables_and_figures() -> list[str]:
+        texts = _texts(comparison)
+        for kind, name in FILES.items():
+            write_bytes(folder / name, texts[kind]().encode())
+        return save_figures(drawings, folder, figures)
+
+    notes = beside(tables_and_figures)
+    page = [] if runs is None else _write_page(comparison, folder / PAGE, runs)
+    for note in notes():
         say(f"note: {note}", err=True)
     pictures = [folder / f"{stem}.{kind}" for stem in drawings for kind in figures]
     written = [picture for picture in pictures if picture.exists()]
-    if runs is not None:
-        written += _write_page(comparison, folder / PAGE, runs)
-    return [*written, *(folder / name for name in FILES.values())]
+    return [*written, *page, *(folder / name for name in FILES.values())]
 
 
 def _write_page(comparison: Comparison, file: Path, runs: Runs) -> list[Path]:

@@ -239,12 +239,12 @@ def save_figure(figure: Figure, path: Path) -> None:
     fixed: dict[str, Any] = {"svg.hashsalt": "clbench", "svg.fonttype": "path", "pdf.fonttype": 42}
     content = io.BytesIO()
     with mpl.rc_context({**_STYLE, **fixed}):
-        _settle(figure)
+        settle(figure)
         figure.savefig(content, format=kind, dpi=DPI, metadata=dates.get(kind))
     write_bytes(path, content.getvalue())
 
 
-def _settle(figure: Figure) -> None:
+def settle(figure: Figure) -> None:
     """Lay the figure out once for all formats; by itself it does so twice for each."""
     engine = figure.get_layout_engine()
     if engine is not None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -245,24 +246,27 @@ def _joined(
         if mean < floor:
             _far_below(axes, x, floor, f"{mean:.1f}", look)
             continue
-        size = sizes.get(point.num_bytes or 0.0, 5.0)
-        upright = None if math.isnan(low) else [[mean - low], [high - mean]]
-        level = [[x - compute.min()], [compute.max() - x]]
-        axes.errorbar(
-            x,
-            mean,
-            yerr=upright,
-            xerr=level if len(compute) > 1 else None,
-            color=look.colour,
-            marker=look.marker,
-            markersize=size,
-            markeredgecolor="white",
-            markeredgewidth=0.6,
-            linewidth=1.1,
-        )
-        spots.append((x, mean))
+        # One seed has no interval: a line of no length.
+        upright = (0.0, 0.0) if math.isnan(low) else (mean - low, high - mean)
+        level = (x - compute.min(), compute.max() - x)
+        spots.append((x, mean, sizes.get(point.num_bytes or 0.0, 5.0), *upright, *level))
+    if spots:
+        _spots(axes, np.array(spots), look)
+
+
+def _spots(axes: Axes, spots: npt.NDArray[np.float64], look: Look) -> None:
+    """Draw (x, y, size, down, up, left, right) of each point of one memory, joined."""
+    x, y, size = spots[:, :3].T
+    axes.errorbar(
+        x, y, yerr=spots[:, 3:5].T, xerr=spots[:, 5:].T, fmt="none", ecolor=look.colour,
+        elinewidth=1.1,
+    )  # fmt: skip
+    axes.scatter(
+        x, y, size**2, look.colour, marker=look.marker, edgecolors="white", linewidths=0.6,
+        zorder=2.1,
+    )  # fmt: skip
     if len(spots) > 1:
-        axes.plot(*zip(*spots, strict=True), color=look.colour, linewidth=0.8, alpha=0.6)
+        axes.plot(x, y, color=look.colour, linewidth=0.8, alpha=0.6)
 
 
 def _far_below(axes: Axes, x: float, floor: float, text: str, look: Look) -> None:

@@ -146,10 +146,12 @@ def compute_chart(
         axes.set_xscale("log")
         for line in lines or bounds:
             colour = SERIES[line.look.colour] if lines else FAINT
-            for x, mean, low, _ in line.intervals():
-                error = None if math.isnan(low) else mean - low
-                marker = line.look.marker or "_"
-                axes.errorbar(x, mean, yerr=error, color=colour, marker=marker, capsize=3)
+            x, mean, below, _ = np.array(line.intervals()).T
+            # One seed has no interval, and matplotlib draws none for nan.
+            axes.errorbar(
+                x, mean, yerr=mean - below, color=colour, marker=line.look.marker or "_",
+                linestyle="none", capsize=3,
+            )  # fmt: skip
         low, high = axes.get_xlim()
         ends = [Line(b.name, b.look, [(low, v), (high, v)]) for b in bounds for _, v in b.points]
         _bounds(axes, ends if lines else ())

@@ -11,7 +11,7 @@ import matplotlib as mpl
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from clbench.figures.style import FAINT, INK, PALETTE
+from clbench.figures.style import FAINT, INK, PALETTE, settle
 
 SERIES = (*PALETTE[:-1], "#010101", "#6b3fa0", "#8a5a2b", "#7a8000")
 """Colours to draw with; in a page each is the variable of its place, ``--c0`` and so on."""
@@ -59,6 +59,7 @@ def to_svg(figure: Figure, name: str) -> Drawing:
         patch.set_visible(False)
     written = io.StringIO()
     with mpl.rc_context(_SETTINGS):
+        settle(figure)
         figure.savefig(written, format="svg", metadata={"Date": None})
     root = ElementTree.fromstring(written.getvalue())
     for element in root.iter():
