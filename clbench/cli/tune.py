@@ -78,7 +78,7 @@ OUTPUT = Option(
     default=None,
     heading="Output",
     help="Folder of tuning.json and tuning.md; a search that was stopped there goes on.  "
-    "[default: tunings/BENCHMARK-STRATEGIES-CAPACITY]",
+    "[default: tunings/codec-BENCHMARK-STRATEGIES-CAPACITY; settings-... of clbench tune settings]",
 )
 
 

@@ -52,7 +52,7 @@ class Plan:
         self.seed = RunConfig().seed if values["seed"] is None else values["seed"]
         self.strategies = list(dict.fromkeys(values["strategy"]))
         self.base = [self._config({**fixed, "strategy": name}) for name in self.strategies]
-        self.folder = values["output"] or _default_folder(self.base)
+        self.folder = values["output"] or _default_folder(ctx.info_name or "search", self.base)
 
     def open(self, **about: Any) -> None:
         """Take up what the folder keeps of the same search.
@@ -165,7 +165,7 @@ def _own_capacity(benchmark: str | None) -> int | None:
     return benchmarks.info(benchmark or RunConfig().benchmark.name).memory_bytes
 
 
-def _default_folder(configs: Sequence[RunConfig]) -> Path:
+def _default_folder(kind: str, configs: Sequence[RunConfig]) -> Path:
     from clbench.data import short_name
 
     memory = configs[0].memory
@@ -173,4 +173,4 @@ def _default_folder(configs: Sequence[RunConfig]) -> Path:
     if memory.capacity_bytes is not None:
         size = f"-{memory.capacity_bytes}bytes"
     names = "-".join(config.strategy for config in configs)
-    return Path("tunings") / f"{short_name(configs[0].benchmark.name)}-{names}{size}"
+    return Path("tunings") / f"{kind}-{short_name(configs[0].benchmark.name)}-{names}{size}"

@@ -100,7 +100,14 @@ def test_without_a_capacity_it_is_the_benchmarks_own(invoke):
     assert result.exit_code == 0, result.output
     (trial,) = json.loads(result.stdout)["trials"]
     assert 0 < trial["num_bytes"] <= 1960
-    assert Path("tunings/split_mnist5k-random_replay-1960bytes/tuning.json").exists()
+    assert Path("tunings/codec-split_mnist5k-random_replay-1960bytes/tuning.json").exists()
+    # A search of settings with the same stream and memory is kept beside it.
+    beside = invoke(
+        "tune", "settings", *SMALL_STREAM, "--strategy", "random_replay", "--memory-bytes", "1960",
+        "--trials", "1", "--seeds", "1", "--json",
+    )  # fmt: skip
+    assert beside.exit_code == 0, beside.output
+    assert Path("tunings/settings-split_mnist5k-random_replay-1960bytes/tuning.json").exists()
 
 
 SETTINGS = [
