@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from clbench.errors import InputError
-from clbench.figures.style import FAINT, INK, PALETTE, Look, drawing, log_axis, looks
+from clbench.figures.style import FAINT, INK, PALETTE, Look, drawing, log_axis, log_x, looks
 
 
 @dataclass(frozen=True)
@@ -53,10 +52,8 @@ def speed_figure(bars: Sequence[Bar], title: str) -> Figure:
             )  # fmt: skip
         axes.axvline(1, color=FAINT, linewidth=0.8)
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter("{x:g}")
-        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.margins(x=0.12)
+        log_x(axes)
         axes.set_yticks(range(len(bars)), [bar.label for bar in bars])
         axes.invert_yaxis()
         axes.set_xlabel("speed of clbench's form over that of the plain one")
@@ -131,8 +128,6 @@ def _growth(axes: Axes, curve: Curve, look: Look) -> None:
 def _log_both(axes: Axes) -> None:
     log_axis(axes)
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.margins(0.12)
+    log_x(axes)
     axes.grid(True)

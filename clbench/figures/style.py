@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -171,6 +172,43 @@ def log_axis(axes: Axes) -> None:
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def log_x(axes: Axes) -> None:
+    """Let x be logarithmic with plain numbers; what is drawn already decides how far it goes.
+
+    See `spread`: so at least one number stands at it.
+    """
+    axes.set_xscale("log")
+    # Otherwise matplotlib first sets limits of its own, and warns where they are equal.
+    axes.set_autoscalex_on(False)
+    found = axes.dataLim.minposx, axes.dataLim.xmax
+    low, high = spread(*found, axes.get_xmargin()) if np.isfinite(found).all() else (1.0, 10.0)
+    axes.set_xlim(low, high)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1,) if high / low > 200 else (1, 2, 5)))
+    axes.xaxis.set_major_formatter(lambda x, _: plain_number(x))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def spread(low: float, high: float, margin: float = 0.08) -> tuple[float, float]:
+    """Return the ends of a logarithmic axis for numbers from ``low`` to ``high``.
+
+    It goes from half to twice their middle at least: what costs the same differs by rounding, and
+    an axis as narrow as that cannot be drawn. ``margin`` is the room at both ends, a share.
+    """
+    if high < 4 * low:
+        middle = math.sqrt(low * high)
+        low, high = middle / 2, 2 * middle
+    room = (high / low) ** margin
+    return low / room, high * room
+
+
+def plain_number(value: float) -> str:
+    """Return a number of a logarithmic axis, as 0.2, 5,000 or 2e10; no formula."""
+    if value >= 1e7:
+        digits, power = f"{value:.0e}".split("e")
+        return f"{digits}e{int(power)}"
+    return f"{value:,.0f}" if value >= 1 else f"{value:g}"
 
 
 def per_cent(axes: Axes, label: str) -> None:

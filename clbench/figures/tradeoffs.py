@@ -11,7 +11,6 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from clbench.errors import InputError
 from clbench.figures.style import (
@@ -21,6 +20,7 @@ from clbench.figures.style import (
     in_lines,
     legend_layout,
     lines_in_words,
+    log_x,
     looks,
     note,
 )
@@ -70,7 +70,7 @@ def accuracy_over_bytes_figure(
                 _curve(axes, points, look[name], name)
             _keep_near(axes, panel)
             _bounds(axes, panel)
-            _log_x(axes, "{x:,.0f}")
+            _log_x(axes)
             axes.set_xlabel("bytes of memory after the stream")
             axes.set_ylabel(f"{metric} (%)")
             axes.set_title(in_lines(heading, 46) or f"{metric[0].upper()}{metric[1:]} over bytes")
@@ -92,15 +92,10 @@ def _seeds(panels: Mapping[str, Panel]) -> set[int]:
     return {len(values) for points in curves for values in points.values()}
 
 
-def _log_x(axes: Axes, form: str | None) -> None:
+def _log_x(axes: Axes) -> None:
     axes.set_xscale("log")
     axes.margins(x=0.08)
-    low, high = axes.get_xlim()
-    wide = high / low > 200
-    axes.xaxis.set_major_locator(LogLocator(subs=(1,) if wide else (1, 2, 5)))
-    if form is not None:
-        axes.xaxis.set_major_formatter(form)
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    log_x(axes)
     axes.grid(True)
 
 
@@ -285,10 +280,6 @@ def _far_below(axes: Axes, x: float, floor: float, text: str, look: Look) -> Non
 def _finish(axes: Axes, name: str, label: str, floor: float) -> None:
     axes.set_ylabel(label)
     axes.set_ylim(bottom=floor)
-    if name == "seconds":
-        axes.set_xlabel("seconds of training and distilling")
-        _log_x(axes, "{x:,.0f}" if axes.dataLim.xmin >= 1 else "{x:g}")
-        return
-    axes.set_xlabel("operations of training and distilling (FLOPs)")
-    _log_x(axes, None)
-    axes.xaxis.set_major_formatter(lambda x, _: f"{x:.0e}".replace("e+", "e"))
+    what = "seconds of" if name == "seconds" else "operations (FLOPs) of"
+    axes.set_xlabel(f"{what} training and distilling")
+    _log_x(axes)

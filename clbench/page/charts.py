@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter, NullLocator
 
-from clbench.figures.style import FAINT, MARKERS, drawing, learnt_axis
+from clbench.figures.style import FAINT, MARKERS, drawing, learnt_axis, log_x, spread
 from clbench.measuring.statistics import mean_interval
 from clbench.page.svg import SERIES, Drawing, to_svg
 
@@ -110,13 +110,12 @@ def bytes_chart(lines: Sequence[Line], bounds: Sequence[Line], metric: str, name
     with drawing(WIDTH, HEIGHT) as (figure, (axes,)):
         axes.set_xscale("log")
         _draw(axes, lines)
-        sizes = _apart(sorted({x for line in lines for x, _ in line.points}))
-        axes.xaxis.set_major_locator(FixedLocator(sizes))
+        sizes = sorted({x for line in lines for x, _ in line.points})
+        axes.xaxis.set_major_locator(FixedLocator(_apart(sizes)))
         axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.margins(x=0.08)
-        low, high = axes.get_xlim()
+        low, high = spread(sizes[0], sizes[-1])
         flat = [
             Line(bound.name, bound.look, [(low, one), (high, one)])
             for bound in bounds
@@ -152,6 +151,7 @@ def compute_chart(
                 x, mean, yerr=mean - below, color=colour, marker=line.look.marker or "_",
                 linestyle="none", capsize=3,
             )  # fmt: skip
+        log_x(axes)
         low, high = axes.get_xlim()
         ends = [Line(b.name, b.look, [(low, v), (high, v)]) for b in bounds for _, v in b.points]
         _bounds(axes, ends if lines else ())
@@ -164,7 +164,8 @@ def compute_chart(
 
 def _apart(sizes: Sequence[float]) -> list[float]:
     """Those of the sizes whose numbers do not run into each other."""
-    span = math.log(sizes[-1] / sizes[0]) or 1.0
+    low, high = spread(sizes[0], sizes[-1])
+    span = math.log(high / low)
     kept = [sizes[0]]
     for size in sizes[1:]:
         if math.log(size / kept[-1]) > 0.16 * span:
