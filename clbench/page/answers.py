@@ -25,7 +25,7 @@ class Answer:
         distilled, real: the groups that met; None where there is none.
         versus: distilled minus real; None where they were not tested.
         verdict: yes (distilled is ahead), no (real is ahead), open (no difference is shown), or
-            unknown (nothing was tested).
+            unknown (nothing was tested); before correction.
         bounds: groups without memory of the same stream and learner.
     """
 
@@ -36,6 +36,12 @@ class Answer:
     versus: Versus | None
     verdict: Verdict
     bounds: tuple[Group, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether one is ahead after Holm's correction too."""
+        ahead = self.verdict in ("yes", "no")
+        return ahead and self.versus is not None and self.versus.p_holm <= LEVEL
 
 
 def answers(comparison: Comparison) -> list[Answer]:

@@ -107,6 +107,7 @@ def build_page(comparison: Comparison, runs: Runs | None = None) -> str:
         answers=found,
         num_tests=sum(answer.versus is not None for answer in found),
         verdicts={v: sum(a.verdict == v for a in found) for v in ("yes", "no", "open", "unknown")},
+        holding=sum(a.holds for a in found),
         score=SCORES[comparison.metric].removesuffix(" %"),
         num_runs=sum(len(row.runs) for row in rows),
         streams=words.listed(list(dict.fromkeys(_stream(group) for group in comparison.groups))),

@@ -114,6 +114,9 @@ def test_answers_say_difference_interval_p_and_pairs() -> None:
     text = found.text()
     assert "Does a memory of distilled images beat a memory of real ones, at equal bytes" in text
     assert "Distilled memory is ahead in 2 of 2 cases, real memory in 0" in text
+    # Six pairs of seeds give p = 0.031, which two cases double.
+    assert "After Holm's correction 0 of 2 hold." in text
+    assert text.count("Perhaps: distilled is ahead") == 2
     first, second = comparison.contests
     for contest in (first, second):
         assert contest.versus is not None
@@ -134,6 +137,8 @@ def test_one_budget_is_answered_too_by_the_best_real_memory() -> None:
     assert answer.versus.baseline == answer.real.label
     assert answer.versus.difference.mean == pytest.approx(0.06)
     assert answer.versus.p == 2 / 64 and answer.verdict == "yes"
+    assert answer.holds, "one case is not corrected"
+    assert "Yes: distilled is ahead" in page_of(comparison)[1].text()
     same = compare([r for r in reports if r.config["strategy"] != "random_replay"],
                    baseline="herding_replay")  # fmt: skip
     (tested,) = [g.versus for g in same.groups if g.versus]
