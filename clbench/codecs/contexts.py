@@ -130,15 +130,14 @@ class ContextModel:
 
     def contexts(self, frame: Levels, pixels: slice) -> tuple[Levels, Levels]:
         """Return contexts 2 and 3 (P, N) of pixels; ``frame`` holds what comes before them."""
-        seen = frame[:, self._around[pixels]]  # (N, P, 7)
-        wide = self._parts.take(seen + self._part_of).sum(-1).T + self._kind[pixels, None]
+        wide = self.wide(frame, pixels).T
         return wide, self.placed(wide, pixels)
 
-    def context(self, frame: Levels, pixel: int) -> Levels:
-        """Return context 2 (N,) of one pixel; ``frame`` holds what comes before it."""
-        seen = frame.take(self._around[pixel], axis=1)
+    def wide(self, frame: Levels, pixels: slice | int) -> Levels:
+        """Return context 2 (N, P) of pixels, (N,) of a single one; see `contexts`."""
+        seen = frame.take(self._around[pixels], axis=1)
         parts = self._parts.take(seen + self._part_of)
-        return numpy.add.reduce(parts, axis=-1) + self._kind[pixel]
+        return numpy.add.reduce(parts, axis=-1) + self._kind[pixels]
 
     def placed(self, wide: Levels, pixels: slice) -> Levels:
         """Return the context 3 of each context 2 (P, N) of pixels."""
@@ -297,7 +296,7 @@ def _read_batch(model: ContextModel, coder: _Coder, frame: Levels, pixels: slice
     chances_of = model.chances_by_pixel(pixels)
     symbols, wide, chances = [], [], []
     for pixel in range(pixels.start, pixels.stop):
-        wide.append(model.context(frame, pixel))
+        wide.append(model.wide(frame, pixel))
         chances.append(chances_of(pixel, wide[-1]))
         symbols.append(coder.get(chances[-1]))
         model.place(frame, pixel, symbols[-1])
