@@ -1,6 +1,6 @@
 """SIGKILL of the driver or of a worker of a local sweep at random, until all its runs are done.
 
-    python -m tests.sweep.kills --kills 10
+    python -m tests.sweep.kills --kills 10 --seeds 18 --most-seconds 8
 
 After a kill of the driver the same command starts again. Prints how many finished runs were made
 again (a report that was written twice), and how many reports are those of a sweep that nobody
