@@ -18,6 +18,9 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.grad import conv2d_input
 
+_UPPER_HALF = -(2**16)
+_TWICE = 2**16 + 1  # times this, an int32 holds a 16-bit number in both halves
+
 
 def _stock(x: Tensor) -> bool:
     return x.device.type != "cpu" or torch.jit.is_tracing()
@@ -28,13 +31,27 @@ class _Pool(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor) -> Tensor:
         n, c, h, w = x.shape
         ctx.shape = x.shape
-        rows = x[:, :, : h // 2 * 2, : w // 2 * 2].contiguous().view(n, c, h // 2, 2, w // 2 * 2)
-        pairs = (rows[:, :, :, 0] + rows[:, :, :, 1]).view(n, c, h // 2, w // 2, 2)
-        return (pairs[..., 0] + pairs[..., 1]).mul_(0.25)
+        even = x[:, :, : h // 2 * 2, : w // 2 * 2]
+        if x.dtype == torch.bfloat16:
+            even = even.float()  # torch adds short rows faster in float32; sums are rounded below
+        rows = even.contiguous().view(n, c, h // 2, 2, w // 2 * 2)
+        sums = (rows[:, :, :, 0] + rows[:, :, :, 1]).to(x.dtype)
+        return _sums_of_neighbours(sums).mul_(0.25).to(x.dtype).view(n, c, h // 2, w // 2)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         return _Spread.apply(grads[0], ctx.shape)
+
+
+def _sums_of_neighbours(x: Tensor) -> Tensor:
+    """Return the sums of pairs in the last dimension, those of bfloat16 in float32."""
+    if x.dtype != torch.bfloat16:
+        pairs = x.view(*x.shape[:-1], -1, 2)
+        return pairs[..., 0] + pairs[..., 1]
+    # A bfloat16 is the upper half of a float32, and an int32 holds two.
+    pairs = x.view(torch.int32)
+    one = pairs.bitwise_left_shift(16).view(torch.float32)
+    return one.add_(pairs.bitwise_and_(_UPPER_HALF).view(torch.float32))
 
 
 class _Spread(torch.autograd.Function):
@@ -47,6 +64,10 @@ class _Spread(torch.autograd.Function):
         if quarter.dtype == torch.float32:
             # A complex number is two neighbours: torch writes both at once, and copies whole rows.
             row = torch.view_as_real(torch.complex(quarter, quarter)).view(n, c, h, 1, 2 * w)
+            full = torch.cat([row, row], 3).view(n, c, 2 * h, 2 * w)
+        elif quarter.dtype == torch.bfloat16:
+            bits = quarter.flatten().view(torch.uint16).to(torch.int32)
+            row = bits.mul_(_TWICE).view(torch.bfloat16).view(n, c, h, 1, 2 * w)
             full = torch.cat([row, row], 3).view(n, c, 2 * h, 2 * w)
         else:
             full = quarter.repeat_interleave(2, 3).repeat_interleave(2, 2)

@@ -51,6 +51,28 @@ def test_pooling_spreads_single_precision_to_the_last_bit(
     assert torch.equal(found, stock) and found.count_nonzero() > 0
 
 
+@pytest.mark.parametrize("size", [(28, 28), (7, 9), (2, 3), (1, 4)])
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+def test_pooling_rounds_half_precision_as_its_arithmetic_does(
+    size: tuple[int, int], order: torch.memory_format
+) -> None:
+    x = torch.randn(3, 4, *size).bfloat16().to(memory_format=order).requires_grad_()
+    with torch.no_grad():
+        x[0, 0, 0, 0] = torch.inf
+        x[0, 0, 0, 1] = -0.0
+        x[0, 1, 0, :2] = torch.tensor([3e38, 3e38])
+    height, width = size[0] // 2 * 2, size[1] // 2 * 2
+    rows = x[:, :, 0:height:2, :width] + x[:, :, 1:height:2, :width]
+    expected = (rows[..., 0::2] + rows[..., 1::2]) * 0.25
+    found = AvgPool2()(x)
+    assert found.dtype == torch.bfloat16 and torch.equal(found, expected)
+    upstream = torch.randn_like(expected).to(memory_format=order)
+    (spread,) = torch.autograd.grad(found, x, upstream)
+    (plain,) = torch.autograd.grad(expected, x, upstream)
+    assert spread.dtype == torch.bfloat16 and torch.equal(spread, plain)
+    assert found.numel() == 0 or spread.count_nonzero() > 0
+
+
 @pytest.mark.parametrize("which", [0, 1, 2])
 def test_twice_differentiable(which: int) -> None:
     layer, _, channels = pairs()[which]
