@@ -18,15 +18,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-_MEMORIES = ("random", "reservoir", "herding", "dm", "dam", "kip", "frepo", "pad")
+_MEMORIES = ("random", "reservoir", "herding", "dm", "dam", "kip", "frepo", "pad", "bptt")
 STRATEGIES = ("naive", "cumulative", *(f"{m}_{t}" for m in _MEMORIES for t in ("replay", "gdumb")))
+DISTILLERS = ("random", "herding", "dm", "datadam", "kip", "frepo", "mtt", "datm", "pad", "bptt")
 _STREAM = "--train-per-class 60 --images-per-class 2 --epochs 2 --set-epochs 20 --device cpu"
 _MATCHING = (
     "--distill-width 8 --distill-depth 2 --num-networks 2 --updates-per-network 3 --batch-real 16"
 )
 _TRAJECTORIES = (
     "--num-updates 5 --student-steps 3 --num-experts 2 --expert-epochs 10 --last-start 4 "
-    "--num-difficulty-networks 1 --difficulty-epochs 2"
+    "--num-difficulty-networks 1 --difficulty-epochs 2 --bptt-unroll 4 --bptt-window 3"
 )
 _RUN = f"run --no-tensorboard --quiet --no-cache {_STREAM} {_MATCHING} {_TRAJECTORIES}"
 _DISTILL = (
@@ -57,7 +58,7 @@ COMMANDS: dict[str, str] = {
     **{
         f"distill-{name}": f"{_DISTILL} --distiller {name} --no-evaluate "
         f"-o {{out}}/{name}.safetensors"
-        for name in ("random", "herding", "dm", "datadam", "kip", "frepo", "mtt", "datm", "pad")
+        for name in DISTILLERS
     },
     "distill-scored": f"{_DISTILL} --distiller datadam --codec tiles:factor=2 "
     "--num-networks-evaluated 2 --evaluation-epochs 10 --evaluation-network mlp --workers 1 "

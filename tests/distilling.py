@@ -14,6 +14,7 @@ from clbench.codecs.pixels import Pixels
 from clbench.coded import CodedImages
 from clbench.config import DistillationConfig, MatchingSettings, TrajectorySettings
 from clbench.distillation import DISTILLERS, Job, make_distiller
+from clbench.distillation.bptt.settings import BpttSettings
 from clbench.sets import DistilledSet
 from clbench.types import ImageSpec, LabelledImages
 
@@ -36,10 +37,11 @@ def distillation(
     """
     shared = {name: fields.pop(name) for name in list(fields) if name in _names(DistillationConfig)}
     own = DISTILLERS.find(distiller).settings
-    if isinstance(own, TrajectorySettings):
-        only_start = _names(MatchingSettings) - _names(TrajectorySettings)
+    if isinstance(own, TrajectorySettings | BpttSettings):
+        only_start = _names(MatchingSettings) - _names(type(own))
         rest = {name: fields.pop(name) for name in list(fields) if name in only_start}
         fields["start"] = own.start.replace(**rest, **(start or {}))
+    if isinstance(own, TrajectorySettings):
         fields["experts"] = own.experts.replace(**(experts or {}))
     return DistillationConfig(distiller, settings=own.replace(**fields), **shared)
 

@@ -22,6 +22,7 @@ from clbench.config import (
 from clbench.data import DATASETS, DatasetInfo, FileCheck
 from clbench.data.dataset import Status
 from clbench.distillation import DISTILLERS
+from clbench.distillation.bptt.settings import BpttSettings
 from clbench.distillation.kernel.settings import KernelSettings
 from clbench.strategies import distiller_of
 from clbench.types import ImageSpec, LabelledImages
@@ -90,6 +91,16 @@ def distillation_of(strategy: str) -> DistillationConfig:
     if isinstance(settings, KernelSettings):
         short = settings.replace(num_updates=8, batch_real=60, network_steps=5)
         return DistillationConfig(distiller, network=network, settings=short)
+    if isinstance(settings, BpttSettings):
+        return distillation(
+            distiller,
+            network=network,
+            **matching,
+            start={"learning_rate": 20.0},
+            num_updates=10,
+            unroll=6,
+            window=3,
+        )
     if not isinstance(settings, TrajectorySettings):
         return DistillationConfig(distiller, network=network)
     return distillation(

@@ -8,7 +8,7 @@ files), rounding has no gradient, and the straight-through estimator takes it fo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -38,6 +38,13 @@ class Decoding:
         if self.codec.coarse:
             grid_NChw = grid_NChw + (self.written(grid_NChw) - grid_NChw).detach()
         return self.codec.enlarged(grid_NChw, self.spec.shape)
+
+    def while_fixed(self, grid_NChw: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return the same for a grid that keeps its values meanwhile: it is rounded here, once."""
+        if not self.codec.coarse:
+            return self
+        moved = (self.written(grid_NChw) - grid_NChw).detach()
+        return lambda grid: self.codec.enlarged(grid + moved, self.spec.shape)
 
     @torch.no_grad()
     def written(self, grid_NChw: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from clbench.distillation.bptt import settings as bptt
 from clbench.distillation.kernel import settings as kernel
 from clbench.distillation.matching import settings as matching
 from clbench.distillation.selection.settings import SelectionSettings
@@ -84,6 +85,13 @@ _TRAJECTORIES: dict[str, Any] = {
     "heading": "Trajectory matching (pad, datm, mtt)",
     "flag_prefix": "",
 }
+_BPTT: dict[str, Any] = {
+    "make": Lazy("clbench.distillation.bptt.distiller:BackPropagation"),
+    "needs_network": True,
+    "settings": bptt.BpttSettings(),
+    "heading": "Back-propagation through training (bptt)",
+    "flag_prefix": "",
+}
 
 DISTILLERS: Table[DistillerInfo] = Table(
     {
@@ -153,6 +161,13 @@ DISTILLERS: Table[DistillerInfo] = Table(
             prefix="pad",
             images="images distilled by trajectory matching (Li et al. 2024)",
             **_TRAJECTORIES,
+        ),
+        "bptt": DistillerInfo(
+            summary="back-propagation through the training of fresh networks",
+            source="Feng et al. 2024",
+            prefix="bptt",
+            images="images distilled by back-propagation through training (Feng et al. 2024)",
+            **_BPTT,
         ),
     },
     group="clbench.distillers",

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from clbench.config import NetworkConfig
 from clbench.distillation.flat import FlatNetwork
-from clbench.distillation.trajectories.adjoint import matching_gradient
+from clbench.distillation.trajectories.distance import matching_gradient
 from clbench.machine.allocator import keep_freed_memory
 from clbench.measuring.cost import Stopwatch, peak_memory_bytes
 from clbench.seeding import generator

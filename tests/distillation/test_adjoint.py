@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from clbench.distillation.trajectories.adjoint import MatchingGradient, StepLoss, matching_gradient
+from clbench.distillation.adjoint import StepLoss
+from clbench.distillation.trajectories.distance import MatchingGradient, matching_gradient
 
 CLASSES = 3
 

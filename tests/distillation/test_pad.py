@@ -8,13 +8,13 @@ import torch
 from clbench.codecs import parse
 from clbench.coded import CodedImages
 from clbench.config import DistillationConfig, NetworkConfig, TrajectorySettings
-from clbench.distillation import DISTILLERS, Update, Workload, make_distiller
+from clbench.distillation import DISTILLERS, Update, Workload, make_distiller, student
+from clbench.distillation.alone import NO_NEGATIVES
 from clbench.distillation.augmentation import draw
 from clbench.distillation.problem import Problem
 from clbench.distillation.selection.distiller import Herding
 from clbench.distillation.trajectories import updates
-from clbench.distillation.trajectories.adjoint import matching_gradient
-from clbench.distillation.trajectories.distiller import NO_NEGATIVES
+from clbench.distillation.trajectories.distance import matching_gradient
 from clbench.distillation.trajectories.experts import Trajectories
 from clbench.distillation.trajectories.settings import DATM, MTT, PAD
 from clbench.distillation.trajectories.updates import TrajectoryUpdates
@@ -264,7 +264,7 @@ def test_students_see_no_more_images_at_once_than_they_are_told(monkeypatch):
         sizes.append(num)
         return draw(operations, num, *rest)
 
-    monkeypatch.setattr(updates, "draw", watched)
+    monkeypatch.setattr(student, "draw", watched)
     known = blobs(0, 5, num=3)
     distil(config(batch_synthetic=5, num_updates=2), real=blobs(2), known=known)
     distil(config(batch_synthetic=None, num_updates=2), real=blobs(2), known=known)

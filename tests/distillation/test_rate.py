@@ -117,6 +117,16 @@ def with_rate(name: str, weight: float) -> DistillationConfig:
         return trajectory_config(
             name, rate_weight=weight, num_updates=12, learning_rate=0.1, normalise_gradient=True
         )
+    if name == "bptt":
+        return distilling.distillation(
+            name,
+            network=config().network,
+            matched_start="none",
+            num_updates=12,
+            unroll=4,
+            window=2,
+            rate_weight=weight,
+        )
     return distilling.distillation(
         name,
         network=config().network,
@@ -126,7 +136,7 @@ def with_rate(name: str, weight: float) -> DistillationConfig:
     )
 
 
-@pytest.mark.parametrize("name", ["kip", "frepo", "dm", "datadam", "mtt", "pad"])
+@pytest.mark.parametrize("name", ["kip", "frepo", "dm", "datadam", "mtt", "pad", "bptt"])
 def test_what_is_learnt_with_a_rate_term_takes_fewer_bytes(name: str) -> None:
     codec = parse("levels:side=6,levels=2")
     real = blobs(0, 2, 5)

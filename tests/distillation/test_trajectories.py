@@ -435,7 +435,7 @@ def test_every_module_an_expert_uses_counts() -> None:
     """What is loaded by the time that experts can be trained counts, or changes no weights."""
     harmless = re.compile(
         r"clbench(\.(codecs(\.table)?|config|errors|fields|table|(store|measuring|machine)\b.*))?|clbench\.distillation"
-        r"(\.(settings|table|updates|(selection|kernel)(\.settings)?|difficulty|matching|trajectories))?"
+        r"(\.(settings|table|updates|(selection|kernel|bptt)(\.settings)?|difficulty|matching|trajectories))?"
     )
     module = "clbench.distillation.trajectories.experts"
     code = f"import sys, {module}; from clbench.networks import ConvNet; print(*sys.modules)"

@@ -50,6 +50,16 @@ JOBS = {
         decay="cosine",
         normalise_gradient=True,
     ),
+    "bptt": distillation(
+        "bptt",
+        network=NETWORK,
+        precision="float32",
+        num_updates=8,
+        unroll=4,
+        window=2,
+        matched_start="dm",
+        **MATCHING,
+    ),
     "kip": regressed("kip"),
     "frepo": regressed("frepo", num_networks=2, network_steps=3, network_uses=3),
 }

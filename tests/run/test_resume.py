@@ -29,13 +29,22 @@ from tests import tiny_stream
 from tests.run.test_run import Steps
 
 # CLBENCH_EVERY_STRATEGY=1 pytest tests/run/test_resume.py: the long form
-EVERY = [f"{m}_{training}" for m in ("random", "herding", "dm", "dam", "kip", "frepo", "pad")
-         for training in ("replay", "gdumb")]  # fmt: skip
+MEMORIES = ("random", "herding", "dm", "dam", "kip", "frepo", "pad", "bptt")
+EVERY = [f"{m}_{training}" for m in MEMORIES for training in ("replay", "gdumb")]
 EVERY += [name for name, info in STRATEGIES.items() if info.method is not None]
 STRATEGIES_TRIED = (
     ("naive", "cumulative", "reservoir_replay", "reservoir_gdumb", *EVERY)
     if os.environ.get("CLBENCH_EVERY_STRATEGY")
-    else ("naive", "random_replay", "reservoir_gdumb", "dam_replay", "pad_gdumb", "derpp", "bic")
+    else (
+        "naive",
+        "random_replay",
+        "reservoir_gdumb",
+        "dam_replay",
+        "pad_gdumb",
+        "bptt_gdumb",
+        "derpp",
+        "bic",
+    )
 )
 
 

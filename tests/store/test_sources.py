@@ -44,9 +44,9 @@ for place in sys.argv[1:]:
     assert sys.modules["clbench"].__file__.startswith(place)
 """
 MATCHING, TRAJECTORIES = {"dm", "datadam"}, {"mtt", "datm", "pad"}
-KERNEL = {"kip", "frepo"}
+KERNEL, BPTT = {"kip", "frepo"}, {"bptt"}
 SELECTION, EXPERTS = {"random", "herding"}, {"experts"}
-ALL = MATCHING | TRAJECTORIES | KERNEL | SELECTION | EXPERTS
+ALL = MATCHING | TRAJECTORIES | KERNEL | BPTT | SELECTION | EXPERTS
 
 
 def comment(*files: str) -> Callable[[Path], None]:
@@ -90,14 +90,15 @@ CHANGES: dict[str, tuple[Callable[[Path], None], set[str], set[str]]] = {
     "settings of kernels": (field("kernel", "num_updates: int"), KERNEL, ALL - KERNEL),
     # Trajectories start from matched images.
     "settings of matching": (
-        field("matching", "num_networks: int"), MATCHING | TRAJECTORIES, SELECTION,
+        field("matching", "num_networks: int"), MATCHING | TRAJECTORIES | BPTT, SELECTION,
     ),
     "settings of selection": (no_field, SELECTION, ALL - SELECTION),
     "code of trajectories": (
-        comment("distillation/trajectories/adjoint.py"), TRAJECTORIES, ALL - TRAJECTORIES,
+        comment("distillation/trajectories/distance.py"), TRAJECTORIES, ALL - TRAJECTORIES,
     ),
     "code of matching": (
-        comment("distillation/matching/updates.py"), MATCHING | TRAJECTORIES, SELECTION | EXPERTS,
+        comment("distillation/matching/updates.py"), MATCHING | TRAJECTORIES | BPTT,
+        SELECTION | EXPERTS,
     ),
     "code of kernels": (comment("distillation/kernel/kernels.py"), KERNEL, ALL - KERNEL),
     "code of selection": (comment("distillation/selection/choice.py"), ALL - EXPERTS, set()),

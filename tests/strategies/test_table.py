@@ -27,7 +27,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def test_names() -> None:
-    memories = ("random", "reservoir", "herding", "dm", "dam", "kip", "frepo", "pad")
+    memories = ("random", "reservoir", "herding", "dm", "dam", "kip", "frepo", "pad", "bptt")
     expected = {f"{m}_{way}" for m in memories for way in ("replay", "gdumb")}
     field = {"er_ace", "derpp", "agem", "mir", "ewc", "si", "lwf", "icarl", "bic"}
     assert set(STRATEGIES) == expected | field | {"naive", "cumulative"}
@@ -45,7 +45,7 @@ def test_memory_of_each(name: str) -> None:
     else:
         assert isinstance(memory, DistilledMemory)
     if memory is not None:
-        soft = memory.label_bytes if name.startswith("pad") else 0
+        soft = memory.label_bytes if name.startswith(("pad", "bptt")) else 0
         assert memory.share_bytes == 3 * (64 + soft)
     assert isinstance(
         strategies.build(tiny_stream.config(name), SPEC, memory=memory), TensorLearner
@@ -56,7 +56,7 @@ MIXED = [name for name in STRATEGIES.names() if name not in STRATEGIES]
 
 
 def test_methods_of_the_field_take_every_other_memory() -> None:
-    memories = ("random", "reservoir", "herding", "dm", "dam", "kip", "frepo", "pad")
+    memories = ("random", "reservoir", "herding", "dm", "dam", "kip", "frepo", "pad", "bptt")
     methods = ("er_ace", "agem", "mir", "icarl", "bic")
     own = {*(f"reservoir_{m}" for m in ("er_ace", "agem", "mir")), "herding_icarl", "herding_bic"}
     assert set(MIXED) == {f"{m}_{way}" for m in memories for way in methods} - own

@@ -20,29 +20,25 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-import torch.nn.functional as F
-
 from clbench import networks
+from clbench.distillation.alone import herded, is_alone, seen
 from clbench.distillation.difficulty.settings import DifficultySettings
 from clbench.distillation.flat import FlatNetwork
-from clbench.distillation.matching.distiller import Matching
+from clbench.distillation.learning import learn
+from clbench.distillation.matched_start import MatchedStart
 from clbench.distillation.problem import Problem, repeats
-from clbench.distillation.protocol import Job, OnUpdate, Update, Workload
+from clbench.distillation.protocol import Job, Workload
 from clbench.distillation.selection.distiller import Herding
 from clbench.distillation.settings import DistillationConfig
+from clbench.distillation.student import start_of
 from clbench.distillation.trajectories.experts import Experts, make_trajectories
 from clbench.distillation.trajectories.settings import TrajectorySettings
-from clbench.distillation.trajectories.updates import TrajectoryUpdates, start_of
+from clbench.distillation.trajectories.updates import TrajectoryUpdates
 from clbench.distillation.unfinished import Unfinished
 from clbench.measuring.cost import forward_flops
 from clbench.store.store import Store
 from clbench.types import ImageSpec, LabelledImages
 
-NO_NEGATIVES = (
-    "one class and no memory of others: a classifier has nothing to learn, images were selected "
-    "by herding"
-)
-IMAGES_SHOWN = 10  # times that the images are handed to the listener
 FORWARDS_PER_STEP = 12.0  # forward and backward on the way there; both and their derivative back
 
 
@@ -68,18 +64,19 @@ class TrajectoryMatching:
         Experts are shared by all distillations of the same data.
         """
         job.check_counts()
-        if len(job.real.classes) == 1 and job.known is None:
-            if job.on_update is not None:
-                job.on_update(Update(0, 0, 0.0, note=NO_NEGATIVES))
-            return self._herded(job)
+        if is_alone(job):
+            return herded(job, soft_labels=self.soft_labels)
         with Unfinished.of(self, job) as unfinished:
             against = self.config.own(TrajectorySettings).against_memory
             known = job.known if against or len(job.real.classes) == 1 else None
             problem = Problem.make(job.real, job.spec, known, job.device)
-            return self._updated(self._begun(problem, job, unfinished), unfinished)
+            updates, saved = self._begun(problem, job, unfinished)
+            return learn(updates, updates.settings.num_updates, unfinished, saved)
 
-    def _begun(self, problem: Problem, job: Job, unfinished: Unfinished) -> TrajectoryUpdates:
-        """Experts and start, or where the same work was stopped."""
+    def _begun(
+        self, problem: Problem, job: Job, unfinished: Unfinished
+    ) -> tuple[TrajectoryUpdates, float]:
+        """Experts and start, or where the same work was stopped; and the seconds a cache saved."""
         config, settings = self.config, self.config.own(TrajectorySettings)
         settings.check_snapshots(settings.experts.num_snapshots(len(problem.images)))
         flat = FlatNetwork(config.network, problem.spec, job.device)
@@ -94,45 +91,20 @@ class TrajectoryMatching:
         )
         store = Store() if job.keep else None
         experts = make_trajectories(wanted, store=store, on_update=unfinished.tell)
-        matching, start = self._matching(), None
+        saved = experts.seconds_saved
         if unfinished.state is not None:
-            start = start_of(unfinished.state, problem.spec)
-        elif matching is not None:
-            listener = _as_start(unfinished.tell, experts.seconds_saved)
-            own = problem.own_counts(job.counts)
-            part = job.replace(
-                real=problem.real, spec=problem.spec, counts=own, known=None, on_update=listener
-            )
-            start = matching.distill(part)
+            start: LabelledImages | None = start_of(unfinished.state, problem.spec)
+        else:
+            start = self._start().images(problem, job, unfinished.tell, saved)
         updates = TrajectoryUpdates(config, problem, flat, experts, start, job)
         if unfinished.state is not None:
             updates.load_state_dict(unfinished.state)
-        return updates
-
-    def _updated(self, updates: TrajectoryUpdates, unfinished: Unfinished) -> LabelledImages:
-        total = self.config.own(TrajectorySettings).num_updates
-        saved, every = updates.experts.seconds_saved, max(1, total // IMAGES_SHOWN)
-        for loss, scalars in updates.updates():
-            number = updates.num_done
-            shown = updates.result() if number % every == 0 or number == total else None
-            unfinished.tell(
-                Update(number, total, loss, scalars=scalars, images=shown, seconds_saved=saved)
-            )
-            unfinished.reached(updates)
-        return updates.result()
-
-    def _herded(self, job: Job) -> LabelledImages:
-        chosen = Herding().distill(job)
-        if not self.soft_labels:
-            return chosen
-        soft = F.one_hot(chosen.labels, job.spec.num_classes).float()
-        return LabelledImages(chosen.images, soft)
+        return updates, saved
 
     def flops(self, spec: ImageSpec, workload: Workload) -> float:
         """Training of the experts, the matched start, all student steps there and back."""
-        c, work = self.config.own(TrajectorySettings), workload
-        if not (c.against_memory or work.num_classes == 1):
-            work = dataclasses.replace(work, num_known=0, num_known_classes=0)
+        c = self.config.own(TrajectorySettings)
+        work = seen(workload, against_memory=c.against_memory)
         if work.num_classes == 1 and not work.num_known:
             return Herding().flops(spec, work)
         one = forward_flops(networks.build(self.config.network, spec, seed=0), spec.shape)
@@ -149,25 +121,12 @@ class TrajectoryMatching:
         batch = min(c.batch_synthetic or num_seen, num_seen)
         steps = c.num_updates * c.student_steps
         total = one * (3.0 * trained * num_learnt + FORWARDS_PER_STEP * steps * batch)
-        matching = self._matching()
-        return total + (0.0 if matching is None else matching.flops(spec, work))
+        return total + self._start().flops(spec, work)
 
-    def _matching(self) -> Matching | None:
+    def _start(self) -> MatchedStart:
         """What makes the images that the trajectories start from, of initial ones."""
         settings = self.config.own(TrajectorySettings)
-        if settings.matched_start == "none":
-            return None
         experts = settings.experts
         judges = {f.name: getattr(experts, f.name) for f in dataclasses.fields(DifficultySettings)}
         start = settings.start.replace(difficulty=DifficultySettings(**judges))
-        return Matching(self.config.replace(distiller=settings.matched_start, settings=start))
-
-
-def _as_start(on_update: OnUpdate, seconds_saved: float) -> OnUpdate:
-    """Tells ``on_update`` of another distiller's updates as of those before the first."""
-
-    def tell(update: Update) -> None:
-        seconds = seconds_saved + update.seconds_saved
-        on_update(dataclasses.replace(update, phase="start", seconds_saved=seconds))
-
-    return tell
+        return MatchedStart(self.config, settings.matched_start, start)

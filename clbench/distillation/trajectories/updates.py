@@ -11,25 +11,22 @@ from copy import deepcopy
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from clbench.coded import enlarged
-from clbench.distillation.augmentation import draw, parse
-from clbench.distillation.decoding import Decoding
 from clbench.distillation.difficulty.el2n import easiest
 from clbench.distillation.flat import FlatNetwork
 from clbench.distillation.problem import Problem
 from clbench.distillation.protocol import Job
-from clbench.distillation.rate import rate_of
 from clbench.distillation.selection.choice import herding_index, learnable_images, random_index
 from clbench.distillation.settings import DistillationConfig
-from clbench.distillation.trajectories.adjoint import StepLoss, matching_gradient
+from clbench.distillation.student import Learnt, Student
+from clbench.distillation.trajectories.distance import matching_gradient
 from clbench.distillation.trajectories.experts import Trajectories
 from clbench.distillation.trajectories.settings import TrajectorySettings
 from clbench.machine.device import autocast
 from clbench.soft_labels import keep_class
-from clbench.types import ImageSpec, LabelledImages
+from clbench.types import LabelledImages
 
 MOST_CHANGE = math.log(2)  # of log b in one update (ours): b at most doubles or halves
 OWN_CLASS = 0.9  # at least, of a soft label: experts are weaker than the label is sure (ours)
@@ -54,7 +51,6 @@ class TrajectoryUpdates:
         self.experts, self.codec, self.generator = experts, job.codec, job.generator
         self.settings = config.own(TrajectorySettings)
         self.device = problem.images.images.device
-        self.operations = parse(config.augmentation, problem.spec)
         self.first_parameter = int(self.settings.mask_ratio * network.num_parameters)
         self.log_step = math.log(self.settings.step_size)
         counts = problem.own_counts(job.counts)
@@ -63,21 +59,16 @@ class TrajectoryUpdates:
         else:
             seen = enlarged(start, job.codec, problem.spec.shape)
         start = start.to(self.device)
-        self.labels = start.hard_labels
-        held = {c: num for c, num in enumerate(self.labels.bincount().tolist()) if num}
-        self.decoding = Decoding(job.codec, problem.spec, list(held.values()))
-        self.rate = None
-        if self.settings.rate_weight:
-            self.rate = rate_of(job.codec, problem.real, list(held), list(held.values()))
-        self.grid = problem.spec.normalise(start.images).requires_grad_()
-        self.logits = self._expert_logits(seen.to(self.device)).requires_grad_()
+        learnt = Learnt(self.settings.soft_labels, self.settings.rate_weight, OWN_CLASS)
+        logits = self._expert_logits(seen.to(self.device), start.hard_labels)
+        self.student = Student(config, problem, network, job.codec, learnt, start, logits)
         self.decay = 1.0  # of all step sizes, now
         self.num_done = 0
         self.image_optimizer = torch.optim.SGD(
-            [self.grid], lr=self.settings.learning_rate, momentum=self.settings.momentum
+            [self.student.grid], lr=self.settings.learning_rate, momentum=self.settings.momentum
         )
         self.label_optimizer = torch.optim.SGD(
-            [self.logits],
+            [self.student.logits],
             lr=self.settings.label_learning_rate,
             momentum=self.settings.label_momentum,
         )
@@ -85,11 +76,6 @@ class TrajectoryUpdates:
     @property
     def _optimizers(self) -> tuple[torch.optim.SGD, torch.optim.SGD]:
         return self.image_optimizer, self.label_optimizer
-
-    def _num_seen(self) -> int:
-        """Images that students learn: the synthetic ones and those of other classes."""
-        others = 0 if self.problem.negatives is None else len(self.problem.negatives)
-        return len(self.grid) + others
 
     def _initial(self, counts: Mapping[int, int]) -> tuple[LabelledImages, LabelledImages]:
         """Real images (DATM: those that an expert has learnt) in the grid, and as they are."""
@@ -133,15 +119,15 @@ class TrajectoryUpdates:
             parts.append(logits.float())
         return torch.cat(parts)
 
-    def _expert_logits(self, chosen: LabelledImages) -> Tensor:
-        """(N, K): mean logits of the experts that are right (DATM)."""
+    def _expert_logits(self, chosen: LabelledImages, labels: Tensor) -> Tensor:
+        """(N, K): mean logits of the experts that are right about ``labels`` (DATM)."""
         ends = [self._predict(w.to(self.device), chosen) for w in self.experts.weights[:, -1]]
         logits = torch.stack(ends)
         right = (logits.argmax(2) == chosen.hard_labels).float()
         # Where no expert is right, all speak.
         right = torch.where(right.sum(0) > 0, right, torch.ones_like(right))
         mean = (logits * right[:, :, None]).sum(0) / right.sum(0)[:, None]
-        return keep_class(mean, self.labels, OWN_CLASS)
+        return keep_class(mean, labels, OWN_CLASS)
 
     def updates(self) -> Iterator[tuple[float, dict[str, float]]]:
         """The updates that are left; yields each one's loss and curves."""
@@ -163,8 +149,8 @@ class TrajectoryUpdates:
         start = self._draw_start(progress)
         trajectory = self.experts.weights[expert]
         result = matching_gradient(
-            self._step_loss(),
-            [self.grid, self.logits],
+            self.student.step_loss(settings.student_steps, settings.batch_synthetic, rng),
+            [self.student.grid, self.student.logits],
             start_P=trajectory[start].to(self.device),
             target_P=trajectory[start + settings.expert_snapshots].to(self.device),
             step_size=math.exp(self.log_step),
@@ -173,17 +159,9 @@ class TrajectoryUpdates:
         )
         scalars = {"step_size": math.exp(self.log_step), "start_snapshot": float(start)}
         images, logits = result.inputs
-        images = self._with_rate(images)
+        images = self.student.with_rate(images)
         self._apply(result.loss, images, logits, math.exp(self.log_step) * result.step_size)
         return min(result.loss, DIVERGED) if math.isfinite(result.loss) else DIVERGED, scalars
-
-    def _with_rate(self, gradient: Tensor) -> Tensor:
-        """Add the gradient of the images' bits to that of the distance."""
-        if self.rate is None:
-            return gradient
-        bits = self.rate(self.problem.spec.denormalise(self.grid))
-        (slope,) = torch.autograd.grad(bits, self.grid)
-        return gradient + self.settings.rate_weight * slope
 
     def _draw_start(self, progress: float) -> int:
         s = self.settings
@@ -193,39 +171,6 @@ class TrajectoryUpdates:
             upper = min(s.last_start, math.ceil(grown + 1e-9))
         width = max(1, upper - s.first_start)
         return s.first_start + int(torch.randint(width, (1,), generator=self.generator))
-
-    def _step_loss(self) -> StepLoss:
-        """The student's loss at each step: batch and augmentation are drawn here, once."""
-        problem = self.problem
-        num = self._num_seen()
-        size = min(self.settings.batch_synthetic or num, num)
-        shape = (problem.spec.height, problem.spec.width)
-        batches = []
-        order = torch.empty(0, dtype=torch.int64)
-        for _ in range(self.settings.student_steps):
-            if len(order) < size:
-                order = torch.randperm(num, generator=self.generator)
-            index, order = order[:size].to(self.device), order[size:]
-            batches.append((index, draw(self.operations, size, shape, self.generator)))
-
-        def loss(step: int, weights_P: Tensor) -> Tensor:
-            index, augmentation = batches[step]
-            images, targets = self.decoding(self.grid), self._targets()
-            if problem.negatives is not None:
-                images = torch.cat([images, problem.spec.normalise(problem.negatives.images)])
-                hard = F.one_hot(problem.negatives.labels, targets.shape[1]).to(targets)
-                targets = torch.cat([targets, hard])
-            with autocast(self.config.precision, self.device):
-                logits = self.network(weights_P, augmentation(images[index]))
-            return F.cross_entropy(logits.float(), targets[index])
-
-        return loss
-
-    def _targets(self) -> Tensor:
-        """(N, K) probabilities that students learn."""
-        if self.settings.soft_labels:
-            return self.logits.softmax(1)
-        return F.one_hot(self.labels, self.logits.shape[1]).to(self.logits)
 
     @torch.no_grad()
     def _apply(self, loss: float, images: Tensor, logits: Tensor, log_step: float) -> None:
@@ -238,23 +183,19 @@ class TrajectoryUpdates:
             return
         if self.settings.normalise_gradient:
             images = images / images.square().mean().sqrt().clamp_min(LEAST_GRADIENT)
-        self.grid.grad = images
+        self.student.grid.grad = images
         self.image_optimizer.step()
-        spec = self.problem.spec
-        low = spec.normalise(torch.zeros(1, spec.channels, 1, 1, device=self.device))
-        high = spec.normalise(torch.ones(1, spec.channels, 1, 1, device=self.device))
-        self.grid.clamp_(low, high)
         if self.settings.soft_labels:
-            self.logits.grad = logits
+            self.student.logits.grad = logits
             self.label_optimizer.step()
-            self.logits.copy_(keep_class(self.logits, self.labels, OWN_CLASS))
+        self.student.keep_in_range()
 
     def state_dict(self) -> dict[str, Any]:
         """Between two updates this is all there is."""
         return {
-            "grid": self.grid.detach().clone(),
-            "logits": self.logits.detach().clone(),
-            "labels": self.labels.clone(),
+            "grid": self.student.grid.detach().clone(),
+            "logits": self.student.logits.detach().clone(),
+            "labels": self.student.labels.clone(),
             "log_step": self.log_step,
             "num_done": self.num_done,
             "optimizers": deepcopy([o.state_dict() for o in self._optimizers]),
@@ -264,8 +205,8 @@ class TrajectoryUpdates:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from ``state``."""
         with torch.no_grad():
-            self.grid.copy_(state["grid"])
-            self.logits.copy_(state["logits"])
+            self.student.grid.copy_(state["grid"])
+            self.student.logits.copy_(state["logits"])
         self.log_step, self.num_done = state["log_step"], state["num_done"]
         for optimizer, values in zip(self._optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(values)
@@ -273,17 +214,4 @@ class TrajectoryUpdates:
 
     def result(self) -> LabelledImages:
         """What has been distilled so far, on the CPU, in the classes of the outside world."""
-        problem = self.problem
-        images = problem.spec.denormalise(self.grid.detach()).clamp(0, 1).cpu()
-        classes = torch.tensor(problem.classes)
-        if not self.settings.soft_labels:
-            return LabelledImages(images, classes[self.labels.cpu()])
-        soft = torch.zeros(len(images), problem.outside)
-        soft[:, classes] = self._targets().detach().float().cpu()
-        return LabelledImages(images, soft)
-
-
-def start_of(state: dict[str, Any], spec: ImageSpec) -> LabelledImages:
-    """What `TrajectoryUpdates` can begin with before it is given ``state``."""
-    images = spec.denormalise(state["grid"]).clamp(0, 1)
-    return LabelledImages(images, state["labels"])
+        return self.student.result()

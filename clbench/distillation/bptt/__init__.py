@@ -1,0 +1,1 @@
+"""Distilling by back-propagation through training."""
