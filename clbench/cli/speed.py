@@ -106,19 +106,20 @@ def command() -> None:
 def measure_rows(ctx: click.Context, rows: tuple[str, ...], **values: Any) -> None:
     r"""Measure fast forms against plain ones of the same computation, in turn.
 
-    A ROW is one of learner, matching, matching-loss, matching-floor, trajectories,
-    trajectories-memory, offline-mlp, offline-convnet, offline-lenet, offline-cnn, encode, decode
-    and start; without one, those that take about two minutes together. Both forms get the same
-    images, weights and batches, and their outcomes are compared: where they differ the exit code
-    is 1. Ratios are of speed, so above 1 clbench is the faster one; that of matching-floor is the
-    share of arithmetic, 1 at most. Seconds depend on the machine and on what else it does; ratios
-    hardly, because both forms are measured in turn.
+    A ROW is one of learner, matching, matching-loss, matching-accuracy, matching-floor,
+    trajectories, trajectories-memory, offline-mlp, offline-convnet, offline-lenet, offline-cnn,
+    encode, decode and start; without one, those that take about two minutes together. Both forms
+    get the same images, weights and batches, and their outcomes are compared: where they differ
+    the exit code is 1. Ratios are of speed, so above 1 clbench is the faster one; that of
+    matching-floor is the share of arithmetic, 1 at most. Seconds depend on the machine and on what
+    else it does; ratios hardly, because both forms are measured in turn.
 
     \b
     Examples:
       clbench speed
       clbench speed learner matching --repeats 7 --threads 1
       clbench speed learner --benchmark split_mnist --data-root ~/data
+      clbench speed matching-accuracy --benchmark split_mnist --repeats 1
       clbench speed --json speed.json --figure speed.svg
     """
     import torch

@@ -21,15 +21,29 @@ NUM_JUDGES, MOST_NETWORKS = 4, 256
 _PAPER = {"resample": True, "updates_per_network": 1, "batch_real": BATCH}
 
 
-class _Work:
-    """Images, and both ways to distil them."""
+class Distilling:
+    """Images, and both ways to distil them.
 
-    def __init__(self, conditions: Conditions) -> None:
+    Attributes:
+        real: images to distil.
+        spec: what they look like.
+        config: DataDAM's default one, but for the network's width.
+        images_per_class: to make.
+    """
+
+    def __init__(
+        self,
+        real: LabelledImages,
+        spec: ImageSpec,
+        conditions: Conditions,
+        width: int,
+        images_per_class: int,
+    ) -> None:
+        """Arguments as the attributes; ``width`` of the ConvNet that images are matched in."""
         keep_freed_memory()
+        self.real, self.spec, self.images_per_class = real, spec, images_per_class
         self.device, self.seed = conditions.device, conditions.seed
-        self.real, self.spec = images_of(conditions, MOST_IMAGES)
-        network = NetworkConfig("convnet", width=WIDTH)
-        self.config = DistillationConfig("datadam", network=network)
+        self.config = DistillationConfig("datadam", network=NetworkConfig("convnet", width=width))
 
     def changed(self, **fields: object) -> DistillationConfig:
         """Return the configuration with other settings of matching."""
@@ -38,7 +52,8 @@ class _Work:
     def fast(self, config: DistillationConfig) -> tuple[float, torch.Tensor]:
         """Return the seconds of clbench's form, and its images on the 0..1 scale."""
         rng = generator(self.seed, "speed", "distil")
-        job = Job.equal(self.real, self.spec, IMAGES_PER_CLASS, rng).replace(device=self.device)
+        job = Job.equal(self.real, self.spec, self.images_per_class, rng)
+        job = job.replace(device=self.device)
         clock = Stopwatch(self.device)
         with clock.phase("distil"):
             made = make_distiller(config).distill(job)
@@ -50,9 +65,15 @@ class _Work:
         clock = Stopwatch(self.device)
         with clock.phase("distil"):
             made = plain_distill(
-                self.real, self.spec, config, IMAGES_PER_CLASS, rng, device=self.device
+                self.real, self.spec, config, self.images_per_class, rng, device=self.device
             )
         return clock.seconds["distil"], made
+
+
+def _short(conditions: Conditions) -> Distilling:
+    """What both forms take seconds for."""
+    real, spec = images_of(conditions, MOST_IMAGES)
+    return Distilling(real, spec, conditions, WIDTH, IMAGES_PER_CLASS)
 
 
 class MatchingPair(SameOutcome):
@@ -60,7 +81,7 @@ class MatchingPair(SameOutcome):
 
     def __init__(self, conditions: Conditions) -> None:
         """Read the images."""
-        self.work = _Work(conditions)
+        self.work = _short(conditions)
         config = self.work.changed(num_networks=NUM_UPDATES, **_PAPER)
         self.config = config.replace(precision="float32")
 
@@ -84,7 +105,7 @@ class EqualLossPair:
 
     def __init__(self, conditions: Conditions) -> None:
         """Read the images, and find how many networks clbench's form needs."""
-        self.work = _Work(conditions)
+        self.work = _short(conditions)
         self.paper = self.work.changed(num_networks=NUM_LONG_UPDATES, **_PAPER)
         self.judges = _Judges(self.work.real, self.work.spec, conditions, self.paper)
         target = self.judges.loss(self.work.plain(self.paper)[1])
@@ -101,12 +122,12 @@ class EqualLossPair:
     def fast(self) -> Once:
         """Measure clbench's form."""
         seconds, images = self.work.fast(self._config())
-        return Once(seconds, 1, torch.tensor([self.judges.loss(images)]).double())
+        return Once(seconds, 1, torch.tensor([self.judges.loss(images)], dtype=torch.float64))
 
     def plain(self) -> Once:
         """Measure the paper's loop."""
         seconds, images = self.work.plain(self.paper)
-        return Once(seconds, 1, torch.tensor([self.judges.loss(images)]).double())
+        return Once(seconds, 1, torch.tensor([self.judges.loss(images)], dtype=torch.float64))
 
     def difference(self, fast: Once, plain: Once) -> float:
         """Return by how much the loss of clbench's form is higher; 0 where it is not."""

@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from clbench import networks
-from clbench.config import NetworkConfig
+from clbench.config import NetworkConfig, SetTrainingConfig
 from clbench.errors import InputError, require_finite
 from clbench.measuring.cost import forward_flops
+from clbench.speed import accuracy as to_accuracy
 from clbench.speed import apart, decoding, floor, learner, matching, offline, trajectories
 from clbench.speed import codecs as coding
 from clbench.speed.paired import Conditions, Measured, Once, SameOutcome, measure
@@ -34,6 +35,11 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Conditions:
     monkeypatch.setattr(matching, "WIDTH", 4)
     monkeypatch.setattr(matching, "NUM_LONG_UPDATES", 2)
     monkeypatch.setattr(matching, "IMAGES_PER_CLASS", 2)
+    monkeypatch.setattr(to_accuracy, "WIDTH", 4)
+    monkeypatch.setattr(to_accuracy, "IMAGES_PER_CLASS", 2)
+    monkeypatch.setattr(to_accuracy, "NUM_UPDATES", 2)
+    monkeypatch.setattr(to_accuracy, "NUM_LEARNERS", 1)
+    monkeypatch.setattr(to_accuracy, "TRAINING", SetTrainingConfig(epochs=5))
     monkeypatch.setattr(floor, "WIDTH", 4)
     monkeypatch.setattr(floor, "IMAGES_PER_CLASS", 2)
     monkeypatch.setattr(trajectories, "WIDTH", 2)
@@ -64,6 +70,21 @@ def test_the_learner_is_given_other_batches_by_another_seed(tiny: Conditions) ->
     mine = learner.LearnerPair(tiny).plain()
     other = learner.LearnerPair(Conditions("split_tiny", seed=1)).fast()
     assert SameOutcome().difference(mine, other) > ROWS["learner"].tolerance
+
+
+def test_equal_accuracy_takes_as_many_networks_as_it_needs(
+    tiny: Conditions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = to_accuracy.EqualAccuracyPair(tiny)
+    held = {image.numpy().tobytes() for image in pair.school.held_out.images}
+    assert held and not held & {image.numpy().tobytes() for image in pair.work.real.images}
+    scores = iter([0.6, 0.3, 0.5, 0.6, 0.7])  # of the plain set, then of 5, 10 and 20 networks
+    monkeypatch.setattr(pair.school, "accuracy", lambda images: next(scores))
+    fast, plain = pair.fast(), pair.plain()
+    assert pair.num_networks == 20
+    assert (float(fast.outcome), float(plain.outcome)) == (0.7, 0.6)
+    assert pair.difference(fast, plain) == 0
+    assert pair.difference(plain, fast) == pytest.approx(0.1)
 
 
 def test_the_floor_says_no_where_a_product_is_forgotten(tiny: Conditions) -> None:
