@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 from clbench.codecs.table import canonical
+from clbench.distillation.bptt.settings import BpttSettings
 from clbench.distillation.difficulty.settings import OPERATIONS, DifficultySettings
+from clbench.distillation.kernel.settings import KernelSettings
 from clbench.distillation.matching.settings import MatchingSettings
 from clbench.distillation.selection.settings import SelectionSettings
 from clbench.distillation.settings import DistillationConfig
@@ -35,10 +37,12 @@ __all__ = [
     "OfflineSettings",
     "SetSettings",
     "BenchmarkConfig",
+    "BpttSettings",
     "Config",
     "DifficultySettings",
     "DistillationConfig",
     "ExpertSettings",
+    "KernelSettings",
     "LearnerConfig",
     "MatchingSettings",
     "MemoryConfig",

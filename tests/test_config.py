@@ -55,7 +55,7 @@ CHANGED = RunConfig(
 
 
 def test_all_configurations_are_known_here() -> None:
-    assert len(ALL) == 16
+    assert len(ALL) == 18
 
 
 @pytest.mark.parametrize("kind", ALL)
