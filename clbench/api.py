@@ -124,7 +124,7 @@ def share_of(memory: MemoryConfig, spec: ImageSpec, label_bytes: int = 0) -> Sha
     else:
         assert wanted.images_per_class is not None
         num_bytes = wanted.images_per_class * (spec.image_bytes + label_bytes)
-    return Share(spec, codec, num_bytes, label_bytes)
+    return Share(spec, codec, num_bytes, label_bytes, capacity=wanted.capacity_bytes)
 
 
 def provenance(

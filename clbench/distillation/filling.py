@@ -37,6 +37,7 @@ class Share:
         num_bytes: of each class.
         label_bytes: of one image's soft label.
         before: class -> pixels in the codec's grid that the share holds already.
+        capacity: of all classes, for people; None is the sum of their shares.
     """
 
     spec: ImageSpec
@@ -44,6 +45,7 @@ class Share:
     num_bytes: int
     label_bytes: int = 0
     before: Mapping[int, Tensor] = field(default_factory=dict)
+    capacity: int | None = None
 
     @property
     def num_images(self) -> int:
@@ -100,12 +102,12 @@ class Share:
         image = real.select(torch.tensor([index]))
         one = len(self.codec.encode(in_grid(image, self.codec, self.spec.shape).images))
         least = (one + self.label_bytes) * self.spec.num_classes
-        raise InputError(too_small(self.codec, self.spec, self.num_bytes, least))
+        found = self.num_bytes * self.spec.num_classes if self.capacity is None else self.capacity
+        raise InputError(too_small(self.codec, self.spec, found, least))
 
 
-def too_small(codec: Codec, spec: ImageSpec, num_bytes: int, least: int) -> str:
-    """Return the line that says how many bytes are needed at least; ``num_bytes`` of a class."""
-    found = num_bytes * spec.num_classes
+def too_small(codec: Codec, spec: ImageSpec, found: int, least: int) -> str:
+    """Return the line that says how many bytes are needed at least, and were found."""
     return (
         f"capacity_bytes: expected at least {least:,} bytes, one image of the codec {codec.name} "
         f"for each of {spec.num_classes} classes, found {found:,}; raise --memory-bytes or choose "

@@ -127,7 +127,9 @@ class ImageMemory(ExemplarsBuffer):
     @property
     def share(self) -> Share:
         """What a class has room for."""
-        return Share(self.spec, self.codec, self.share_bytes, self.label_bytes)
+        return Share(
+            self.spec, self.codec, self.share_bytes, self.label_bytes, capacity=int(self.max_size)
+        )
 
     @property
     def images_per_share(self) -> int | None:
@@ -232,8 +234,7 @@ class ImageMemory(ExemplarsBuffer):
         each = self.codec.image_bytes(self.spec.shape)
         least = self.spec.num_classes * ((each or 1) + self.label_bytes)
         if num_bytes < least:
-            share = num_bytes // self.spec.num_classes
-            raise InputError(too_small(self.codec, self.spec, share, least))
+            raise InputError(too_small(self.codec, self.spec, num_bytes, least))
 
     def _hold(self, grid: LabelledImages) -> None:
         """Write the images, ascending by class."""
