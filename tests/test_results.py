@@ -35,6 +35,17 @@ def test_the_pages_hold_what_the_runs_give(tables: ModuleType) -> None:
     assert made >= 4
 
 
+def test_the_figure_shows_what_the_first_table_says(tables: ModuleType) -> None:
+    runs = tables.Runs(tables.RUNS)
+    (axes,) = tables.figure(runs).axes
+    lines = {line.get_label(): line for line in axes.lines}
+    assert {tables.NAMES[name] for name in tables.CURVES} <= set(lines)
+    scores = runs.scores("score", strategy="dam_replay", capacity_bytes="19600", **tables.CURVES_OF)
+    drawn = dict(lines["DataDAM"].get_xydata())
+    (size,) = (size for size in drawn if abs(size - 19600) < 600)
+    assert drawn[size] == pytest.approx(100 * sum(scores.values()) / len(scores))
+
+
 def test_a_table_by_hand(tables: ModuleType, tmp_path: Path) -> None:
     reports = [
         make(f"{name}_replay", seed, accuracy + 0.01 * seed, memory__capacity_bytes=size)

@@ -1,4 +1,4 @@
-"""Write tables of the documentation from the runs of the study, so that no number is typed by hand.
+"""Write tables and the figure of accuracy over bytes from the study's runs; no number is typed.
 
     clbench compare study/runs --format runs-csv > runs.csv
     python docs/results/tables.py runs.csv
@@ -27,7 +27,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 
+from clbench.figures import Panel, accuracy_over_bytes_figure
+from clbench.figures.style import save_figure
 from clbench.measuring.statistics import mean_interval, sign_flip_p
 from clbench.store.files import write_bytes
 
@@ -41,6 +44,9 @@ PAGES = (
 )
 TABLE = re.compile(r"(<!-- table: (?P<wanted>[^>]*) -->\n).*?(?=<!-- end -->)", re.DOTALL)
 SEEDS = 6  # of most rows
+FIGURE = HERE / "accuracy_over_bytes.png"
+CURVES = ("kip", "herding", "dam", "frepo", "dm", "random")  # of the figure, as replayed
+CURVES_OF = {"benchmark": "split_mnist", "network": "mlp", "codec": "levels:side=14,levels=2"}
 NAMES = {
     "random": "random real", "herding": "herded real", "dm": "DM", "dam": "DataDAM", "kip": "KIP",
     "frepo": "FRePo", "pad": "PAD", "reservoir": "reservoir",
@@ -67,6 +73,15 @@ class Runs:
                     raise SystemExit(f"two runs with seed {seed} of {wanted}: name more settings")
                 found[seed] = float(row[metric])
         return found
+
+    def sizes(self, **wanted: str) -> list[str]:
+        """Return the capacities, ascending, of the runs with these settings."""
+        found = {
+            settings["capacity_bytes"]
+            for settings, _ in self._rows
+            if all(settings.get(name) == value for name, value in wanted.items())
+        }
+        return sorted(found, key=int)
 
 
 def _settings(row: Mapping[str, str]) -> dict[str, str]:
@@ -158,6 +173,24 @@ def written(page: Path, runs: Runs) -> str:
     return TABLE.sub(lambda found: found[1] + table(runs, found["wanted"]), text)
 
 
+def figure(runs: Runs) -> Figure:
+    """Return accuracy over the bytes that the first table's memories take."""
+    curves: dict[str, dict[float, list[float]]] = {}
+    for memory in CURVES:
+        found = curves.setdefault(NAMES[memory], {})
+        for size in runs.sizes(strategy=f"{memory}_replay", **CURVES_OF):
+            wanted = {"strategy": f"{memory}_replay", "capacity_bytes": size, **CURVES_OF}
+            taken = runs.scores("memory_bytes", **wanted)
+            scores = runs.scores("score", **wanted)
+            found[float(np.median(list(taken.values())))] = list(scores.values())
+    wanted = {name: CURVES_OF[name] for name in ("benchmark", "network")}
+    bounds = {
+        name: list(runs.scores("score", strategy=name, **wanted).values())
+        for name in ("naive", "cumulative")
+    }
+    return accuracy_over_bytes_figure({"": Panel(curves, bounds)})
+
+
 def keep(file: Path) -> None:
     """Take over the runs of ``file`` without their seconds."""
     with file.open(newline="", encoding="utf-8") as lines:
@@ -182,6 +215,7 @@ def main() -> None:
         if text != page.read_text("utf-8"):
             write_bytes(page, text.encode())
             print(f"written: {page}", file=sys.stderr)
+    save_figure(figure(runs), FIGURE)
 
 
 if __name__ == "__main__":
