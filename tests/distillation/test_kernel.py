@@ -15,6 +15,8 @@ from torch import Tensor
 from clbench.codecs import parse
 from clbench.config import DistillationConfig, NetworkConfig
 from clbench.distillation import DISTILLERS, Workload, make_distiller
+from clbench.distillation.kernel import blocks
+from clbench.distillation.kernel.blocks import KernelBlocks, blocks_of
 from clbench.distillation.kernel.distiller import NO_OTHERS
 from clbench.distillation.kernel.kernels import feature_kernel, tangent_kernel
 from clbench.distillation.kernel.regression import (
@@ -25,7 +27,7 @@ from clbench.distillation.kernel.regression import (
 )
 from clbench.distillation.kernel.settings import KernelSettings
 from clbench.distillation.kernel.updates import KernelUpdates
-from clbench.distillation.protocol import Traits, Update
+from clbench.distillation.protocol import Job, Traits, Update
 from clbench.soft_labels import read_labels, written_labels
 from clbench.types import ImageSpec, LabelledImages
 from tests import distilling
@@ -53,6 +55,11 @@ def config(name: str = "kip", **changes: Any) -> DistillationConfig:
 
 def distil(c: DistillationConfig, *classes: int, **of_job: Any) -> LabelledImages:
     return distilling.distil(c, blobs(*(classes or (0, 2, 5))), SPEC, **of_job)
+
+
+def only_block(c: DistillationConfig, of_job: Job) -> KernelUpdates:
+    (block,) = KernelBlocks(c, of_job).blocks
+    return block
 
 
 def plain_tangent_kernel(x: Any, z: Any, layers: int) -> float:
@@ -177,7 +184,7 @@ def test_the_updates_are_the_plain_loop(weight: float, soft: bool) -> None:
     known = blobs(1, 3, num=4)
     made = distil(c, known=known)
     plain = job(blobs(0, 2, 5), SPEC)
-    start = KernelUpdates(c, plain)
+    start = only_block(c, plain)
     images = start.grid.detach().clone().requires_grad_()
     logits = start.logits.detach().clone().requires_grad_()
     adam = torch.optim.Adam([{"params": [images]}, {"params": [logits], "lr": 0.3}], lr=0.02)
@@ -259,7 +266,7 @@ def test_a_large_memory_is_drawn_from_and_that_is_said() -> None:
     assert [u.note for u in heard if u.note] == [
         "10 of 60 images of memory were drawn for the support"
     ]
-    updates = KernelUpdates(config(max_support=10), job(blobs(0), SPEC, known=known))
+    updates = only_block(config(max_support=10), job(blobs(0), SPEC, known=known))
     assert len(updates.known) == 10 and set(updates.known_labels.tolist()) == {1, 3}
 
 
@@ -285,7 +292,7 @@ def test_the_gradient_passes_straight_through_a_coarse_codec() -> None:
     """What is written is seen; the step is that of its gradient, as if nothing were rounded."""
     codec = parse("levels:side=6,levels=2")
     plain = job(blobs(0, 2, 5), SPEC, codec="levels:side=6,levels=2")
-    updates = KernelUpdates(config(matching_weight=0.0, rate_weight=0.0), plain)
+    updates = only_block(config(matching_weight=0.0, rate_weight=0.0), plain)
     before = updates.grid.detach().clone()
     assert set(codec.rounded(before).unique().tolist()) == {0, 255}
     assert len(before.unique()) > 10, "they begin between the levels"
@@ -302,17 +309,72 @@ def test_the_gradient_passes_straight_through_a_coarse_codec() -> None:
         0.01,
     )
     (expected,) = torch.autograd.grad(loss, written)
-    assert next(updates.updates()) == pytest.approx(float(loss.detach()), rel=1e-4)
+    assert updates.update() == pytest.approx(float(loss.detach()), rel=1e-4)
     assert updates.grid.grad is not None
     torch.testing.assert_close(updates.grid.grad, expected, rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.parametrize("num", [1, 10, 11, 25, 30])
+def test_blocks_hold_every_image_once_and_classes_alike(
+    num: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "MOST_LEARNT", 10)
+    labels = torch.arange(num) % 3  # not sorted by class
+    places = blocks_of(labels)
+    assert torch.equal(torch.cat(places).sort().values, torch.arange(num))
+    assert all(
+        1 <= len(place) <= 12 and torch.equal(place, place.sort().values) for place in places
+    )
+    for c in range(3):
+        held = [int((labels[place] == c).sum()) for place in places]
+        assert max(held) - min(held) <= 1
+
+
+def test_many_images_are_learnt_in_blocks_and_that_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    c, seen = changed(config(), num_updates=3), list[int]()
+    whole = distil(c, images_per_class=8)
+    learn = KernelUpdates.update
+
+    def watched(self: KernelUpdates) -> float:
+        seen.append(len(self.grid))
+        return learn(self)
+
+    monkeypatch.setattr(KernelUpdates, "update", watched)
+    monkeypatch.setattr(blocks, "MOST_LEARNT", 10)
+    heard: list[Update] = []
+    made = distil(c, images_per_class=8, on_update=heard.append)
+    assert seen == [8, 8, 8] * 3
+    assert [u.note for u in heard if u.note] == [
+        "24 images were learnt in 3 blocks of at most 10, each by itself"
+    ]
+    assert made.labels.tolist() == whole.labels.tolist() == [0] * 8 + [2] * 8 + [5] * 8
+    # All begin at the same images; in three updates of Adam none gets far.
+    assert 0 < (made.images - whole.images).abs().max() < 2 * 3 * 0.02 + 1e-6
+
+
+def test_a_block_may_lack_a_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "MOST_LEARNT", 6)
+    of_job = job(blobs(0, 2, 5), SPEC, codec="levels:side=6,levels=2")
+    made = make_distiller(config()).distill(of_job.replace(counts={0: 9, 2: 1, 5: 9}))
+    assert made.labels.tolist() == [0] * 9 + [2] + [5] * 9
+    assert made.images.isfinite().all()
+
+
+def test_blocks_cost_in_proportion() -> None:
+    distiller = make_distiller(DistillationConfig("kip"))
+    one, many = (distiller.flops(SPEC, Workload(12000, 2, n * blocks.MOST_LEARNT)) for n in (1, 3))
+    assert many == pytest.approx(3 * one)
+
+
 def test_networks_are_drawn_anew_when_they_are_used_up() -> None:
     c = config("frepo", network_uses=2, num_networks=2)
-    updates = KernelUpdates(c, job(blobs(0, 2, 5), SPEC))
+    updates = only_block(c, job(blobs(0, 2, 5), SPEC))
     assert updates.pool is not None
     seeds = []
-    for _ in updates.updates():
+    for _ in range(6):
+        updates.update()
         seeds.append(tuple(member["seed"] for member in updates.pool.state_dict()))
     assert seeds[0] == seeds[1] != seeds[2] == seeds[3] != seeds[4] == seeds[5]
     assert len(set(seeds[0])) == 2

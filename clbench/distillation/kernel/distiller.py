@@ -20,9 +20,9 @@ from dataclasses import dataclass
 import torch
 
 from clbench import networks
+from clbench.distillation.kernel.blocks import KernelBlocks, num_blocks
 from clbench.distillation.kernel.pool import BATCH
 from clbench.distillation.kernel.settings import KernelSettings
-from clbench.distillation.kernel.updates import KernelUpdates
 from clbench.distillation.protocol import Job, Update, Workload
 from clbench.distillation.settings import DistillationConfig
 from clbench.distillation.unfinished import Unfinished
@@ -61,13 +61,14 @@ class KernelRegression:
         """See `Distiller.distill`; float32 pixels of the codec's grid on the 0..1 scale."""
         job.check_counts()
         with Unfinished.of(self, job) as unfinished:
-            updates = KernelUpdates(self.config, job)
+            updates = KernelBlocks(self.config, job)
             if unfinished.state is not None:
                 updates.load_state_dict(unfinished.state)
             elif self._is_idle(job):
                 unfinished.tell(Update(0, 0, 0.0, note=NO_OTHERS))
-            elif updates.note:
-                unfinished.tell(Update(0, 0, 0.0, note=updates.note))
+            else:
+                for note in updates.notes:
+                    unfinished.tell(Update(0, 0, 0.0, note=note))
             total = updates.settings.num_updates
             every = max(1, total // IMAGES_SHOWN)
             for loss in updates.updates():
@@ -85,20 +86,22 @@ class KernelRegression:
     def flops(self, spec: ImageSpec, workload: Workload) -> float:
         """Kernels, solving, and the networks' features and training; a multiply-add is one."""
         c, w = self.config.own(KernelSettings), workload
-        support = w.num_images + min(w.num_known, c.max_support)
+        blocks = num_blocks(w.num_images)
+        learnt = w.num_images / blocks
+        support = learnt + min(w.num_known, c.max_support)
         targets = min(c.batch_real, w.num_real)
         solving = support**3 / 3 + support**2 * spec.num_classes
         update = 0.0
         if c.kernel != "network":
             # Forward, and a backward of twice that; memory's own part is computed once.
-            pairs = w.num_images * support + targets * support
+            pairs = learnt * support + targets * support
             update += 3 * pairs * spec.image_bytes + 3 * solving
         if c.kernel != "ntk":
             one = forward_flops(networks.build(self.config.network, spec, seed=0), spec.shape)
             learning = c.network_steps * 3 * one * min(BATCH, support)
-            seen = one * (3 * w.num_images + support - w.num_images + targets)
+            seen = one * (3 * learnt + support - learnt + targets)
             update += c.num_networks * (learning + seen + 3 * solving)
-        return c.num_updates * update
+        return c.num_updates * blocks * update
 
     def rate(self, spec: ImageSpec) -> float | None:
         """Return the operations a second of the closed-form kernel here; None of networks.
@@ -113,7 +116,7 @@ class KernelRegression:
         pixels = torch.randint(256, (4 * PROBE, *spec.shape), generator=rng, dtype=torch.uint8)
         real = LabelledImages(pixels, torch.arange(4 * PROBE) % 2)
         twice = self.config.replace(settings=settings.replace(num_updates=2))
-        updates = KernelUpdates(twice, Job.equal(real, spec, PROBE, rng)).updates()
+        updates = KernelBlocks(twice, Job.equal(real, spec, PROBE, rng)).updates()
         next(updates)
         start = time.perf_counter()
         next(updates)

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from clbench.codecs.scaling import as_floats
 from clbench.distillation.decoding import Decoding
-from clbench.distillation.difficulty.settings import DifficultySettings
 from clbench.distillation.kernel.kernels import feature_kernel, tangent_kernel
 from clbench.distillation.kernel.pool import Pool
 from clbench.distillation.kernel.regression import (
@@ -27,20 +26,18 @@ from clbench.distillation.kernel.regression import (
 from clbench.distillation.kernel.settings import KernelSettings
 from clbench.distillation.protocol import Job
 from clbench.distillation.rate import rate_of
-from clbench.distillation.selection.choice import learnable_images
 from clbench.distillation.settings import DistillationConfig
-from clbench.distillation.starting import start_index
 from clbench.machine.device import autocast
 from clbench.networks import Network
 from clbench.soft_labels import keep_class
-from clbench.types import LabelledImages
+from clbench.types import LabelledImages, positions_by_class
 
 FIRST_CLASS = 0.9  # of a soft label, before the first update (ours)
 OWN_CLASS = 0.5  # at least, afterwards, so that it stays the largest (ours)
 
 
 class KernelUpdates:
-    """One distillation under way: the images, what memory holds, and the networks.
+    """One block of images under way, what memory holds, and the networks.
 
     Attributes:
         grid: pixels (N, C, h, w) of the codec's grid on the 0..1 scale.
@@ -48,18 +45,18 @@ class KernelUpdates:
         note: what the report must say; mostly empty.
     """
 
-    def __init__(self, config: DistillationConfig, job: Job) -> None:
-        """Choose the images to start from."""
+    def __init__(self, config: DistillationConfig, job: Job, start: LabelledImages) -> None:
+        """Begin with the images of ``start``, in the codec's grid, ascending by class."""
         self.config, self.settings = config, config.own(KernelSettings)
         self.spec, self.generator, self.device = job.spec, job.generator, job.device
         self.real = job.real.to(job.device)
-        start = self._initial(job)
         self.labels = start.hard_labels.to(self.device)
-        counts = [job.counts[c] for c in job.real.classes]
+        held = {c: len(found) for c, found in positions_by_class(self.labels).items()}
+        classes, counts = list(held), list(held.values())
         self.decoding = Decoding(job.codec, job.spec, counts)
         self.rate = None
         if self.settings.rate_weight:
-            self.rate = rate_of(job.codec, self.real, job.real.classes, counts)
+            self.rate = rate_of(job.codec, self.real, classes, counts)
         self.grid = as_floats(start.images).to(self.device).clone().requires_grad_()
         self.logits = self._initial_logits()
         self.optimizer = torch.optim.Adam(self._learnt())
@@ -70,15 +67,6 @@ class KernelUpdates:
         uses_networks = self.settings.kernel != "ntk"
         self.pool = Pool(config, job.spec, job.generator, job.device) if uses_networks else None
         self.num_done = 0
-
-    def _initial(self, job: Job) -> LabelledImages:
-        real, judges = self.real, DifficultySettings()
-        index = start_index(self.config, real, self.spec, job.counts, judges, self.generator)
-        chosen = learnable_images(real, index, job.codec)
-        if self.config.initialisation == "noise":
-            noise = torch.rand(chosen.images.shape, generator=self.generator)
-            return LabelledImages(noise, chosen.hard_labels.cpu())
-        return chosen
 
     def _initial_logits(self) -> Tensor:
         """Of soft labels that begin nearly hard; (N, K)."""
@@ -120,14 +108,8 @@ class KernelUpdates:
         known = self.known.flatten(1)
         return self._tangent(known, known)
 
-    def updates(self) -> Iterator[float]:
-        """The updates that are left; yields each one's loss."""
-        while self.num_done < self.settings.num_updates:
-            loss = self._update()
-            self.num_done += 1
-            yield loss
-
-    def _update(self) -> float:
+    def update(self) -> float:
+        """Make one update; return its loss."""
         images = self.decoding(self.spec.normalise(self.grid))
         support = torch.cat([images, self.known])
         labels = self._support_labels()
@@ -148,6 +130,7 @@ class KernelUpdates:
             self.grid.clamp_(0, 1)
             if self.settings.soft_labels:
                 self.logits.copy_(keep_class(self.logits, self.labels, OWN_CLASS))
+        self.num_done += 1
         return float(loss.detach())
 
     def _loss(
@@ -171,7 +154,7 @@ class KernelUpdates:
         for c in self.real.classes if self.settings.matching_weight else ():
             mine = (self.labels == c).nonzero().flatten()
             theirs = (truth == c).nonzero().flatten()
-            if len(theirs):
+            if len(theirs) and len(mine):
                 with torch.no_grad():
                     real = kernel(targets[theirs], targets[theirs]).double()
                 learnt, between = own[mine[:, None], mine], cross[theirs[:, None], mine]
