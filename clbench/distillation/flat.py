@@ -36,8 +36,9 @@ class FlatNetwork:
         self._network: Network = networks.build(config, spec, seed=0).to(device).train()
         if next(self._network.buffers(), None) is not None:
             raise InputError(
-                "distillation network: expected one without running statistics for matching "
-                "trajectories, found batch norm; use --distill-norm instance, group, layer or none"
+                "distillation network: expected one without running statistics, which trajectories "
+                "and training through leave out, found batch norm; use --distill-norm instance, "
+                "group, layer or none"
             )
         self._shapes = [(name, p.shape) for name, p in self._network.named_parameters()]
         self._sizes = [shape.numel() for _, shape in self._shapes]

@@ -69,8 +69,9 @@ class Network(nn.Module):
             InputError: this network has no such maps.
         """
         raise InputError(
-            f"distillation network: expected one with feature maps to match, as convnet, found "
-            f"{type(self).__name__}"
+            "distillation network: expected one with feature maps to match, as convnet, found "
+            f"{type(self).__name__}; use --distill-network convnet or, with any network, distiller "
+            "dm (--matched-start dm where images are only matched first)"
         )
 
     def forward(self, images_NCHW: Tensor) -> Tensor:
