@@ -22,7 +22,7 @@ make tiles --codec tiles:factor=2
 make pad --distiller pad --num-networks 320
 make datadam1 --images-per-class 1 --num-networks 320
 make pad1 --distiller pad --images-per-class 1 --num-networks 320
-make bptt1 --distiller bptt --images-per-class 1 --num-updates 1200 --bptt-unroll 60 --bptt-window 30 --distill-width 32
+make bptt1 --distiller bptt --images-per-class 1 --num-updates 2200 --bptt-unroll 60 --bptt-window 30 --distill-width 32
 make datadam50 --images-per-class 50
 make pad50 --distiller pad --images-per-class 50
 clbench evaluate "$output"/{pad,datadam,longer,longest,herded,noise,dm,batch}.safetensors --data-root "$data"
