@@ -13,8 +13,9 @@ A table stands between a comment that says what it shows and <!-- end -->:
 
 A row may name its codec, as random_replay[raw]. Cells are the mean and the standard deviation over
 seeds of the score after the last experience, in per cent, with the number of seeds where it is not
-six; ``seeds=0,1,2`` takes some of them alone. ``over`` adds the difference of ``tested`` rows (all)
-to that row, paired by seed: points (95 % t-interval), p of the exact sign-flip test.
+six; the best is bold, a single seed only beside its like. ``seeds=0,1,2`` takes some of them alone.
+``over`` adds the difference of ``tested`` rows (all) to that row, paired by seed: points (95 %
+t-interval), p of the exact sign-flip test.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ def table(runs: Runs, wanted: str) -> str:
         for row in dict.fromkeys([*rows, *([over] if over else [])])
         for size in sizes
     }
-    best = {size: max(_mean(cells[row, size]) for row in rows) for size in sizes}
+    best = {size: _best([cells[row, size] for row in rows]) for size in sizes}
     lines = [["memory", *(f"{int(size):,} bytes" for size in sizes)]]
     for row in rows:
         texts = []
@@ -144,6 +145,12 @@ def _name(row: str) -> str:
 
 def _mean(scores: Scores) -> float:
     return float(np.mean(list(scores.values()))) if scores else -1.0
+
+
+def _best(every: list[Scores]) -> float:
+    """The highest mean; that of one seed only where there are no others."""
+    several = [scores for scores in every if len(scores) > 1]
+    return max(_mean(scores) for scores in several or every)
 
 
 def _cell(scores: Scores) -> str:
