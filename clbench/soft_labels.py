@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 STEP = 0.05  # nats; ours: 255 of them reach down to 3e-6 of the largest entry
@@ -34,6 +35,12 @@ def read_labels(levels_NK: Tensor) -> Tensor:
 def rounded_labels(labels_N: Tensor) -> Tensor:
     """Return labels as they are read back; hard ones as they are."""
     return read_labels(written_labels(labels_N)) if labels_N.ndim == 2 else labels_N
+
+
+def nearly_hard(labels_N: Tensor, num_classes: int, own: float) -> Tensor:
+    """Return logits (N, K) whose own class has a probability of ``own``, all others alike."""
+    sure = math.log(own / (1 - own) * max(1, num_classes - 1))
+    return sure * F.one_hot(labels_N, num_classes).float()
 
 
 def keep_class(logits_NK: Tensor, labels_N: Tensor, least: float) -> Tensor:

@@ -8,19 +8,17 @@ from copy import deepcopy
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from clbench.distillation.adjoint import walk, walk_back
 from clbench.distillation.bptt.settings import BpttSettings
-from clbench.distillation.difficulty.settings import DifficultySettings
 from clbench.distillation.flat import FlatNetwork
 from clbench.distillation.problem import Problem
 from clbench.distillation.protocol import Job
-from clbench.distillation.selection.choice import learnable_images
 from clbench.distillation.settings import DistillationConfig
-from clbench.distillation.starting import start_index
+from clbench.distillation.starting import start_images
 from clbench.distillation.student import Learnt, Student
+from clbench.soft_labels import nearly_hard
 from clbench.types import LabelledImages
 
 FIRST_CLASS = 0.95  # of a soft label, before the first update (ours)
@@ -49,10 +47,13 @@ class BpttUpdates:
         self.config, self.problem, self.network = config, problem, network
         self.settings, self.generator = config.own(BpttSettings), job.generator
         if start is None:
-            start = self._initial(job)
+            counts = problem.own_counts(job.counts)
+            start = start_images(
+                config, problem.real, problem.spec, counts, job.codec, job.generator
+            )
         start = start.to(job.device)
         learnt = Learnt(self.settings.soft_labels, self.settings.rate_weight, OWN_CLASS)
-        logits = self._initial_logits(start.hard_labels)
+        logits = nearly_hard(start.hard_labels, problem.spec.num_classes, FIRST_CLASS)
         self.student = Student(config, problem, network, job.codec, learnt, start, logits)
         self._rates = [self.settings.learning_rate, self.settings.label_learning_rate]
         learnt_tensors = [{"params": [x], "lr": 0.0} for x in self._inputs()]
@@ -63,23 +64,6 @@ class BpttUpdates:
         """What the networks' steps depend on."""
         student = self.student
         return [student.grid, student.logits] if self.settings.soft_labels else [student.grid]
-
-    def _initial(self, job: Job) -> LabelledImages:
-        """Real images, or noise, in the grid."""
-        problem, counts = self.problem, self.problem.own_counts(job.counts)
-        real, spec, judges = problem.real, problem.spec, DifficultySettings()
-        index = start_index(self.config, real, spec, counts, judges, self.generator)
-        chosen = learnable_images(real, index, job.codec)
-        if self.config.initialisation == "noise":
-            noise = torch.rand(chosen.images.shape, generator=self.generator)
-            return LabelledImages(noise, chosen.hard_labels.cpu())
-        return chosen
-
-    def _initial_logits(self, labels: Tensor) -> Tensor:
-        """Of soft labels that begin nearly hard; (N, K)."""
-        num = self.problem.spec.num_classes
-        sure = math.log(FIRST_CLASS / (1 - FIRST_CLASS) * max(1, num - 1))
-        return sure * F.one_hot(labels, num).float()
 
     def updates(self) -> Iterator[tuple[float, dict[str, float]]]:
         """Make the updates that are left; yield each one's loss and curves."""

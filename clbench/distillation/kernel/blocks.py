@@ -14,13 +14,11 @@ import torch
 from torch import Tensor
 
 from clbench.codecs.scaling import as_floats
-from clbench.distillation.difficulty.settings import DifficultySettings
 from clbench.distillation.kernel.settings import KernelSettings
 from clbench.distillation.kernel.updates import KernelUpdates
 from clbench.distillation.protocol import Job
-from clbench.distillation.selection.choice import learnable_images
 from clbench.distillation.settings import DistillationConfig
-from clbench.distillation.starting import start_index
+from clbench.distillation.starting import start_images
 from clbench.types import LabelledImages, positions_by_class
 
 MOST_LEARNT = 4000  # images of a block; with 1,000 of memory beside them 2 GiB
@@ -53,7 +51,9 @@ class KernelBlocks:
     def __init__(self, config: DistillationConfig, job: Job) -> None:
         """Choose the images to start from."""
         self.settings = config.own(KernelSettings)
-        start = _initial(config, job)
+        real = job.real.to(job.device)
+        start = start_images(config, real, job.spec, job.counts, job.codec, job.generator)
+        start = LabelledImages(as_floats(start.images), start.hard_labels)
         self._places = blocks_of(start.hard_labels.cpu())
         here = [place.to(start.images.device) for place in self._places]
         self.blocks = [KernelUpdates(config, job, start.select(place)) for place in here]
@@ -86,14 +86,3 @@ class KernelBlocks:
         """Return what has been distilled so far, in the codec's grid, on the CPU."""
         every = LabelledImages.concatenate([block.result() for block in self.blocks])
         return every.select(torch.cat(self._places).argsort())
-
-
-def _initial(config: DistillationConfig, job: Job) -> LabelledImages:
-    """Real images, or noise, in the grid, on 0..1."""
-    real, judges = job.real.to(job.device), DifficultySettings()
-    index = start_index(config, real, job.spec, job.counts, judges, job.generator)
-    chosen = learnable_images(real, index, job.codec)
-    if config.initialisation == "noise":
-        noise = torch.rand(chosen.images.shape, generator=job.generator)
-        return LabelledImages(noise, chosen.hard_labels.cpu())
-    return LabelledImages(as_floats(chosen.images), chosen.labels)

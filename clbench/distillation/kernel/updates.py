@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from copy import deepcopy
 from functools import partial
@@ -29,7 +28,7 @@ from clbench.distillation.rate import rate_of
 from clbench.distillation.settings import DistillationConfig
 from clbench.machine.device import autocast
 from clbench.networks import Network
-from clbench.soft_labels import keep_class
+from clbench.soft_labels import keep_class, nearly_hard
 from clbench.types import LabelledImages, positions_by_class
 
 FIRST_CLASS = 0.9  # of a soft label, before the first update (ours)
@@ -58,7 +57,8 @@ class KernelUpdates:
         if self.settings.rate_weight:
             self.rate = rate_of(job.codec, self.real, classes, counts)
         self.grid = as_floats(start.images).to(self.device).clone().requires_grad_()
-        self.logits = self._initial_logits()
+        logits = nearly_hard(self.labels, self.spec.num_classes, FIRST_CLASS)
+        self.logits = logits.requires_grad_()
         self.optimizer = torch.optim.Adam(self._learnt())
         self.note = ""
         self.known, self.known_labels = self._remembered(job.known)
@@ -67,11 +67,6 @@ class KernelUpdates:
         uses_networks = self.settings.kernel != "ntk"
         self.pool = Pool(config, job.spec, job.generator, job.device) if uses_networks else None
         self.num_done = 0
-
-    def _initial_logits(self) -> Tensor:
-        """Of soft labels that begin nearly hard; (N, K)."""
-        sure = math.log(FIRST_CLASS / (1 - FIRST_CLASS) * (self.spec.num_classes - 1))
-        return (sure * as_soft(self.labels, self.spec.num_classes).float()).requires_grad_()
 
     def _learnt(self) -> list[dict[str, Any]]:
         """What Adam moves, and in which steps."""
